@@ -1,0 +1,51 @@
+"""Every exception that aegis-llm raises.
+
+```
+AegisError
+├── ConfigError          a setting is wrong: raised at construction, says what to do
+├── MissingExtraError    an optional dependency is absent: names the extra to install
+├── NotCachedError       cache_control(only_if_cached=True) and there is no entry
+└── Trouble              (internal) a part did not answer; the request goes on without it
+    ├── StoreTrouble     Redis: down, slow, refused, full
+    └── EmbedTrouble     the embedder: failed, slow, unusable vector
+```
+
+Trouble never reaches the caller of a model: the plan turns it into a miss with a reason.
+"""
+
+
+class AegisError(Exception):
+    """Base of every exception that aegis-llm raises."""
+
+
+class ConfigError(AegisError, ValueError):
+    """A setting is wrong; the message says which, why, and what to write instead."""
+
+
+class MissingExtraError(AegisError, ImportError):
+    """An optional dependency is absent; the message names the extra to install."""
+
+    def __init__(self, needed_for: str, extra: str) -> None:
+        super().__init__(
+            f"{needed_for} needs an optional dependency: pip install 'aegis-llm[{extra}]'"
+        )
+
+
+class NotCachedError(AegisError, LookupError):
+    """The request was made with `cache_control(only_if_cached=True)` and no entry answers it."""
+
+
+class Trouble(AegisError):
+    """A part of the cache did not answer; `reason` is the short name put into the outcome."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class StoreTrouble(Trouble):
+    """Redis did not answer in time, refused, or is gone."""
+
+
+class EmbedTrouble(Trouble):
+    """The embedder failed, took too long, or returned no usable vector."""

@@ -1,0 +1,102 @@
+"""Values that travel between the layers: closed, typed, JSON only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+Outcome = Literal[
+    "hit_local", "hit_exact", "hit_semantic", "coalesced", "miss", "bypass"
+]
+"""Where an answer came from; see `Origin`."""
+
+Body = Mapping[str, Any]
+"""A request body in the shape of Ollama's `/api/chat`, as it would be sent."""
+
+
+class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call of a tool that the model asked for."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One complete answer of a model, free of any framework.
+
+    `blocks` holds content that is not plain text (a list of JSON objects) and `info` what a
+    framework needs to rebuild its own object; both are JSON values only.
+    """
+
+    text: str = ""
+    thinking: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    done_reason: str | None = None
+    logprobs: list[dict[str, Any]] | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    duration_ms: float = 0.0
+    blocks: list[Any] | None = None
+    info: dict[str, Any] | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the cache keeps for one request; the value of both tiers.
+
+    `key` is the hash of the whole canonical request (hex), `scope` that of everything but the
+    question. Times are milliseconds since the epoch. `question` is absent when
+    `store_prompts=False` or when the request has none.
+    """
+
+    key: str
+    answers: tuple[Answer, ...]
+    created_ms: int
+    expires_ms: int
+    model: str = ""
+    digest: str = ""
+    scope: str = ""
+    question: str | None = None
+    tags: tuple[str, ...] = ()
+    docs: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> Answer:
+        """The first answer (an entry always has at least one)."""
+        return self.answers[0]
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An entry that the semantic tier found near the question, with its cosine similarity."""
+
+    entry: Entry
+    similarity: float
+    question: str | None = None
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where one answer came from, and why.
+
+    `outcome` is one word, `reason` says why it was not a better one (empty on a plain hit).
+    `lookup_ms` is the time that the cache took, `saved_tokens` the tokens that the model did not
+    have to compute (prompt and completion).
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    similarity: float | None = None
+    age_s: float | None = None
+    entry_id: str | None = None
+    matched_question: str | None = None
+    lookup_ms: float = 0.0
+    saved_tokens: int = 0
+
+    @property
+    def hit(self) -> bool:
+        """Whether the answer came without a model call of its own."""
+        return self.outcome not in ("miss", "bypass")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plain dictionary that goes into a framework's metadata."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
