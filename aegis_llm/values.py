@@ -42,7 +42,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     info: dict[str, Any] | None = None
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag=1):
     """What the cache keeps for one request; the value of both tiers.
 
     `key` is the hash of the whole canonical request (hex), `scope` that of everything but the
@@ -100,3 +100,32 @@ class Origin(msgspec.Struct, frozen=True):
     def as_dict(self) -> dict[str, Any]:
         """Return the plain dictionary that goes into a framework's metadata."""
         return {name: getattr(self, name) for name in self.__struct_fields__}
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request to a model, free of any framework.
+
+    `messages` are in the shape of Ollama's `/api/chat`. `params` is every other field of the
+    body that can change the answer (options, format, tools, think, ...). `identity` replaces the
+    model's name and digest where a framework gives the identity as one text; such a request
+    needs no digest. `server` names the Ollama it goes to (part of no key).
+    """
+
+    model: str
+    messages: tuple[Mapping[str, Any], ...]
+    params: Mapping[str, Any] = {}
+    identity: str | None = None
+    server: str = ""
+
+
+class Control(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What `cache_control` asks for; see there."""
+
+    bypass: bool = False
+    refresh: bool = False
+    only_if_cached: bool = False
+    ttl: float | None = None
+    tenant: str | None = None
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+    docs: tuple[str, ...] = ()

@@ -1,0 +1,138 @@
+"""Per-request control and observation, carried by context variables.
+
+Context variables travel into tasks and into the threads that LangChain starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+from aegis_llm.errors import ConfigError
+from aegis_llm.values import Control, Origin
+
+_control: ContextVar[Control] = ContextVar("aegis_control", default=Control())
+_observers: ContextVar[tuple[Observation, ...]] = ContextVar("aegis_observers", default=())
+
+
+@contextmanager
+def cache_control(
+    *,
+    bypass: bool | None = None,
+    refresh: bool | None = None,
+    only_if_cached: bool | None = None,
+    ttl: float | None = None,
+    tenant: str | None = None,
+    user: str | None = None,
+    tags: Sequence[str] | None = None,
+    docs: Sequence[str] | None = None,
+) -> Iterator[Control]:
+    """Change how the cache treats the requests made inside the block.
+
+    What is not given is inherited from an enclosing block; `tags` and `docs` are added to those.
+
+    Args:
+        bypass: Neither look up nor store.
+        refresh: Do not look up, but store the new answer.
+        only_if_cached: Raise `NotCachedError` instead of calling the model.
+        ttl: Seconds that entries stored here live.
+        tenant: Entries are shared only between requests of the same tenant.
+        user: As `tenant`, one level deeper.
+        tags: Words to find the stored entries by, for example `doc:42`.
+        docs: Ids of the documents that the answer rests on.
+
+    Raises:
+        ConfigError: A value is not usable; the message says what to give.
+    """
+    given: dict[str, Any] = {
+        "bypass": bypass,
+        "refresh": refresh,
+        "only_if_cached": only_if_cached,
+        "ttl": ttl,
+        "tenant": tenant,
+        "user": user,
+    }
+    _check(given)
+    outer = _control.get()
+    changes = {name: value for name, value in given.items() if value is not None}
+    for name, words in (("tags", tags), ("docs", docs)):
+        if words is not None:
+            changes[name] = _words(name, words, getattr(outer, name))
+    token = _control.set(msgspec.structs.replace(outer, **changes))
+    try:
+        yield _control.get()
+    finally:
+        _control.reset(token)
+
+
+def current_control() -> Control:
+    """Return what the enclosing `cache_control` blocks ask for."""
+    return _control.get()
+
+
+class Observation(list[Origin]):
+    """The origins of all answers inside one `observe()` block, in the order they were given."""
+
+    @property
+    def outcomes(self) -> list[str]:
+        """The outcomes alone."""
+        return [origin.outcome for origin in self]
+
+    @property
+    def hits(self) -> int:
+        """How many answers came without a model call of their own."""
+        return sum(origin.hit for origin in self)
+
+    @property
+    def saved_tokens(self) -> int:
+        """Tokens that no model had to compute."""
+        return sum(origin.saved_tokens for origin in self)
+
+
+@contextmanager
+def observe() -> Iterator[Observation]:
+    """Collect where every answer inside the block came from, whatever the chain drops.
+
+    A `StrOutputParser` keeps no metadata; this sees the origin all the same, in this task or
+    thread and in those that it starts.
+    """
+    seen = Observation()
+    token = _observers.set((*_observers.get(), seen))
+    try:
+        yield seen
+    finally:
+        _observers.reset(token)
+
+
+def report(origin: Origin) -> None:
+    """Tell the enclosing `observe()` blocks about one answer."""
+    for observer in _observers.get():
+        observer.append(origin)
+
+
+def _check(given: dict[str, Any]) -> None:
+    for name in ("bypass", "refresh", "only_if_cached"):
+        if given[name] is not None and not isinstance(given[name], bool):
+            msg = f"cache_control({name}={given[name]!r}): give True or False"
+            raise ConfigError(msg)
+    ttl = given["ttl"]
+    if ttl is not None and (
+        isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0.001 <= ttl <= 315360000
+    ):
+        msg = f"cache_control(ttl={ttl!r}): give seconds, more than 0"
+        raise ConfigError(msg)
+    for name in ("tenant", "user"):
+        if given[name] is not None and (not isinstance(given[name], str) or not given[name]):
+            msg = f"cache_control({name}={given[name]!r}): give a text that is not empty"
+            raise ConfigError(msg)
+
+
+def _words(name: str, words: Sequence[str], outer: tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(words, str) or not all(isinstance(w, str) and w for w in words):
+        msg = f"cache_control({name}={words!r}): give a list of texts that are not empty"
+        raise ConfigError(msg)
+    return tuple(dict.fromkeys((*outer, *words)))

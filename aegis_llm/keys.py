@@ -1,0 +1,226 @@
+"""Canonical requests: the key of the exact tier, and the scope and question of the semantic one.
+
+Everything that can change the answer is hashed, each part prefixed with its length, so that no
+two different requests give the same bytes. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from aegis_llm.values import Body, Control, Request
+
+SCHEMA = "v1"
+_NOT_IN_THE_KEY = frozenset({"model", "messages", "stream", "keep_alive"})
+_PLAIN = frozenset({"role", "content"})
+_encode = msgspec.json.Encoder(order="sorted").encode
+_encode_in_order = msgspec.json.Encoder().encode
+
+
+class UncacheableError(ValueError):
+    """The request holds something that has no canonical form; `reason` is its short name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def request_from_body(body: Body, *, server: str = "") -> Request:
+    """Return the request that a `/api/chat` body makes."""
+    params = {
+        name: value
+        for name, value in body.items()
+        if name not in _NOT_IN_THE_KEY and not _absent(value)
+    }
+    return Request(
+        model=normal_model(str(body.get("model", ""))),
+        messages=tuple(body.get("messages") or ()),
+        params=params,
+        server=server,
+    )
+
+
+def normal_model(name: str) -> str:
+    """Return the full form of a model name: `llama3.1` is `llama3.1:latest`."""
+    name = name.removeprefix("registry.ollama.ai/").removeprefix("library/")
+    last = name.rpartition("/")[2]
+    return name if not name or ":" in last else f"{name}:latest"
+
+
+def query_hash(request: Request, digest: str, control: Control) -> str:
+    """Return the hash of the whole canonical request (SHA-256, 64 hex digits).
+
+    Raises:
+        UncacheableError: A part has no canonical form (lone surrogates, NaN, a function).
+    """
+    parts = _identity(request, digest, control)
+    parts += _messages(request.messages)
+    return _hash(b"aegis-query-1", parts)
+
+
+def scope_hash(
+    request: Request, digest: str, control: Control, index: int, start: int, end: int
+) -> str:
+    """Return the hash of everything but the question, which is `content[start:end]`.
+
+    The text before and after the question are two parts, so the place of the question counts.
+    """
+    message = request.messages[index]
+    content = str(message["content"])
+    around: list[Mapping[str, Any]] = list(request.messages)
+    around[index] = {**message, "content": content[:start]}
+    parts = _identity(request, digest, control)
+    parts += _messages(around)
+    parts += (b"%d" % index, _text(content[end:]))
+    return _hash(b"aegis-scope-1", parts)
+
+
+def exact_key(namespace: str, hashed: str, request: Request) -> str:
+    """Return the Redis key of the exact tier; its tail is for the eyes of a person only."""
+    options = request.params.get("options")
+    temperature = options.get("temperature") if isinstance(options, Mapping) else None
+    shown = "default" if temperature is None else f"{temperature:g}" if _number(temperature) else "?"
+    return f"aegis:{SCHEMA}:{namespace}:x:{hashed}:{_eyes(request.model)}:{shown}"
+
+
+def semantic_prefix(namespace: str, index_id: str) -> str:
+    """Return the prefix of the semantic tier's hashes for one embedder."""
+    return f"aegis:{SCHEMA}:{namespace}:s:{index_id}:"
+
+
+def digest_key(namespace: str, server: str) -> str:
+    """Return the Redis key under which the digests of one Ollama server are kept."""
+    return f"aegis:{SCHEMA}:{namespace}:d:{hashlib.sha256(server.encode()).hexdigest()[:16]}"
+
+
+def tenant_tag(control: Control) -> str:
+    """Return the hash under which the entries of this tenant and user can be found."""
+    return _hash(b"aegis-tenant-1", _partition(control))[:32]
+
+
+def _identity(request: Request, digest: str, control: Control) -> list[bytes]:
+    named = request.identity
+    parts = [b"named", _text(named)] if named is not None else [b"model"]
+    parts += (_text(request.model), _text(digest))
+    params = request.params
+    parts.append(b"%d" % len(params))
+    for name in sorted(params):
+        parts += (_text(name), _param(name, params[name]))
+    parts += _partition(control)
+    return parts
+
+
+def _partition(control: Control) -> list[bytes]:
+    tenant, user = control.tenant, control.user
+    return [
+        b"" if tenant is None else b"=" + _text(tenant),
+        b"" if user is None else b"=" + _text(user),
+    ]
+
+
+def _param(name: str, value: Any) -> bytes:
+    if name == "options" and isinstance(value, Mapping):
+        return _json({k: v for k, v in value.items() if v is not None}, _encode)
+    if name == "tools" and isinstance(value, Sequence):
+        # The order of the tools is free; inside one tool or a schema, order reaches the model.
+        return b"\n".join(sorted(_json(tool, _encode_in_order) for tool in value))
+    return _json(value, _encode_in_order)
+
+
+def _messages(messages: Iterable[Mapping[str, Any]]) -> list[bytes]:
+    parts: list[bytes] = []
+    call_ids: dict[str, int] = {}
+    for message in messages:
+        content = message.get("content")
+        parts += (_text(str(message.get("role", ""))), _text("" if content is None else content))
+        extra = _extra(message, call_ids)
+        parts.append(_json(extra, _encode) if extra else b"")
+    return parts
+
+
+def _extra(message: Mapping[str, Any], call_ids: dict[str, int]) -> dict[str, Any]:
+    """Collect what a message has beyond role and content; ids become ordinals."""
+    extra: dict[str, Any] = {}
+    for name, value in message.items():
+        if name in _PLAIN or _absent(value):
+            continue
+        if name == "images":
+            extra[name] = [_image(image) for image in value]
+        elif name == "tool_calls":
+            extra[name] = [_tool_call(call, call_ids) for call in value]
+        elif name == "tool_call_id":
+            extra[name] = call_ids.setdefault(str(value), len(call_ids))
+        else:
+            extra[name] = value
+    return extra
+
+
+def _tool_call(call: Mapping[str, Any], call_ids: dict[str, int]) -> list[Any]:
+    function = call.get("function") or {}
+    made = [function.get("name"), function.get("arguments")]
+    if call.get("id"):
+        call_ids.setdefault(str(call["id"]), len(call_ids))
+    return made
+
+
+def _image(image: Any) -> str:
+    data = image if isinstance(image, bytes) else _text(str(image))
+    try:
+        data = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        return "raw:" + hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _absent(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list | tuple | dict) and not value)
+
+
+def _text(text: str) -> bytes:
+    try:
+        return text.encode()
+    except (UnicodeEncodeError, AttributeError) as exc:
+        raise UncacheableError("invalid_text") from exc
+
+
+def _json(value: Any, encode: Any) -> bytes:
+    try:
+        return bytes(encode(_plain(value)))
+    except UncacheableError:
+        raise
+    except Exception as exc:  # msgspec raises several kinds
+        raise UncacheableError("uncacheable_request") from exc
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with whole floats as integers, so that 0 and 0.0 are one setting."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise UncacheableError("uncacheable_request")
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _hash(kind: bytes, parts: Iterable[bytes]) -> str:
+    framed = b"".join([b"%d:%b" % (len(part), part) for part in parts])
+    return hashlib.sha256(kind + framed).hexdigest()
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _eyes(name: str) -> str:
+    shown = "".join(c if c.isalnum() or c in "._/:-" else "_" for c in name[:96])
+    return shown or "unknown"
