@@ -1,0 +1,150 @@
+"""Turns of phrase that are rewritten before two questions are compared."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_REWRITES: Final = """
+is there a way to = can i
+is there any way to = can i
+is it possible to = can i
+what is the best way to = how to
+what is the way to = how to
+what are the best ways to = how to
+what are the ways to = how to
+what is the best method to = how to
+what are the steps to = how to
+what steps do i take to = how to
+what is the reason for = why
+what is the reason why = why
+what is the reason that = why
+what is the reason behind = why
+what is the reason = why
+for what reason = why
+how come = why
+whats = what is
+wheres = where is
+whos = who is
+hows = how is
+how many = howmany number
+how much = howmuch
+what number of = howmany number
+what is the number of = howmany number
+how tall = what height
+how high = what height
+how old = what age
+how far = what distance
+how fast = what speed
+how big = what size
+how large = what size
+how deep = what depth
+how wide = what width
+how heavy = what weight
+how long = howlong
+how often = howoften
+what year = when
+which year = when
+in what year = when
+in which year = when
+what time = whattime
+at what time = whattime
+who all = who
+can you tell me =
+could you tell me =
+can you please tell me =
+could you please tell me =
+would you tell me =
+can anyone tell me =
+please tell me =
+tell me =
+do you know =
+does anyone know =
+does anybody know =
+i want to know =
+i need to know =
+i would like to know =
+can you explain =
+can you explain to me =
+could you explain =
+could you explain to me =
+can you please explain =
+could you please explain =
+please explain =
+explain to me =
+explain =
+can you describe =
+describe =
+define = what is
+what is meant by = what mean
+what is the meaning of = what mean
+what is the definition of = what mean
+used to be = habitually
+use to be = habitually
+a lot of = many
+lots of = many
+at least = atleast
+at most = atmost
+instead of = instead
+rather than = instead
+other than = except
+apart from = except
+aside from = except
+as well as = and
+because of = because
+due to = because
+in order to = to
+according to = by
+going to be = will
+log in = login
+log into = login
+logging in = login
+logging into = login
+sign in = login
+sign into = login
+signing in = login
+log on = login
+log out = logout
+log off = logout
+sign out = logout
+sign off = logout
+sign up = signup
+set up = setup
+setting up = setup
+turn on = enable
+switch on = enable
+turn off = disable
+switch off = disable
+turning on = enable
+turning off = disable
+get rid of = remove
+find out = find
+take place = happen
+took place = happen
+united states of america = usa
+united states = usa
+united kingdom = uk
+great britain = uk
+new york city = nyc
+world war i = ww1
+world war 1 = ww1
+world war one = ww1
+world war ii = ww2
+world war 2 = ww2
+world war two = ww2
+"""
+
+PHRASES: Final[dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]] = {}
+"""First word of a phrase, to its other words and its rewriting; the longest comes first."""
+
+
+def _fill() -> None:
+    found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
+    for line in _REWRITES.strip().splitlines():
+        phrase, _, rewriting = line.partition("=")
+        head, *rest = phrase.split()
+        found.setdefault(head, []).append((tuple(rest), tuple(rewriting.split())))
+    for head, options in found.items():
+        PHRASES[head] = tuple(sorted(options, key=lambda option: -len(option[0])))
+
+
+_fill()

@@ -1,0 +1,226 @@
+"""Words that may stand for each other in a question without changing its answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_GROUPS: Final = """
+big large
+small little
+buy purchase
+start begin commence
+finish complete
+stop quit
+delete remove erase
+fix repair
+make create build
+change modify alter
+choose select pick
+show display
+use utilize utilise employ
+happen occur
+help assist aid
+reply respond answer
+earn gain
+find locate
+obtain acquire
+learn understand
+keep retain
+permit allow
+need require
+shut close
+speak talk
+repeat redo
+fast quick rapid
+smart intelligent clever
+rich wealthy
+hard difficult tough
+easy simple
+cheap inexpensive
+ill sick
+famous renowned
+important significant crucial
+main primary principal
+entire whole
+movie film
+car automobile auto
+photo picture photograph pic
+phone telephone
+television tv
+doctor physician
+kid child
+illness disease sickness
+country nation
+company firm
+author writer
+job occupation
+salary wage
+error mistake
+idea thought
+answer solution
+kind type
+method technique
+cost price
+shop store
+home house
+aim goal
+benefit advantage
+drawback disadvantage
+effect impact consequence
+area region
+lawyer attorney
+spouse partner
+dad father
+mom mum mother
+bike bicycle
+plane airplane aeroplane
+fridge refrigerator
+ad advert advertisement
+app application
+info information
+email mail
+site website webpage
+pc computer
+maths math mathematics
+exam examination
+lab laboratory
+uni university
+vacation holiday
+apartment flat
+gas gasoline petrol
+soccer football
+usa us america
+uk britain
+nyc
+ussr
+ww2 wwii
+ww1 wwi
+js javascript
+postgres postgresql
+k8s kubernetes
+"""
+
+_IRREGULAR: Final = """
+buy bought
+begin began begun
+make made
+choose chose chosen
+show shown showed
+find found
+understand understood
+keep kept
+speak spoke spoken
+child children
+man men
+woman women
+person people persons
+foot feet
+tooth teeth
+mouse mice
+wife wives
+life lives
+go went gone going
+write wrote written writing writer
+win won winner
+lose lost losing loss
+build built
+send sent
+sell sold
+take took taken taking
+give gave given giving
+come came coming
+become became becoming
+run ran running
+know knew known
+think thought
+say said
+see saw seen
+eat ate eaten
+drink drank drunk
+drive drove driven
+fall fell fallen
+fly flew flown
+grow grew grown growth
+hold held
+lead led
+leave left
+meet met
+pay paid payment
+rise rose risen
+sing sang sung
+sink sank sunk
+sleep slept
+spend spent
+steal stole stolen
+teach taught
+tell told
+wear wore worn
+catch caught
+bring brought
+break broke broken
+feel felt
+fight fought
+forget forgot forgotten
+hear heard
+mean meant meaning means
+ride rode ridden
+draw drew drawn
+blow blew blown
+throw threw thrown
+shoot shot
+hide hid hidden
+invent inventor invention
+discover discoverer discovery
+die died dying death dead
+marry marriage
+differ different difference differences distinguish
+install installation
+remove removal
+arrive arrival
+depart departure
+compare comparison
+calculate calculation
+convert conversion
+translate translation
+measure measurement
+found founded founder
+direct director
+own owner
+compose composer
+develop developer development
+treat treatment
+"""
+
+CANONICAL: Final[dict[str, str]] = {}
+"""Every listed word and its regular inflections, to the word that stands for its group."""
+
+
+def _inflected(word: str) -> list[str]:
+    """Return the regular forms of a word, right or wrong for its part of speech."""
+    if word.endswith("e"):
+        return [word, word + "s", word + "d", word[:-1] + "ing"]
+    if word.endswith("y") and word[-2:-1] not in "aeiou":
+        return [word, word[:-1] + "ies", word[:-1] + "ied", word + "ing"]
+    if word.endswith(("s", "x", "ch", "sh")):
+        return [word, word + "es", word + "ed", word + "ing"]
+    doubled = word + word[-1]
+    return [word, word + "s", word + "ed", word + "ing", doubled + "ed", doubled + "ing"]
+
+
+def _fill() -> None:
+    for line in _IRREGULAR.strip().splitlines():
+        head, *forms = line.split()
+        for form in (*_inflected(head), *forms):
+            CANONICAL.setdefault(form, head)
+    for line in _GROUPS.strip().splitlines():
+        head, *others = line.split()
+        head = CANONICAL.get(head, head)
+        for word in (head, *others):
+            for form in _inflected(word):
+                CANONICAL[form] = head
+        for form, target in list(CANONICAL.items()):
+            if target in others:
+                CANONICAL[form] = head
+
+
+_fill()

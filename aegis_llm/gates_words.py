@@ -1,0 +1,205 @@
+"""Word lists that the gates read; English, plus the negations of German and French."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+def words(text: str) -> list[str]:
+    """Split a list of words that is written as prose."""
+    return text.split()
+
+
+def _each(text: str, role: int, value: str = "") -> dict[str, tuple[int, str]]:
+    return dict.fromkeys(text.split(), (role, value))
+
+
+def _name(text: str, name: str) -> dict[str, str]:
+    return dict.fromkeys(text.split(), name)
+
+
+NOTHING, AUXILIARY, ASKS, PREPOSITION, NEGATION, QUANTIFIER, PERSON, JOINER, NUMERAL = range(9)
+"""Roles of function words; a word without a role is a content word."""
+
+ROLES: Final[dict[str, tuple[int, str]]] = (
+    _each(
+        """a an the be been being doing done having i me my mine myself we our ours ourselves you
+        your yours yourself it its itself they them their theirs themselves one ones this that
+        these those there here which please kindly really actually exactly exact basically simply
+        so such very quite also too just then well etc any somebody someone something anyone
+        anything anybody ever hello hi hey thanks thank ok okay let lets get gets got getting
+        gotten go goes located situated want wants 's""",
+        NOTHING,
+    )
+    | _each("is are am do does has have was were did had will would shall", AUXILIARY)
+    | _each("can could may might must should ought", AUXILIARY)
+    | _each("what who whom whose when where why how which", ASKS)
+    | _each("howmany howmuch howlong howoften whattime", ASKS)
+    | _each("of in on at for about with to within inside into onto regarding", PREPOSITION, "")
+    | _each("concerning through via using around per during out up as", PREPOSITION, "")
+    | _each("from by against before after since until till above below over", PREPOSITION, "!")
+    | _each("under beneath beyond behind unlike than toward towards off down", PREPOSITION, "!")
+    | _each("across despite if because while whether", PREPOSITION, "!")
+    | _each("not never no cannot nor neither none nothing nobody nowhere", NEGATION, "not")
+    | _each("hardly barely dont doesnt didnt cant wont isnt arent wasnt", NEGATION, "not")
+    | _each("werent couldnt shouldnt wouldnt nicht kein keine keinen keiner", NEGATION, "not")
+    | _each("keines keinem nie niemals pas jamais aucun aucune", NEGATION, "not")
+    | _each("without ohne sans", NEGATION, "without")
+    | _each("except excluding außer sauf", NEGATION, "except")
+    | _each("unless", NEGATION, "unless")
+    | _each("instead", NEGATION, "instead")
+    | _each("all every each everything everyone everybody", QUANTIFIER, "all")
+    | _each("only solely exclusively merely", QUANTIFIER, "only")
+    | _each("most", QUANTIFIER, "most")
+    | _each("both", QUANTIFIER, "both")
+    | _each("some several few certain", QUANTIFIER, "some")
+    | _each("many", QUANTIFIER, "many")
+    | _each("he him his himself", PERSON, "he")
+    | _each("she her hers herself", PERSON, "she")
+    | _each("and or vs versus &", JOINER)
+)
+
+PRESENT: Final = frozenset(words("is are am do does has have"))
+PAST: Final = frozenset(words("was were did had"))
+FUTURE: Final = frozenset(words("will shall"))
+
+OPENINGS: Final = (
+    _name("should ought", "should")
+    | _name("must", "must")
+    | _name("can could may might", "can")
+    | _name("will would shall", "will")
+    | _name("is are am was were", "be")
+    | _name("do does did", "do")
+    | _name("has have had", "have")
+)
+"""Verbs that open a yes-no question, by what they ask."""
+
+MONTHS: Final = dict(
+    zip(
+        words(
+            "jan january feb february mar march apr april may may jun june jul july"
+            " aug august sep september oct october nov november dec december"
+        ),
+        (m for m in range(1, 13) for _ in (0, 1)),
+        strict=True,
+    )
+)
+
+ROLES.update(
+    {
+        word: (NUMERAL, str(number))
+        for number, word in enumerate(
+            words(
+                "zero . two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+                " fifteen sixteen seventeen eighteen nineteen twenty"
+            )
+        )
+        if word != "."
+    }
+)
+ROLES.update(
+    {
+        word: (NUMERAL, f"{number}th")
+        for number, word in enumerate(
+            words("first second third fourth fifth sixth seventh eighth ninth tenth"), start=1
+        )
+    }
+)
+
+UNITS: Final = {
+    name: names.split()[0]
+    for names in (
+        "mg milligram milligrams",
+        "ug mcg microgram micrograms",
+        "g gram grams",
+        "kg kilo kilos kilogram kilograms",
+        "lb lbs pound pounds £ gbp quid",
+        "oz ounce ounces",
+        "mm millimeter millimeters millimetre millimetres",
+        "cm centimeter centimeters centimetre centimetres",
+        "km kilometer kilometers kilometre kilometres",
+        "mi mile miles",
+        "ft foot feet",
+        "in inch inches",
+        "ml milliliter milliliters millilitre millilitres",
+        "l liter liters litre litres",
+        "kb kilobyte kilobytes",
+        "mb megabyte megabytes",
+        "gb gigabyte gigabytes",
+        "tb terabyte terabytes",
+        "ms millisecond milliseconds",
+        "sec secs second seconds",
+        "min mins minute minutes",
+        "h hr hrs hour hours",
+        "day days",
+        "week weeks",
+        "month months",
+        "year years yr yrs",
+        "hz hertz",
+        "khz kilohertz",
+        "mhz megahertz",
+        "ghz gigahertz",
+        "w watt watts",
+        "kw kilowatt kilowatts",
+        "v volt volts",
+        "% percent percentage",
+        "$ dollar dollars usd bucks",
+        "€ euro euros eur",
+        "¥ yen jpy",
+        "₹ rupee rupees inr rs",
+        "cent cents",
+        "c celsius centigrade °c",
+        "f fahrenheit °f",
+        "k thousand",
+        "million millions mn",
+        "billion billions bn",
+        "am a.m",
+        "pm p.m",
+        "mph",
+        "kmh",
+    )
+    for name in names.split()
+}
+"""Unit of a number by any of its names; read only beside a number."""
+
+OPPOSITES: Final[dict[str, frozenset[str]]] = {}
+"""For each word, the words that mean its contrary in some use."""
+
+for _pair in words(
+    "enable/disable activate/deactivate before/after more/less,fewer most/least,fewest first/last"
+    " highest/lowest high/low higher/lower maximum/minimum max/min include/exclude"
+    " including/excluding with/without increase/decrease,reduce,lower raise/lower,reduce"
+    " from/to,into start,begin/stop,end,finish open/close,shut on/off up/down in/out left/right"
+    " over/under above/below inside/outside internal/external buy,purchase/sell import/export"
+    " upload/download encrypt/decrypt encode/decode compress/decompress,extract push/pull"
+    " add/remove,subtract,delete insert/delete,remove create,make/delete,destroy install/uninstall"
+    " install/remove lock/unlock"
+    " allow,permit/forbid,deny,block,prevent accept/reject,decline,refuse"
+    " connect/disconnect attach/detach show/hide expand/collapse grow/shrink gain/lose win/lose"
+    " pass/fail succeed/fail success/failure love/hate like/dislike good/bad best/worst"
+    " better/worse safe/unsafe,dangerous legal/illegal positive/negative true/false"
+    " advantage/disadvantage pro/con benefit/risk,drawback strength/weakness healthy/unhealthy"
+    " hot/cold warm/cool big,large/small,little larger,bigger/smaller largest,biggest/smallest"
+    " long/short longer/shorter longest/shortest tall/short taller/shorter tallest/shortest"
+    " fast,quick/slow faster/slower fastest/slowest old/new,young older/newer,younger"
+    " oldest/newest,youngest earliest/latest early/late earlier/later rich/poor strong/weak"
+    " hard,difficult/easy,soft heavy/light cheap/expensive cheapest/expensive near/far"
+    " male/female man/woman men/women boy/girl son/daughter father/mother brother/sister"
+    " husband/wife king/queen input/output read/write send/receive lend/borrow teach/learn"
+    " arrive/depart,leave arrival/departure enter/leave,exit ascending/descending"
+    " asc/desc vertical/horizontal public/private local/remote client/server online/offline"
+    " active/inactive even/odd always/never all/none,some forward/backward front/back top/bottom"
+    " north/south east/west northern/southern eastern/western morning/evening day/night"
+    " past/future previous/next ancient/modern sync/async synchronous/asynchronous"
+    " manual/automatic serial/parallel and/or static/dynamic mutable/immutable upgrade/downgrade"
+    " deposit/withdraw debit/credit profit/loss hire/fire employer/employee parent/child"
+    " majority/minority major/minor odd/even single/married,multiple presence/absence"
+    " wider/narrower wide/narrow deep/shallow rise/fall import/export ally/enemy attack/defend"
+    " cause/cure,prevent agree/disagree appear/disappear freeze/thaw,melt subscribe/unsubscribe"
+    " follow/unfollow mute/unmute mount/unmount join/leave,split merge/split since/until"
+):
+    _left, _, _right = _pair.partition("/")
+    for _one in _left.split(","):
+        for _other in _right.split(","):
+            OPPOSITES[_one] = OPPOSITES.get(_one, frozenset()) | {_other}
+            OPPOSITES[_other] = OPPOSITES.get(_other, frozenset()) | {_one}
