@@ -19,7 +19,6 @@ class Breaker:
         self._failures = 0
         self._next_probe = 0.0
         self._open = False
-        self.last_reason = ""
 
     @property
     def is_open(self) -> bool:
@@ -38,25 +37,23 @@ class Breaker:
         return True
 
     def success(self) -> bool:
-        """Note that an attempt worked; return True when there had been trouble before."""
-        if not self._failures:
-            return False
-        recovered = bool(self.last_reason)
+        """Note that an attempt worked; return True when this closes an open breaker."""
+        was_open = self._open
         self._failures = 0
         self._open = False
         self._pause = self._first_pause
-        self.last_reason = ""
-        return recovered
+        return was_open
 
-    def failure(self, now: float, reason: str) -> bool:
-        """Note that an attempt failed; return True when this is the first of a series."""
-        first = self._failures == 0
+    def failure(self, now: float) -> bool:
+        """Note that a caller's attempt failed; return True when this opens the breaker."""
         self._failures += 1
-        self.last_reason = reason
-        if self._open:
-            self._pause = min(self._pause * 2, self._longest)
-            self._next_probe = now + self._pause
-        elif self._failures >= self._threshold:
-            self._open = True
-            self._next_probe = now + self._pause
-        return first
+        if self._open or self._failures < self._threshold:
+            return False
+        self._open = True
+        self._next_probe = now + self._pause
+        return True
+
+    def probe_failed(self, now: float) -> None:
+        """Note that a probe failed: the next one comes after twice the pause."""
+        self._pause = min(self._pause * 2, self._longest)
+        self._next_probe = now + self._pause

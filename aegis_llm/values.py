@@ -108,7 +108,9 @@ class Request(msgspec.Struct, frozen=True):
     `messages` are in the shape of Ollama's `/api/chat`. `params` is every other field of the
     body that can change the answer (options, format, tools, think, ...). `identity` replaces the
     model's name and digest where a framework gives the identity as one text; such a request
-    needs no digest. `server` names the Ollama it goes to (part of no key).
+    needs no digest, and its answers may lack a done reason. `server` names the Ollama it goes
+    to (part of no key). `exact_only`, when not empty, is the reason to leave out the semantic
+    tier.
     """
 
     model: str
@@ -116,6 +118,7 @@ class Request(msgspec.Struct, frozen=True):
     params: Mapping[str, Any] = {}
     identity: str | None = None
     server: str = ""
+    exact_only: str = ""
 
 
 class Control(msgspec.Struct, frozen=True, omit_defaults=True):

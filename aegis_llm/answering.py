@@ -1,0 +1,185 @@
+"""How an adapter answers: look up, else call the model, else read the stream of a twin request.
+
+The adapter hands over what is its own: the request, the call, and how a native answer becomes an
+`Answer`. The framework keeps doing the HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeVar
+
+from aegis_llm.scheduler.streams import ENDED, LEFT, AsyncSharedStream, End, Reader, SharedStream
+from aegis_llm.service import Lookup, Service
+from aegis_llm.values import Answer, Request
+
+log = logging.getLogger("aegis_llm")
+R = TypeVar("R")
+C = TypeVar("C")
+
+
+class Answering:
+    """Answers requests through one service."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def call(
+        self, request: Request, generate: Callable[[], R], answers_of: Callable[[R], list[Answer]]
+    ) -> tuple[Lookup, R | None]:
+        """Return the lookup and, unless it hit, what `generate` returned.
+
+        An exception of `generate` passes through untouched, and nothing is stored.
+        """
+        lookup = self.service.open(request)
+        if lookup.entry is not None:
+            lookup.reported()
+            return lookup, None
+        try:
+            native = generate()
+        except BaseException as exc:
+            lookup.failed(exc)
+            raise
+        lookup.store(*_answers(answers_of, native))
+        lookup.reported()
+        return lookup, native
+
+    async def acall(
+        self,
+        request: Request,
+        generate: Callable[[], Awaitable[R]],
+        answers_of: Callable[[R], list[Answer]],
+    ) -> tuple[Lookup, R | None]:
+        """Like `call`, awaited."""
+        lookup = await self.service.aopen(request)
+        if lookup.entry is not None:
+            lookup.reported()
+            return lookup, None
+        try:
+            native = await generate()
+        except BaseException as exc:
+            lookup.failed(exc)
+            raise
+        try:
+            await lookup.astore(*_answers(answers_of, native))
+        except BaseException as exc:
+            lookup.failed(exc)
+            raise
+        lookup.reported()
+        return lookup, native
+
+    def stream(
+        self,
+        lookup: Lookup,
+        upstream: Callable[[], Iterator[C]],
+        answers_of: Callable[[list[C]], list[Answer]],
+    ) -> Iterator[C]:
+        """Yield the chunks of a stream that was not in the cache; shared, so copy before a change.
+
+        `answers_of` makes the answer of the chunks, an empty list while they are not complete.
+        """
+        reader = lookup.stream.attach() if lookup.stream is not None else None
+        if lookup.stream is None:
+            reader = self._lead(lookup, upstream, answers_of)
+        if reader is None:
+            yield from upstream()
+            lookup.reported()
+            return
+        started = False
+        try:
+            for chunk in reader:
+                started = True
+                yield chunk
+        except Exception:
+            if started or lookup.stream is None:
+                raise
+        else:
+            lookup.reported()
+            return
+        finally:
+            reader.close()
+        yield from upstream()  # the leader failed before its first chunk: call for ourselves
+        lookup.reported()
+
+    async def astream(
+        self,
+        lookup: Lookup,
+        upstream: Callable[[], AsyncIterator[C]],
+        answers_of: Callable[[list[C]], list[Answer]],
+    ) -> AsyncIterator[C]:
+        """Like `stream`, awaited."""
+        shared: AsyncSharedStream[C] | None = lookup.stream
+        if shared is None:
+            shared = self._alead(lookup, upstream, answers_of)
+        if not shared.attach():
+            async for chunk in upstream():
+                yield chunk
+            lookup.reported()
+            return
+        lookup.publish(shared)
+        started = False
+        reader = shared.read()
+        try:
+            async for chunk in reader:
+                started = True
+                yield chunk
+        except Exception:
+            if started or lookup.stream is None:
+                raise
+        else:
+            lookup.reported()
+            return
+        finally:
+            await reader.aclose()
+        async for chunk in upstream():
+            yield chunk
+        lookup.reported()
+
+    def _lead(
+        self,
+        lookup: Lookup,
+        upstream: Callable[[], Iterator[C]],
+        answers_of: Callable[[list[C]], list[Answer]],
+    ) -> Reader[C] | None:
+        def finish(chunks: list[C], end: End) -> None:
+            answers = _answers(answers_of, chunks) if end in (ENDED, LEFT) else []
+            if answers:
+                lookup.store(*answers)
+            else:
+                lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
+
+        shared = SharedStream(upstream(), finish)
+        reader = shared.attach()
+        lookup.publish(shared)
+        return reader
+
+    def _alead(
+        self,
+        lookup: Lookup,
+        upstream: Callable[[], AsyncIterator[C]],
+        answers_of: Callable[[list[C]], list[Answer]],
+    ) -> AsyncSharedStream[C]:
+        async def finish(chunks: list[C], end: End) -> None:
+            answers = _answers(answers_of, chunks) if end in (ENDED, LEFT) else []
+            if answers:
+                await lookup.astore(*answers)
+            else:
+                lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
+
+        return AsyncSharedStream(upstream(), finish)
+
+
+def stream_kind() -> int:
+    """Return the name of the running loop for a streamed request: its readers share a loop."""
+    return id(asyncio.get_running_loop())
+
+
+def _answers(answers_of: Callable[[R], list[Answer]], native: R) -> list[Answer]:
+    """Return the answers; a native answer that cannot be read is served and not stored."""
+    try:
+        return answers_of(native)
+    except Exception:
+        log.exception("an answer could not be read for the cache; it was served all the same")
+        return []

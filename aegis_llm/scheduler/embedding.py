@@ -1,0 +1,92 @@
+"""Embedding a question within a budget, in a pool of its own, behind a breaker."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import Future
+
+import numpy as np
+
+from aegis_llm.breaker import Breaker
+from aegis_llm.errors import EmbedTrouble
+from aegis_llm.ports import Embedder
+from aegis_llm.scheduler.pool import DaemonPool, await_, wait
+
+log = logging.getLogger("aegis_llm")
+_LATE = EmbedTrouble("embedding_timeout")
+_QUIET_S = 60.0
+
+
+class Embedding:
+    """Turns questions into unit vectors (float32 bytes), or raises `EmbedTrouble` in time.
+
+    The embedder runs in four daemon threads of its own: one that hangs can neither block an event
+    loop, nor starve the executor that a model call needs, nor hold up the program's end.
+    """
+
+    def __init__(self, embedder: Embedder, timeout_s: float) -> None:
+        self._embedder = embedder
+        self._timeout = timeout_s
+        self._pool = DaemonPool("aegis-embed", 4)
+        self._breaker = Breaker(pause=1.0, longest=30.0)
+        self._logged = -_QUIET_S
+
+    def embed(self, text: str) -> bytes:
+        """Return the vector of `text`."""
+        future = self._start(text)
+        try:
+            vector: bytes = wait(future, self._timeout, _LATE)
+        except Exception as exc:
+            raise self._failed(future, exc) from exc
+        self._breaker.success()
+        return vector
+
+    async def aembed(self, text: str) -> bytes:
+        """Like `embed`, awaited."""
+        future = self._start(text)
+        try:
+            vector: bytes = await await_(future, self._timeout, _LATE)
+        except Exception as exc:
+            raise self._failed(future, exc) from exc
+        self._breaker.success()
+        return vector
+
+    def _start(self, text: str) -> Future[bytes]:
+        if not self._breaker.allow():
+            if self._breaker.probe_due(time.monotonic()):
+                self._pool.submit(self._probe, text)
+            raise EmbedTrouble("embedding_breaker_open")
+        return self._pool.submit(self._call, text)
+
+    def _call(self, text: str) -> bytes:
+        try:
+            vector = np.asarray(self._embedder.embed(text), dtype=np.float32)
+        except Exception as exc:
+            raise EmbedTrouble("embedding_failed", str(exc)) from exc
+        norm = float(np.linalg.norm(vector)) if vector.ndim == 1 and vector.size else 0.0
+        if not np.isfinite(norm) or norm == 0.0:
+            raise EmbedTrouble("embedding_unusable", f"shape {vector.shape}, norm {norm}")
+        return (vector / np.float32(norm)).astype("<f4").tobytes()
+
+    def _probe(self, text: str) -> None:
+        try:
+            self._call(text)
+        except EmbedTrouble:
+            self._breaker.probe_failed(time.monotonic())
+        else:
+            self._breaker.success()
+
+    def _failed(self, future: Future[bytes], exc: Exception) -> EmbedTrouble:
+        future.cancel()
+        trouble = exc if isinstance(exc, EmbedTrouble) else EmbedTrouble("embedding_failed")
+        now = time.monotonic()
+        self._breaker.failure(now)
+        if now - self._logged >= _QUIET_S:
+            self._logged = now
+            log.warning(
+                "the embedder %s: %s; the exact tier goes on without the semantic one",
+                self._embedder.embedding_id,
+                exc,
+            )
+        return EmbedTrouble(trouble.reason)

@@ -1,0 +1,144 @@
+"""Single-flight: identical requests at the same time make one model call.
+
+One `Flights` serves threads and tasks of any event loop. The first request of a key leads; the
+others wait for its entry or its stream. A leader that is cancelled hands over to one follower; a
+leader that fails releases all of them, each to its own call.
+
+Traps that shape this code: every follower has a future of its own, so that cancelling one cancels
+nobody else; a follower that is cancelled in the moment it is made leader hands over in turn; a
+blocking call on an event loop's thread never waits, since the leader may be a task of that loop;
+a call made by the leader's own code never waits for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from concurrent.futures import Future
+from contextvars import ContextVar
+from typing import Any
+
+from aegis_llm.plan import Seat
+from aegis_llm.values import Entry
+
+_led: ContextVar[frozenset[Flight]] = ContextVar("aegis_led", default=frozenset())
+
+ALONE = Seat()
+
+
+class Flight:
+    """The requests of one key that are under way; its leader holds it until it has settled."""
+
+    def __init__(self, flights: Flights, key: str) -> None:
+        self._flights = flights
+        self.key = key
+        self.over = False
+        self.waiters: deque[Future[Seat]] = deque()
+        self.stream: Any = None
+
+    def settle(self, entry: Entry | None) -> None:
+        """End the flight: followers get the entry, or each its own call when there is none."""
+        self._flights.settle(self, entry)
+
+    def publish(self, stream: Any) -> None:
+        """Let the followers, present and to come, read the leader's stream."""
+        self._flights.publish(self, stream)
+
+    def abandon(self) -> None:
+        """Hand the lead over to one follower, because this leader was cancelled."""
+        self._flights.abandon(self)
+
+
+class Flights:
+    """All flights of one service."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[str, Flight] = {}
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def join(self, key: str) -> Seat:
+        """Lead the flight of `key`, or block until its leader has settled."""
+        on_loop = asyncio._get_running_loop() is not None  # noqa: SLF001 - no exception on None
+        seat = self._take(key, may_wait=not on_loop)
+        return seat if isinstance(seat, Seat) else _seated(seat.result())
+
+    async def ajoin(self, key: str) -> Seat:
+        """Like `join`, awaited."""
+        seat = self._take(key, may_wait=True)
+        if isinstance(seat, Seat):
+            return seat
+        try:
+            return _seated(await asyncio.wrap_future(seat))
+        except asyncio.CancelledError:
+            self._leave(key, seat)
+            raise
+
+    def settle(self, flight: Flight, entry: Entry | None) -> None:
+        """End a flight; see `Flight.settle`."""
+        seat = ALONE if entry is None else Seat(entry=entry)
+        with self._lock:
+            self._remove(flight)
+            waiters, flight.waiters = flight.waiters, deque()
+        for waiter in waiters:
+            waiter.set_result(seat)
+
+    def publish(self, flight: Flight, stream: Any) -> None:
+        """Offer a stream to followers; see `Flight.publish`."""
+        with self._lock:
+            flight.stream = stream
+            waiters, flight.waiters = flight.waiters, deque()
+        for waiter in waiters:
+            waiter.set_result(Seat(stream=stream))
+
+    def abandon(self, flight: Flight) -> None:
+        """Hand a flight over; see `Flight.abandon`."""
+        with self._lock:
+            if not flight.waiters:
+                self._remove(flight)
+                return
+            heir = flight.waiters.popleft()
+        heir.set_result(Seat(flight=flight))
+
+    def _take(self, key: str, *, may_wait: bool) -> Seat | Future[Seat]:
+        led = _led.get()
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is None:
+                flight = self._flights[key] = Flight(self, key)
+                return _lead(flight)
+            if not may_wait or flight in led:
+                return ALONE
+            if flight.stream is not None:
+                return Seat(stream=flight.stream)
+            waiter: Future[Seat] = Future()
+            waiter.set_running_or_notify_cancel()
+            flight.waiters.append(waiter)
+            return waiter
+
+    def _leave(self, key: str, waiter: Future[Seat]) -> None:
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is not None and waiter in flight.waiters:
+                flight.waiters.remove(waiter)
+                return
+        seat = waiter.result() if waiter.done() else ALONE
+        if seat.flight is not None:
+            seat.flight.abandon()
+
+    def _remove(self, flight: Flight) -> None:
+        flight.over = True
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+
+
+def _lead(flight: Flight) -> Seat:
+    _led.set(frozenset((flight, *(led for led in _led.get() if not led.over))))
+    return Seat(flight=flight)
+
+
+def _seated(seat: Seat) -> Seat:
+    return _lead(seat.flight) if seat.flight is not None else seat

@@ -1,0 +1,224 @@
+"""Performs what plans ask for: one table of effects for blocking calls, one for awaited ones."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from aegis_llm import plan as p
+from aegis_llm.control import current_control, report
+from aegis_llm.drivers import arun, run
+from aegis_llm.errors import EmbedTrouble, NotCachedError, Trouble
+from aegis_llm.ports import Store
+from aegis_llm.scheduler.digests import FIRST_WAIT_S, DigestBook
+from aegis_llm.scheduler.embedding import Embedding
+from aegis_llm.scheduler.flight import ALONE, Flights
+from aegis_llm.scheduler.pool import await_, wait
+from aegis_llm.stores.local import LocalCopy
+from aegis_llm.values import Answer, Entry, Origin, Request
+
+log = logging.getLogger("aegis_llm")
+_NOT_YET = Trouble("digest_pending")
+
+
+class Lookup:
+    """What became of one request: a hit with its `entry`, a shared `stream`, or a miss.
+
+    After a miss call exactly one of `store` (or `astore`) and `failed`.
+    """
+
+    __slots__ = ("_opened", "_service", "_started", "origin")
+
+    def __init__(self, service: Service, opened: p.Opened, started: float) -> None:
+        self._service = service
+        self._opened = opened
+        self._started = started
+        elapsed = (time.perf_counter() - started) * 1000
+        self.origin = msgspec.structs.replace(opened.origin, lookup_ms=elapsed)
+
+    @property
+    def entry(self) -> Entry | None:
+        """The entry of a hit."""
+        return self._opened.entry
+
+    @property
+    def stream(self) -> Any:
+        """The stream of an identical request that is under way."""
+        return self._opened.stream
+
+    def store(self, *answers: Answer) -> None:
+        """Store what the model answered; never raises."""
+        ticket = self._opened.ticket
+        if ticket is None:
+            return
+        plan = p.close_plan(ticket, answers, self._service.rules)
+        try:
+            self._unstored(run(plan, self._service.perform))
+        except Exception:  # noqa: BLE001 - a cache never costs an answer
+            self._broken()
+
+    async def astore(self, *answers: Answer) -> None:
+        """Like `store`, awaited."""
+        ticket = self._opened.ticket
+        if ticket is None:
+            return
+        plan = p.close_plan(ticket, answers, self._service.rules)
+        try:
+            self._unstored(await arun(plan, self._service.aperform))
+        except Exception:  # noqa: BLE001
+            self._broken()
+
+    def failed(self, error: BaseException) -> None:
+        """Note that the model call failed, or was cancelled (anything but an `Exception`)."""
+        flight = self._opened.ticket.flight if self._opened.ticket is not None else None
+        if flight is None:
+            return
+        if isinstance(error, Exception):
+            flight.settle(None)
+        else:
+            flight.abandon()
+
+    def publish(self, stream: Any) -> None:
+        """Let identical requests read the stream that answers this one."""
+        if self._opened.ticket is not None and self._opened.ticket.flight is not None:
+            self._opened.ticket.flight.publish(stream)
+
+    def reported(self) -> Origin:
+        """Tell `observe()` about this request and return its origin."""
+        report(self.origin)
+        return self.origin
+
+    def _unstored(self, reason: str) -> None:
+        if reason and reason != self.origin.reason:
+            said = f"{self.origin.reason}; not stored: {reason}"
+            self.origin = msgspec.structs.replace(self.origin, reason=said)
+
+    def _broken(self) -> None:
+        log.exception("storing an answer failed; it was served all the same")
+        self.failed(RuntimeError())
+
+
+class Service:
+    """The cache of one configuration, for every adapter, thread and event loop of a process."""
+
+    def __init__(
+        self,
+        *,
+        rules: p.Rules,
+        store: Store,
+        local: LocalCopy,
+        digests: DigestBook,
+        embedding: Embedding | None,
+        single_flight: bool = True,
+    ) -> None:
+        self.rules = rules
+        self.store = store
+        self.local = local
+        self.digests = digests
+        self._embedding = embedding
+        self._single_flight = single_flight
+        self.flights = Flights()
+        self._sync: dict[type, Callable[[Any], Any]] = {
+            p.Digest: self._digest,
+            p.GetLocal: lambda e: local.get(e.key),
+            p.KeepLocal: lambda e: local.put(e.key, e.data, e.ttl_s),
+            p.GetExact: lambda e: store.get(e.key),
+            p.Drop: lambda e: store.delete(e.key),
+            p.Join: lambda e: self.flights.join(e.key) if single_flight else ALONE,
+            p.Settle: lambda e: e.flight.settle(e.entry),
+            p.Embed: self._embed,
+            p.Nearest: lambda e: store.nearest(e.scope, e.vector, e.count),
+            p.Put: store.put,
+        }
+        self._async: dict[type, Callable[[Any], Any]] = {
+            p.Digest: self._adigest,
+            p.GetExact: lambda e: store.aget(e.key),
+            p.Drop: lambda e: store.adelete(e.key),
+            p.Join: lambda e: self.flights.ajoin(e.key),
+            p.Embed: self._aembed,
+            p.Nearest: lambda e: store.anearest(e.scope, e.vector, e.count),
+            p.Put: store.aput,
+        }
+        if not single_flight:
+            del self._async[p.Join]
+
+    def perform(self, effect: Any) -> Any:
+        """Perform one effect, blocking."""
+        return self._sync[type(effect)](effect)
+
+    async def aperform(self, effect: Any) -> Any:
+        """Like `perform`, awaited; what never blocks is the same call."""
+        awaited = self._async.get(type(effect))
+        if awaited is not None:
+            return await awaited(effect)
+        return self._sync[type(effect)](effect)
+
+    def open(self, request: Request, stream: bool = False) -> Lookup:
+        """Look a request up; on a miss the caller generates and stores.
+
+        Raises:
+            NotCachedError: Nothing cached, and `cache_control(only_if_cached=True)`.
+        """
+        started = time.perf_counter()
+        plan = p.open_plan(request, current_control(), self.rules, "sync" if stream else "")
+        try:
+            opened = run(plan, self.perform)
+        except NotCachedError:
+            raise
+        except Exception:
+            opened = _broken()
+        return Lookup(self, opened, started)
+
+    async def aopen(self, request: Request, stream: int = 0) -> Lookup:
+        """Like `open`, awaited; `stream` is the id of the event loop for a streamed request."""
+        started = time.perf_counter()
+        kind = f"async-{stream}" if stream else ""
+        plan = p.open_plan(request, current_control(), self.rules, kind)
+        try:
+            opened = await arun(plan, self.aperform)
+        except NotCachedError:
+            raise
+        except Exception:
+            opened = _broken()
+        return Lookup(self, opened, started)
+
+    def _digest(self, effect: p.Digest) -> str | None:
+        server, model = effect.request.server, effect.request.model
+        digest, fetching = self.digests.look(server, model)
+        if digest is None and fetching is not None:
+            try:
+                wait(fetching, FIRST_WAIT_S, _NOT_YET)
+            except Trouble:
+                return None
+            digest = self.digests.known(server, model)
+        return digest
+
+    async def _adigest(self, effect: p.Digest) -> str | None:
+        server, model = effect.request.server, effect.request.model
+        digest, fetching = self.digests.look(server, model)
+        if digest is None and fetching is not None:
+            try:
+                await await_(fetching, FIRST_WAIT_S, _NOT_YET)
+            except Trouble:
+                return None
+            digest = self.digests.known(server, model)
+        return digest
+
+    def _embed(self, effect: p.Embed) -> bytes:
+        if self._embedding is None:
+            raise EmbedTrouble("no_embedder")
+        return self._embedding.embed(effect.question)
+
+    async def _aembed(self, effect: p.Embed) -> bytes:
+        if self._embedding is None:
+            raise EmbedTrouble("no_embedder")
+        return await self._embedding.aembed(effect.question)
+
+
+def _broken() -> p.Opened:
+    log.exception("the cache failed on a request, which goes to the model")
+    return p.Opened(Origin("bypass", "internal_error"))

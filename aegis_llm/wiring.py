@@ -1,0 +1,90 @@
+"""Puts the parts together; the only module that knows them all."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+import weakref
+from urllib.parse import urlsplit
+
+from aegis_llm.answering import Answering
+from aegis_llm.config import AegisConfig, safe_url
+from aegis_llm.plan import Rules
+from aegis_llm.ports import Embedder, Store
+from aegis_llm.scheduler.digests import DigestBook
+from aegis_llm.scheduler.embedding import Embedding
+from aegis_llm.scheduler.pool import DaemonPool
+from aegis_llm.service import Service
+from aegis_llm.stores.local import LocalCopy
+from aegis_llm.stores.memory import MemoryStore
+from aegis_llm.stores.redis import RedisStore
+
+_lock = threading.Lock()
+_shared: weakref.WeakValueDictionary[object, Answering] = weakref.WeakValueDictionary()
+_memory: dict[str, MemoryStore] = {}
+
+
+def connect(config: AegisConfig, embedder: Embedder | None = None) -> Answering:
+    """Return the one `Answering` of this process for these settings and this embedder.
+
+    Models with the same settings share connections, local copy and flights. Makes no connection
+    and starts no thread.
+    """
+    identity = (config, embedder.embedding_id if embedder is not None else None)
+    with _lock:
+        answering = _shared.get(identity)
+        if answering is None:
+            answering = _shared[identity] = Answering(build(config, embedder))
+        return answering
+
+
+def build(
+    config: AegisConfig, embedder: Embedder | None = None, store: Store | None = None
+) -> Service:
+    """Make a service of its own, on `store` if one is given."""
+    cache = config.cache
+    pool = DaemonPool("aegis-io", 4)
+    if store is None:
+        store = make_store(config, embedder, pool)
+    embedding = None
+    if embedder is not None and cache.store_prompts:
+        embedding = Embedding(embedder, cache.embed_timeout_ms / 1000)
+    return Service(
+        rules=Rules(cache, embedding is not None, _now_ms, random.random),
+        store=store,
+        local=LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic),
+        digests=DigestBook(store, cache.namespace, pool),
+        embedding=embedding,
+        single_flight=config.scheduler.single_flight,
+    )
+
+
+def make_store(config: AegisConfig, embedder: Embedder | None, pool: DaemonPool) -> Store:
+    """Return the store that the URL names; `memory://NAME` is shared within the process."""
+    cache = config.cache
+    if cache.redis_url.startswith("memory://"):
+        return _memory.setdefault(f"{cache.redis_url} {cache.namespace}", MemoryStore())
+    embedding_id = embedder.embedding_id if embedder is not None else None
+    if cache.redis_url.startswith("embedded://"):
+        from aegis_llm.stores.embedded import EmbeddedRedis
+
+        private = EmbeddedRedis(cache.redis_url)
+        return RedisStore(cache, embedding_id, pool, lambda _: private.ensure())
+    return RedisStore(cache, embedding_id, pool)
+
+
+def server_name(url: str) -> str:
+    """Return the name of an Ollama server: its URL without secrets, with the host if it is local.
+
+    Two machines that share a Redis each have a `localhost` of their own.
+    """
+    shown = safe_url(url).rstrip("/")
+    host = urlsplit(shown).hostname or ""
+    local = host in ("", "localhost", "::1") or host.startswith("127.")
+    return f"{shown}@{socket.gethostname()}" if local else shown
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
