@@ -1,0 +1,179 @@
+"""Accept or refuse the one claim for the question in a prompt of unknown make.
+
+The retrieved text may hold anything, also lines that look like labels. So the claim must be the
+only one, the question must close off by itself (end of the message, an empty answer label, a
+context section, or plain instructions), and the text before it must not hold another question.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Literal
+
+from aegis_llm.questions_labels import Claim, Span, claims, lowered, sections
+from aegis_llm.questions_text import ANSWER, ASKER, CONTEXT, is_asking, is_plain, is_whole
+
+_INTRO_LINES = 60
+_INTRO_CHARS = 6000
+_INSTRUCTION_WORDS = 160
+
+_CONTEXT_WORD = re.compile(rf"(?<!\w)(?:{CONTEXT})(?!\w)")
+_ANSWER_WORD = re.compile(rf"(?<!\w)(?:{ANSWER})(?!\w)")
+_ASKER_LINE = re.compile(rf"\n[ \t#*>\[<_]*(?:{ASKER})[\]*_> \t]*(?:[:\uff1a]|\n|\Z)")
+_CUE = re.compile(
+    r"question|query|context|answer|respon[ds]|reply|document|passage|information|source|"
+    r"you are|you're|act as|assistant|based on|given|using|"
+    r"frage|kontext|antwort|quelle|pregunta|respuesta|réponse|risposta|domanda|pergunta"
+)
+_STRONG_CUE = re.compile(
+    r"question|query|context|answer|respon[ds]|reply|"
+    r"frage|kontext|antwort|pregunta|respuesta|réponse|risposta|domanda|pergunta"
+)
+_RULE_LINE = re.compile(r"[ \t]*(?:[-=*_~#]{3,}|\"\"\"|```\w*)[ \t]*(?:\n|\Z)")
+_INLINE_TAIL = re.compile(
+    rf"[ \t](?:[^\W\d_]+[ \t])?(?:{ANSWER})[ \t]?[:\uff1a][ \t]*\Z", re.IGNORECASE
+)
+_BLANKS = re.compile(r"[ \t]*\n?[ \t]*\n?[ \t]*")
+
+_BLANK_LINE = re.compile(r"[ \t]*\n[ \t]*\n")
+
+Rest = Literal["end", "tail", "context", "instructions", "unknown"]
+
+
+def locate(text: str) -> Span | str | None:
+    """Return the span of the question, why there is none, or None when nothing is labelled."""
+    low = lowered(text)
+    marked = sections(low)
+    if marked is None:
+        return "sections_overlap"
+    found = claims(text, low, marked)
+    if len(found) > 1:
+        return "several_questions"
+    span = _accept(text, low, found[0], marked) if found else _beside(text, low, marked)
+    if span is None and (found or marked):
+        return "question_not_separable"
+    return span
+
+
+def _accept(text: str, low: str, claim: Claim, marked: list[Span]) -> Span | None:
+    if not claim.usable:
+        return None
+    if claim.end >= 0:
+        start, end, after = claim.body, claim.end, claim.after
+    else:
+        start = _BLANKS.match(text, claim.body).end()  # type: ignore[union-attr]  # matches ""
+        end = text.find("\n", start)
+        after = end = end if end >= 0 else len(text)
+    rest = _rest(low, after, marked)
+    if rest == "end" and claim.end < 0 and end - start < 2000:
+        tail = _INLINE_TAIL.search(text[start:end])
+        if tail:
+            rest, end = "tail", start + tail.start()
+    known = _context_known(low, claim.mark, rest, marked)
+    if known is None:
+        return None
+    question = text[start:end].strip()
+    if claim.end >= 0:
+        return (start, end) if is_whole(question) else None
+    return (start, end) if is_plain(question, colons=known, lead=known) else None
+
+
+def _rest(low: str, after: int, marked: list[Span]) -> Rest:
+    """Say what follows the question."""
+    rest = low[after : after + _INTRO_CHARS].strip()
+    long = len(low) - after > _INTRO_CHARS
+    if not rest:
+        return "unknown" if long else "end"
+    ruled = _RULE_LINE.match(rest)
+    beyond = rest[ruled.end() :].strip() if ruled else rest
+    if not long and (not beyond or _is_tail(beyond)):
+        return "tail" if beyond else "end"
+    if ruled or opens_context(rest.partition("\n")[0]):
+        return "unknown" if _ASKER_LINE.search(low, after) else "context"
+    if long or not _BLANK_LINE.match(low, after) or any(end > after for _, end in marked):
+        return "unknown"
+    return "instructions" if _is_instructions(rest) else "unknown"
+
+
+def _is_tail(rest: str) -> bool:
+    line, _, more = rest.partition("\n")
+    if len(line) > 80 or line.count(" ") > 9 or not _RULE_LINE.fullmatch(more or "```"):
+        return False
+    if line.rstrip("*_`\"'( ").endswith((":", "\uff1a")):
+        return True
+    return line[0] in "#<[*=" and bool(_ANSWER_WORD.search(line))
+
+
+def _is_instructions(rest: str) -> bool:
+    if "?" in rest or rest.count(" ") > _INSTRUCTION_WORDS or _ASKER_LINE.search("\n" + rest):
+        return False
+    return all(_STRONG_CUE.search(part) for part in rest.split("\n\n") if part.strip())
+
+
+def opens_context(line: str) -> bool:
+    """Return whether a line (in lower case) announces retrieved text, history or data."""
+    line = line.strip()
+    if not line:
+        return False
+    if _RULE_LINE.fullmatch(line):
+        return True
+    label, colon, _ = line[:300].replace("\uff1a", ":").partition(":")
+    if colon and label.count(" ") < 24:
+        return bool(_CONTEXT_WORD.search(label))
+    return line[0] in "#<[*=%" and line.count(" ") < 8 and bool(_CONTEXT_WORD.search(line))
+
+
+def _context_known(low: str, mark: int, rest: Rest, marked: list[Span]) -> bool | None:
+    """Say whether the context is known to lie elsewhere; None refuses the claim."""
+    if rest == "unknown":
+        return None
+    before = low[: min(mark, _INTRO_CHARS)]
+    context = _first_context(before, marked)
+    if context is None:
+        first = before.strip().partition("\n")[0]
+        fine = not first or ("?" not in first and bool(_CUE.search(first) or rest == "tail"))
+        if rest == "context":
+            fine = fine and (not first or _is_intro(before))
+        return rest == "context" if fine else None
+    if rest == "context" or not _is_intro(before[:context]):
+        return None
+    return True
+
+
+def _first_context(before: str, marked: list[Span]) -> int | None:
+    start = 0
+    limit = marked[0][0] if marked else len(before)
+    for _ in range(_INTRO_LINES):
+        end = before.find("\n", start)
+        line = before[start : end if end >= 0 else len(before)]
+        if start >= limit:
+            return limit if marked and limit < len(before) else None
+        if opens_context(line):
+            return start
+        if end < 0:
+            break
+        start = end + 1
+    return limit if marked and limit < len(before) else None
+
+
+def _is_intro(part: str) -> bool:
+    """Return whether the text before the context can only be instructions."""
+    if not part.strip():
+        return True
+    return "?" not in part and bool(_CUE.search(part)) and not _ASKER_LINE.search("\n" + part)
+
+
+def _beside(text: str, low: str, marked: list[Span]) -> Span | None:
+    """Return the plain question that stands alone before or after the marked-off context."""
+    if not marked or any(text[a[1] : b[0]].strip() for a, b in pairwise(marked)):
+        return None
+    before, after = (0, marked[0][0]), (marked[-1][1], len(text))
+    if not text[after[0] :].strip():
+        before, after = after, before
+    elif not _is_intro(low[: before[1]]):
+        return None
+    question = text[slice(*after)].strip()
+    if is_asking(question) and is_plain(question, colons=False, lead=False):
+        return after
+    return None
