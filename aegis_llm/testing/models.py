@@ -1,0 +1,204 @@
+"""The models of a simulated server, and how `/api/tags`, `/api/ps` and `/api/show` show them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any, Self
+
+from aegis_llm.testing.wire import Json, omit_empty
+
+_NAME = re.compile(
+    r"(?:(?:(?P<host>[\w.\-]+(?::\d+)?)/)?(?P<namespace>[\w\-]+)/)?"
+    r"(?P<model>[\w][\w.\-]*)(?::(?P<tag>[\w][\w.\-]*))?",
+    re.ASCII,
+)
+_MARKS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("embedding", ("minilm", "embed", "bge", "-e5"), "bert"),
+    ("thinking", ("qwen3", "deepseek-r1", "magistral", "thinking"), "qwen3"),
+    ("vision", ("llava", "vision", "gemma3", "-vl"), "gemma3"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedModel:
+    """A model that the simulator offers.
+
+    Attributes:
+        capabilities: Of `completion`, `tools`, `insert`, `vision`, `thinking`, `embedding`.
+        family: Architecture, as in `details.family`.
+        parameter_size: As in `details.parameter_size`.
+        quantization: As in `details.quantization_level`.
+        size: Bytes on disk.
+        context_length: Tokens the model was trained for.
+        embedding_length: Width of the hidden state, and length of an embedding.
+        system: System text of the Modelfile, used when a request brings none.
+        template: Prompt template of the Modelfile, only shown.
+        options: Options of the Modelfile (`num_ctx`, `stop`, ...).
+        version: Changes the digest, as a new pull does.
+    """
+
+    capabilities: tuple[str, ...] = ("completion", "tools")
+    family: str = "llama"
+    parameter_size: str = "8.0B"
+    quantization: str = "Q4_K_M"
+    size: int = 4_920_753_328
+    context_length: int = 131_072
+    embedding_length: int = 4096
+    system: str = ""
+    template: str = "{{ .Prompt }}"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+
+    @classmethod
+    def guess(cls, name: str) -> Self:
+        """Return a model whose abilities follow from `name` (all-minilm embeds, qwen3 thinks)."""
+        lowered = name.lower()
+        for capability, marks, family in _MARKS:
+            if not any(mark in lowered for mark in marks):
+                continue
+            if capability == "embedding":
+                return cls(
+                    capabilities=("embedding",),
+                    family=family,
+                    parameter_size="23M",
+                    quantization="F16",
+                    size=45_949_216,
+                    context_length=512,
+                    embedding_length=384,
+                )
+            return cls(capabilities=("completion", "tools", capability), family=family)
+        return cls()
+
+    def can(self, capability: str) -> bool:
+        """Return whether the model has the capability."""
+        return capability in self.capabilities
+
+    def repulled(self) -> Self:
+        """Return the model as a newer pull of the same tag: only the digest differs."""
+        return replace(self, version=self.version + 1)
+
+    def digest(self, name: str) -> str:
+        """Return the hexadecimal digest of the model under `name`."""
+        return sha256(repr((name, self.version, self.parameter_size)).encode()).hexdigest()
+
+
+def canonical(name: str) -> str | None:
+    """Return the name as Ollama stores it (with a tag), or None when it cannot be a name."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    host, namespace, model, tag = match.groups()
+    parts = [part for part in (host, namespace) if part]
+    if parts in (["registry.ollama.ai", "library"], ["library"]):
+        parts = []
+    return "/".join([*parts, f"{model}:{tag or 'latest'}"])
+
+
+def find(name: str, known: Iterable[str]) -> str | None:
+    """Return the stored name that `name` means, whatever its case; None: not a model name."""
+    wanted = canonical(name)
+    if wanted is None:
+        return None
+    lowered = wanted.lower()
+    return next((one for one in known if one.lower() == lowered), wanted)
+
+
+def registry_name(name: str) -> str:
+    """Return the canonical `name` with host and namespace, as some errors show it."""
+    parts = name.split("/")
+    return "/".join([*("registry.ollama.ai", "library")[: 3 - len(parts)], *parts])
+
+
+def catalogue(
+    models: Mapping[str, SimulatedModel] | Iterable[str],
+) -> dict[str, SimulatedModel]:
+    """Return the models by canonical name; plain names are guessed.
+
+    Raises:
+        ValueError: A name cannot be a model name.
+    """
+    given = models if isinstance(models, Mapping) else {n: SimulatedModel.guess(n) for n in models}
+    found: dict[str, SimulatedModel] = {}
+    for name, model in given.items():
+        known = canonical(name)
+        if known is None:
+            msg = f"not a model name: {name!r}"
+            raise ValueError(msg)
+        found[known] = model
+    return found
+
+
+def details(model: SimulatedModel) -> Json:
+    """Return the `details` object that tags, ps and show share."""
+    return {
+        "parent_model": "",
+        "format": "gguf",
+        "family": model.family,
+        "families": [model.family],
+        "parameter_size": model.parameter_size,
+        "quantization_level": model.quantization,
+    }
+
+
+def tag_entry(name: str, model: SimulatedModel, modified_at: str) -> Json:
+    """Return one entry of `/api/tags`."""
+    lengths = {
+        "context_length": model.context_length,
+        "embedding_length": model.embedding_length,
+    }
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": modified_at,
+        "size": model.size,
+        "digest": model.digest(name),
+        "details": details(model) | lengths,
+        "capabilities": list(model.capabilities),
+    }
+
+
+def show(name: str, model: SimulatedModel, modified_at: str) -> Json:
+    """Return the answer of `/api/show`."""
+    lines = [
+        f"{key:<30} {_quoted(item)}"
+        for key, value in model.options.items()
+        for item in (value if isinstance(value, list) else [value])
+    ]
+    modelfile = [f"FROM {name}", f"TEMPLATE {model.template}"]
+    if model.system:
+        modelfile.append(f"SYSTEM {model.system}")
+    modelfile += [f"PARAMETER {line.split(None, 1)[0]} {line.split(None, 1)[1]}" for line in lines]
+    arch = model.family
+    info = {
+        "general.architecture": arch,
+        "general.file_type": 15,
+        "general.parameter_count": _count(model.parameter_size),
+        f"{arch}.attention.head_count": 32,
+        f"{arch}.attention.head_count_kv": 8,
+        f"{arch}.block_count": 32,
+        f"{arch}.context_length": model.context_length,
+        f"{arch}.embedding_length": model.embedding_length,
+    }
+    if model.can("embedding"):
+        info[f"{arch}.pooling_type"] = 1
+    return {
+        "modelfile": "\n".join(modelfile) + "\n",
+        **omit_empty({"parameters": "\n".join(lines), "template": model.template}),
+        **omit_empty({"system": model.system}),
+        "details": details(model),
+        "model_info": info,
+        "capabilities": list(model.capabilities),
+        "modified_at": modified_at,
+    }
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else f"{value}"
+
+
+def _count(size: str) -> int:
+    scale = {"K": 10**3, "M": 10**6, "B": 10**9}.get(size[-1:], 1)
+    return round(float(size[:-1] or 0) * scale)

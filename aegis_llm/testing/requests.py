@@ -1,0 +1,243 @@
+"""Check request bodies as Ollama does, with its statuses and texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from aegis_llm.testing.wire import Json
+
+FOREVER = float("inf")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
+
+_STRING, _BOOL, _INT, _LIST, _MAP, _ANY = "string", "bool", "int", "list", "map", "any"
+_COMMON = {
+    "model": (_STRING, "string"),
+    "options": (_MAP, "map[string]interface {}"),
+}
+_GENERATING = _COMMON | {
+    "stream": (_BOOL, "bool"),
+    "truncate": (_BOOL, "bool"),
+    "shift": (_BOOL, "bool"),
+    "logprobs": (_BOOL, "bool"),
+    "top_logprobs": (_INT, "int"),
+}
+_SHAPES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
+    "/api/chat": (
+        "ChatRequest",
+        _GENERATING | {"messages": (_LIST, "[]api.Message"), "tools": (_LIST, "api.Tools")},
+    ),
+    "/api/generate": (
+        "GenerateRequest",
+        _GENERATING
+        | {
+            "prompt": (_STRING, "string"),
+            "suffix": (_STRING, "string"),
+            "system": (_STRING, "string"),
+            "template": (_STRING, "string"),
+            "context": (_LIST, "[]int"),
+            "raw": (_BOOL, "bool"),
+            "images": (_LIST, "[]api.ImageData"),
+        },
+    ),
+    "/api/embed": (
+        "EmbedRequest",
+        _COMMON | {"truncate": (_BOOL, "bool"), "dimensions": (_INT, "int")},
+    ),
+    "/api/embeddings": ("EmbeddingRequest", _COMMON | {"prompt": (_STRING, "string")}),
+    "/api/show": (
+        "ShowRequest",
+        _COMMON | {"name": (_STRING, "string"), "verbose": (_BOOL, "bool")},
+    ),
+}
+_INTEGERS = """
+num_ctx num_batch num_gpu main_gpu num_thread draft_num_predict num_keep seed num_predict top_k
+repeat_last_n
+"""
+_FLOATS = """
+top_p min_p typical_p temperature repeat_penalty presence_penalty frequency_penalty
+"""
+_OPTIONS = {
+    **dict.fromkeys(_INTEGERS.split(), "integer"),
+    **dict.fromkeys(_FLOATS.split(), "float32"),
+    "use_mmap": "boolean",
+    "stop": "array",
+}
+_THINK_LEVELS = ("high", "medium", "low", "max")
+
+
+class RefusedError(Exception):
+    """The server answers with an error instead of doing the work."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status}: {text}")
+        self.status = status
+        self.text = text
+
+
+def parse(route: str, raw: bytes) -> Json:
+    """Return the body as an object whose known fields have the right types.
+
+    Raises:
+        RefusedError: 400 with the text of Go's decoder.
+    """
+    if not raw.strip():
+        raise RefusedError(400, "missing request body")
+    body = _decode(raw)
+    struct, fields = _SHAPES[route]
+    if not isinstance(body, dict):
+        raise RefusedError(
+            400, f"json: cannot unmarshal {_go_kind(body)} into Go value of type api.{struct}"
+        )
+    for name, (kind, go_type) in fields.items():
+        value = body.get(name)
+        if value is not None and not _is(kind, value):
+            raise RefusedError(
+                400,
+                f"json: cannot unmarshal {_go_kind(value)} into Go struct field "
+                f"{struct}.{name} of type {go_type}",
+            )
+    for message in body.get("messages") or ():
+        _check_message(message)
+    if body.get("think") is not None:
+        _check_think(body["think"])
+    if "keep_alive" in body:
+        keep_alive(body["keep_alive"])
+    if not 0 <= (body.get("top_logprobs") or 0) <= 20:
+        raise RefusedError(400, "top_logprobs must be between 0 and 20")
+    return body
+
+
+def keep_alive(value: object) -> float | None:
+    """Return the seconds to stay loaded: infinity for a negative value, None for null.
+
+    Raises:
+        RefusedError: 400 for a string without a unit or another type.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        name = {bool: "bool", list: "[]interface {}"}.get(type(value), "map[string]interface {}")
+        raise RefusedError(400, f"Unsupported type: '{name}'")
+    seconds = _go_duration(value) if isinstance(value, str) else float(value)
+    return FOREVER if seconds < 0 else seconds
+
+
+def check_options(options: Mapping[str, Any] | None) -> Json:
+    """Return the options that are set.
+
+    Raises:
+        RefusedError: 500 for a value of the wrong type, as Ollama answers.
+    """
+    kept: Json = {}
+    for name, value in (options or {}).items():
+        kind = _OPTIONS.get(name)
+        if kind is None or value is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = {
+            "integer": number,
+            "float32": number,
+            "boolean": isinstance(value, bool),
+            "array": isinstance(value, list),
+        }[kind]
+        if not fits:
+            raise RefusedError(500, f'option "{name}" must be of type {kind}')
+        if kind == "array" and not all(isinstance(item, str) for item in value):
+            raise RefusedError(500, f'option "{name}" must be of an array of strings')
+        kept[name] = int(value) if kind == "integer" else value
+    return kept
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        pass
+    text = raw.decode("utf-8", "replace").lstrip()
+    try:
+        # Go's decoder reads one value and leaves what follows it.
+        return json.JSONDecoder().raw_decode(text)[0]
+    except json.JSONDecodeError as error:
+        raise RefusedError(400, _syntax_error(error)) from None
+
+
+def _syntax_error(error: json.JSONDecodeError) -> str:
+    rest = error.doc[error.pos :].lstrip()
+    if not rest or error.msg.startswith("Unterminated"):
+        return "unexpected EOF"
+    where = {
+        "Expecting property name enclosed in double quotes": (
+            "looking for beginning of object key string"
+        ),
+        "Expecting ':' delimiter": "after object key",
+        "Expecting ',' delimiter": "after object key:value pair",
+    }.get(error.msg, "looking for beginning of value")
+    return f"invalid character {rest[0]!r} {where}"
+
+
+def _is(kind: str, value: object) -> bool:
+    if kind == _INT:
+        return isinstance(value, int) and not isinstance(value, bool)
+    types = {_STRING: str, _BOOL: bool, _LIST: list, _MAP: dict}
+    return isinstance(value, types[kind])
+
+
+def _go_kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, float):
+        return f"number {value:g}" if value != int(value) else "number"
+    return {int: "number", str: "string", list: "array", dict: "object"}.get(type(value), "null")
+
+
+def _check_message(message: object) -> None:
+    if not isinstance(message, dict):
+        raise RefusedError(
+            400, f"json: cannot unmarshal {_go_kind(message)} into Go value of type api.Alias"
+        )
+    for name in ("role", "content"):
+        value = message.get(name)
+        if value is not None and not isinstance(value, str):
+            raise RefusedError(
+                400,
+                f"json: cannot unmarshal {_go_kind(value)} into Go struct field "
+                f"Alias.{name} of type string",
+            )
+
+
+def _check_think(value: object) -> None:
+    if isinstance(value, bool) or value in _THINK_LEVELS:
+        return
+    levels = ", ".join(f'"{level}"' for level in _THINK_LEVELS)
+    if isinstance(value, str):
+        raise RefusedError(
+            400, f'invalid think value: "{value}" (must be {levels}, true, or false)'
+        )
+    raise RefusedError(400, f"think must be a boolean or string ({levels}, true, or false)")
+
+
+def _go_duration(text: str) -> float:
+    body = text[1:] if text[:1] in ("-", "+") else text
+    if body == "0":
+        return 0.0
+    if not body:
+        raise RefusedError(400, f'time: invalid duration "{text}"')
+    total, place = 0.0, 0
+    while place < len(body):
+        part = _DURATION_PART.match(body, place)
+        if part is None:
+            raise RefusedError(400, f'time: invalid duration "{text}"')
+        number, unit = part.groups()
+        if not unit:
+            raise RefusedError(400, f'time: missing unit in duration "{text}"')
+        if unit not in _UNITS:
+            raise RefusedError(400, f'time: unknown unit "{unit}" in duration "{text}"')
+        total += float(number) * _UNITS[unit]
+        place = part.end()
+    return -total if text[0] == "-" else total

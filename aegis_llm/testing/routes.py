@@ -1,0 +1,124 @@
+"""The routes of the simulated server: which request goes where, and all but the generation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from aegis_llm.testing import models as catalogue
+from aegis_llm.testing.clock import Clock
+from aegis_llm.testing.embedders import Embedder
+from aegis_llm.testing.embedding import Embedding
+from aegis_llm.testing.engine import Engine
+from aegis_llm.testing.faults import Faults
+from aegis_llm.testing.http import JSON, TEXT, Exchange
+from aegis_llm.testing.inference import Inference
+from aegis_llm.testing.models import SimulatedModel
+from aegis_llm.testing.requests import RefusedError, parse
+from aegis_llm.testing.wire import encode, rfc3339
+
+_ROUTES = {
+    "/": ("GET", "HEAD"),
+    "/api/version": ("GET", "HEAD"),
+    "/api/status": ("GET",),
+    "/api/tags": ("GET", "HEAD"),
+    "/api/ps": ("GET",),
+    "/api/show": ("POST",),
+    "/api/chat": ("POST",),
+    "/api/generate": ("POST",),
+    "/api/embed": ("POST",),
+    "/api/embeddings": ("POST",),
+}
+
+
+class Routes:
+    """Answer every request of the simulated server."""
+
+    def __init__(
+        self,
+        models: MutableMapping[str, SimulatedModel],
+        engine: Engine,
+        clock: Clock,
+        embedder: Embedder,
+        faults: Faults,
+        gate: threading.Event,
+        version: str,
+    ) -> None:
+        self._models = models
+        self._engine = engine
+        self._clock = clock
+        self._version = version
+        self._pulled_at = rfc3339(clock.time())
+        self._inference = Inference(models, engine, clock, faults, gate)
+        self._embedding = Embedding(models, engine, clock, faults, embedder)
+        self._reads: dict[str, Callable[[], Any]] = {
+            "/api/version": lambda: {"version": self._version},
+            "/api/status": lambda: {"cloud": {"disabled": True, "source": "env"}},
+            "/api/tags": self._tags,
+            "/api/ps": self._ps,
+        }
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        path = exchange.path
+        methods = _ROUTES.get(path)
+        if methods is None:
+            exchange.answer(404, b"404 page not found", "text/plain")
+        elif exchange.method not in methods:
+            allow = {"Allow": ", ".join(methods)}
+            exchange.answer(405, b"405 method not allowed", "text/plain", allow)
+        elif path == "/":
+            exchange.answer(200, b"Ollama is running", TEXT)
+        elif path in self._reads:
+            exchange.answer(200, encode(self._reads[path]()))
+        else:
+            try:
+                self._work(path, exchange)
+            except RefusedError as error:
+                exchange.answer(error.status, encode({"error": error.text}), JSON)
+
+    def _work(self, path: str, exchange: Exchange) -> None:
+        body = parse(path, exchange.body)
+        if path == "/api/show":
+            exchange.answer(200, encode(self._show(body)))
+        elif path in ("/api/chat", "/api/generate"):
+            self._inference.run(path, body, exchange)
+        else:
+            self._embedding.run(path, body, exchange)
+
+    def _tags(self) -> dict[str, Any]:
+        entries = [
+            catalogue.tag_entry(name, model, self._pulled_at)
+            for name, model in self._models.items()
+        ]
+        return {"models": entries}
+
+    def _ps(self) -> dict[str, Any]:
+        now, wall = self._clock.monotonic(), self._clock.time()
+        return {
+            "models": [
+                {
+                    "name": runner.name,
+                    "model": runner.name,
+                    "size": runner.model.size,
+                    "digest": self._models.get(runner.name, runner.model).digest(runner.name),
+                    "details": catalogue.details(runner.model),
+                    "expires_at": rfc3339(wall + runner.expires_at - now),
+                    "size_vram": runner.model.size,
+                    "context_length": runner.options.num_ctx,
+                }
+                for runner in self._engine.running()
+            ]
+        }
+
+    def _show(self, body: dict[str, Any]) -> dict[str, Any]:
+        asked = body.get("model") or body.get("name")
+        if not asked:
+            raise RefusedError(400, "model is required")
+        name = catalogue.find(asked, self._models)
+        if name is None:
+            raise RefusedError(400, "invalid model name")
+        if name not in self._models:
+            raise RefusedError(404, f"model '{asked}' not found")
+        return catalogue.show(name, self._models[name], self._pulled_at)
