@@ -11,14 +11,14 @@ from typing import Final
 
 from aegis_llm.gates_facts import Facts
 from aegis_llm.gates_words import (
+    CONFLICTS,
     FUTURE,
+    HARD_HEADS,
     MONTHS,
     OPPOSITES,
     PAST,
-    PREPOSITION,
     PRESENT,
-    ROLES,
-    words,
+    split,
 )
 
 MOST_LEFT_OVER: Final = 6
@@ -31,14 +31,12 @@ _ENDINGS: Final = frozenset(
         ("s", "d"), ("y", "ied"), ("ies", "ied"), ("ies", "ying"), ("ied", "ying"),
     }
 )  # fmt: skip
-_NOT_PLURALS: Final = frozenset(words("news arms customs goods glasses physics politics"))
-_BINDING: Final = frozenset(word for word, role in ROLES.items() if role == (PREPOSITION, "!"))
-_TOPICS: Final = frozenset({"about", "of", "on"})
+_NOT_PLURALS: Final = frozenset(split("news arms customs goods glasses physics politics"))
 _ALWAYS_TOLD: Final = frozenset({"only", "most"})
 _VAGUE: Final = frozenset({"some", "many"})
-_MINE: Final = frozenset(words("i me my mine we us our ours myself"))
-_YOURS: Final = frozenset(words("you your yours yourself"))
-_GENERAL: Final = frozenset(words("can do should would could"))
+_MINE: Final = frozenset(split("i me my mine we us our ours myself"))
+_YOURS: Final = frozenset(split("you your yours yourself"))
+_GENERAL: Final = frozenset(split("can do should would could"))
 _OPEN_KINDS: Final = ({"what"}, {"how"})
 
 
@@ -89,26 +87,28 @@ def _function_words(a: Facts, b: Facts) -> str | None:
     for word in a.said - b.said:
         if word in OPPOSITES and not OPPOSITES[word].isdisjoint(only_b):
             return "veto_opposites"
-    if a.quantifiers != b.quantifiers:
-        if not _ALWAYS_TOLD.isdisjoint(a.quantifiers ^ b.quantifiers):
-            return "veto_quantifiers"
-        for one, other in ((a, b), (b, a)):
-            if "all" in one.quantifiers and not _VAGUE.isdisjoint(other.quantifiers):
-                return "veto_quantifiers"
-    for one, other in ((a, b), (b, a)):
-        if not _past(other):
-            continue
-        if not _past(one) and not PRESENT.isdisjoint(one.said):
-            return "veto_tense"
-        if not FUTURE.isdisjoint(one.said) and FUTURE.isdisjoint(other.said):
-            return "veto_tense"
+    if a.quantifiers != b.quantifiers and _other_amount(a.quantifiers, b.quantifiers):
+        return "veto_quantifiers"
+    if _other_time(a, b) or _other_time(b, a):
+        return "veto_tense"
     if a.people != b.people and a.people and b.people:
         return "veto_persons"
     return "veto_persons" if _turned(a, b) or _turned(b, a) else None
 
 
-def _past(facts: Facts) -> bool:
-    return not PAST.isdisjoint(facts.said)
+def _other_amount(a: set[str], b: set[str]) -> bool:
+    if not _ALWAYS_TOLD.isdisjoint(a ^ b):
+        return True
+    return ("all" in a and not _VAGUE.isdisjoint(b)) or ("all" in b and not _VAGUE.isdisjoint(a))
+
+
+def _other_time(a: Facts, b: Facts) -> bool:
+    """Tell whether `b` asks about the past, and `a` about the present or the future."""
+    if PAST.isdisjoint(b.said):
+        return False
+    if PAST.isdisjoint(a.said) and not PRESENT.isdisjoint(a.said):
+        return True
+    return not FUTURE.isdisjoint(a.said) and FUTURE.isdisjoint(b.said)
 
 
 def _turned(a: Facts, b: Facts) -> bool:
@@ -135,55 +135,61 @@ def _same_kind(a: Facts, b: Facts) -> bool:
 
 def _content(a: Facts, b: Facts) -> str | None:
     """Compare the content words, then what governs them, then their order."""
-    told = b.words
-    if a.words != told:
-        left, right = Counter(a.words), Counter(told)
-        over_a, over_b = list((left - right).elements()), list((right - left).elements())
+    one, other = a.words, b.words
+    if one != other:
+        left, right = Counter(one), Counter(other)
+        over_a, over_b = sorted((left - right).elements()), sorted((right - left).elements())
         if over_a or over_b:
-            renamed = _explained(over_a, over_b)
+            renamed = _explained(*sorted((over_a, over_b)))
             if renamed is None:
                 named = not a.names.isdisjoint(over_a) or not b.names.isdisjoint(over_b)
                 return "veto_names" if named else "veto_words"
-            told = [renamed.get(word, word) for word in told]
-    if _scope(a, a.words) != _scope(b, told) and not _contracted(a) and not _contracted(b):
+            one = [renamed.get(word, word) for word in one]
+            other = [renamed.get(word, word) for word in other]
+    if a.negations and _scope(a, one) != _scope(b, other) and not _contracted(a, b):
         return "veto_negation"
-    governs = dict(zip(told, b.heads, strict=True))
-    for word, head in zip(a.words, a.heads, strict=True):
-        if head != governs.get(word, head) and _binds(head, governs[word]):
-            return "veto_direction"
-    if a.words != told and _chunks(a.words, a.heads) != _chunks(told, b.heads):
-        return "veto_order"
+    if one != other or a.heads != b.heads:
+        return _placed(one, a.heads, other, b.heads)
     return None
 
 
-def _contracted(facts: Facts) -> bool:
-    return any(place < 0 for _, place in facts.negations)
+def _contracted(a: Facts, b: Facts) -> bool:
+    return any(place < 0 for _, place in (*a.negations, *b.negations))
 
 
 def _scope(facts: Facts, told: list[str]) -> list[tuple[str, str]]:
     """Return each negation with the word that it governs."""
-    return sorted((name, "".join(told[at : at + 1])) for name, at in facts.negations)
+    return sorted((name, "".join(told[place : place + 1])) for name, place in facts.negations)
 
 
-def _binds(one: str, other: str) -> bool:
-    if one in _BINDING or other in _BINDING:
-        return True
-    return "to" in (one, other) and (one in _TOPICS or other in _TOPICS)
+def _placed(one: list[str], heads: list[str], other: list[str], others: list[str]) -> str | None:
+    """Compare what governs the same words, then the order that they stand in."""
+    governs = dict(zip(one, heads, strict=True))
+    if len(governs) == len(one):  # with a repeated word only the order can tell
+        for word, head in zip(other, others, strict=True):
+            if head != governs[word] and _conflict(head, governs[word]):
+                return "veto_direction"
+    return None if one == other or _same_order(one, heads, other, others) else "veto_order"
 
 
-def _explained(over_a: list[str], over_b: list[str]) -> dict[str, str] | None:
-    """Return how to rename the words left over in b to those in a; None if they do differ."""
-    if max(len(over_a), len(over_b)) > MOST_LEFT_OVER:
+def _conflict(one: str, other: str) -> bool:
+    """Tell whether two prepositions give a word two roles."""
+    return one in HARD_HEADS or other in HARD_HEADS or frozenset((one, other)) in CONFLICTS
+
+
+def _explained(few: list[str], many: list[str]) -> dict[str, str] | None:
+    """Return common names for the words left over on both sides; None if they do differ."""
+    if len(few) != len(many) or len(few) > MOST_LEFT_OVER:
         return None
     renamed: dict[str, str] = {}
-    for word in over_a:
-        for other in over_b:
+    for word in few:
+        for other in many:
             if other not in renamed and _inflected(word, other):
                 renamed[other] = word
                 break
         else:
             return None
-    return renamed if len(renamed) == len(over_b) else None
+    return renamed
 
 
 def _inflected(one: str, other: str) -> bool:
@@ -213,25 +219,41 @@ def _spelled(word: str) -> str:
     return word[:-2] + "er" if word.endswith("tre") else word
 
 
-def _chunks(told: list[str], heads: list[str]) -> list[tuple[str, list[str]]]:
-    """Cut the words at prepositions; what remains ordered is what order decides."""
+def _same_order(one: list[str], heads: list[str], other: list[str], others: list[str]) -> bool:
+    """Tell whether two orders of the same words say the same.
+
+    Phrases may move around one main clause; those with one preposition stay in order, and so do
+    several clauses.
+    """
+    left, right = _phrases(one, heads), _phrases(other, others)
+    if sorted(left) != sorted(right):
+        return False
+    if sum(not head for head, _ in left) > 1 and left != right:
+        return False
+    return all(
+        [words for head, words in left if head == shared]
+        == [words for head, words in right if head == shared]
+        for shared in {head for head, _ in left}
+    )
+
+
+def _phrases(told: list[str], heads: list[str]) -> list[tuple[str, list[str]]]:
+    """Cut the words at prepositions, with "a of b" as "b a" and joined pairs in a fixed order."""
     found: list[tuple[str, list[str]]] = [("", [])]
     place = -1  # where the next word of an "of" phrase goes: before what it belongs to
     for word, head in zip(told, heads, strict=True):
-        chunk = found[-1][1]
-        if head == "of" and chunk:
-            place = 0
-        elif head:
-            place = -1
+        phrase = found[-1][1]
+        if head:
+            place = 0 if head == "of" and phrase else -1
         if place >= 0:
-            chunk.insert(place, word)
+            phrase.insert(place, word)
             place += 1
-        elif head == "&" and chunk:
-            chunk[-1:] = sorted((chunk[-1], word))
+        elif head == "&" and phrase:
+            phrase[-1:] = sorted((phrase[-1], word))
         elif head and head != "&":
             found.append(("" if head == "," else head, [word]))
-        elif chunk and word in MONTHS and chunk[-1].isdecimal():
-            chunk.insert(-1, word)
+        elif phrase and word in MONTHS and phrase[-1].isdecimal():
+            phrase.insert(-1, word)
         else:
-            chunk.append(word)
-    return sorted(chunk for chunk in found if chunk[1])
+            phrase.append(word)
+    return [phrase for phrase in found if phrase[1]]

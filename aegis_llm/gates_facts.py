@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
-from aegis_llm.gates_phrases import PHRASES
+from aegis_llm.gates_phrases import plainer
 from aegis_llm.gates_synonyms import CANONICAL
 from aegis_llm.gates_text import CONTRACTED, LITERAL, NAME, NUMBER, STOP, WORD, Token, tokens_of
-from aegis_llm.gates_words import (
-    ASKS,
-    AUXILIARY,
-    JOINER,
-    MONTHS,
-    NEGATION,
-    NUMERAL,
-    OPENINGS,
-    PERSON,
-    PREPOSITION,
-    QUANTIFIER,
-    ROLES,
-    UNITS,
-)
+from aegis_llm.gates_words import CONTENT, MONTHS, NUMERAL, OPENINGS, ROLES, UNITS
 
 _SYMBOLS: Final = re.compile(r"[{}\[\]<>=*|^~\\+#]")
-_QUOTED: Final = re.compile(r'"([^"]+)"|“([^“”]+)”|«([^«»]+)»|`([^`]+)`')
-_QUOTES: Final = frozenset('"“«`')
+_QUOTED: Final = re.compile(
+    r'"([^"]+)"|\u201c([^\u201c\u201d]+)\u201d|\u00ab([^\u00ab\u00bb]+)\u00bb'
+)
+_CODE: Final = re.compile(r"`([^`]+)`")
 _INVERTED: Final = frozenset({"when", "where"})
-_CONTENT: Final = (-1, "")
+_WHO: Final = frozenset({"who", "whom"})
 _SPACED_UNITS: Final = frozenset(UNITS) - {"in"}
 _LAST_LATIN: Final = "\u024f"
+_PLAIN: Final = (CONTENT, "")
 _END: Final[Token] = ("", STOP, "")
 
 
@@ -38,11 +29,14 @@ class Facts:
     """What one question says, in the terms that two questions are compared in.
 
     `words` are the content words in order, each under the name of its group, `heads` the
-    preposition or joiner before each of them. A negation carries the place in `words` that it
-    governs, -1 where a contraction leaves that open.
+    preposition or joiner before each of them, `said` every word as it was written. A negation
+    carries the place in `words` that it governs, -1 where a contraction leaves that open.
     """
 
     __slots__ = (
+        "_head",
+        "_joinable",
+        "_opening",
         "heads",
         "kinds",
         "literals",
@@ -59,9 +53,9 @@ class Facts:
     )
 
     def __init__(self, text: str) -> None:
-        self.said: set[str] = set()
         self.words: list[str] = []
         self.heads: list[str] = []
+        self.said: set[str] = set()
         self.names: set[str] = set()
         self.literals: list[str] = []
         self.numbers: list[tuple[str, str]] = []
@@ -71,112 +65,126 @@ class Facts:
         self.kinds: list[str] = []
         self.scripts = frozenset() if text.isascii() else _scripts(text)
         self.symbols = "".join(_SYMBOLS.findall(text))
-        self.quotes: list[str] = []
-        if not _QUOTES.isdisjoint(text):
-            self.quotes = sorted("".join(found).casefold() for found in _QUOTED.findall(text))
-        self._read(_rewritten(tokens_of(text)))
+        self.quotes = sorted("".join(found).casefold() for found in _QUOTED.findall(text))
+        if "`" in text:
+            self.literals.extend(_CODE.findall(text))
+        self._head = ""
+        self._opening = True
+        self._joinable = False
+        self._read(plainer(tokens_of(text)))
 
     def _read(self, tokens: list[Token]) -> None:
-        said, words, heads = self.said, self.words, self.heads
-        head = ""
-        opening = True
         tokens.append(_END)
+        said = self.said
         for index, (word, kind, unit) in enumerate(tokens):
             if kind == STOP:
-                head, opening = ",", True
+                self._head, self._opening, self._joinable = ",", True, False
                 continue
-            if kind == WORD:
-                role, value = ROLES.get(word, _CONTENT)
-            elif kind == NUMBER:
-                role, value = NUMERAL, word
-            elif kind == CONTRACTED:
-                self.negations.append(("not", -1))
-                role, value = ROLES.get(word, _CONTENT)
-            else:
-                role, value = -1, ""
-            if kind != LITERAL:
-                said.add(word)
-            if role == -1:
-                if kind == NAME:
-                    word = CANONICAL.get(word.lower(), word.lower())
-                    self.names.add(word)
-                elif kind == LITERAL:
-                    self.literals.append(word)
-                else:
-                    word = CANONICAL.get(word, word)
-                words.append(word)
-                heads.append(head)
-                head, opening = "", False
-            elif role == PREPOSITION:
-                head = word
-            elif role == ASKS:
-                self._ask(word, tokens[index + 1][0], opening)
-                if not opening and word in _INVERTED:
-                    head = word
-                opening = False
-            elif role == AUXILIARY:
-                if opening:
-                    self.kinds.append("whether " + OPENINGS[word])
-                opening = False
-            elif role == NEGATION:
-                self.negations.append((value, len(words)))
-            elif role == QUANTIFIER:
-                self.quantifiers.add(value)
-                opening = False
-            elif role == PERSON:
-                self.people.append(value)
-                opening = False
-            elif role == JOINER:
-                head, opening = "&", True
+            role, value = ROLES.get(word, _PLAIN)
+            if kind != WORD:
+                if kind in (NAME, LITERAL):
+                    role = CONTENT
+                elif kind == NUMBER:
+                    role, value = NUMERAL, word
+                elif kind == CONTRACTED:
+                    self.negations.append(("not", -1))
+            said.add(word)
+            if role == CONTENT:
+                self._content(word, kind)
             elif role == NUMERAL:
-                self._number(value, unit, head, tokens[index + 1])
-                head, opening = "", False
+                self._number(value, unit, tokens[index + 1][0])
             else:
-                opening = False
+                _READERS[role](self, word, value, tokens[index + 1])
 
-    def _ask(self, word: str, following: str, opening: bool) -> None:
-        """Record the kind of question, unless the word only opens a subordinate clause."""
-        if word in _INVERTED or word in ("who", "whose", "whom"):
-            if opening and (word not in _INVERTED or following in OPENINGS):
-                self.kinds.append("who" if word in ("who", "whom") else word)
-        elif opening or not self.kinds:
-            self.kinds.append("what" if word == "which" else word)
+    def _content(self, word: str, kind: int) -> None:
+        if kind == LITERAL:
+            self.literals.append(word)
+        else:
+            word = CANONICAL.get(word, word)
+            if kind == NAME:
+                self.names.add(word)
+        self._add(word)
 
-    def _number(self, value: str, unit: str, head: str, following: Token) -> None:
-        """Record a number with its unit, and a day of a month under the month."""
-        unit = unit or (UNITS[following[0]] if following[0] in _SPACED_UNITS else "")
-        words = self.words
-        if words and not unit and words[-1] in MONTHS:
-            value = value.removesuffix("th")
-        elif following[0] in MONTHS:
-            value = value.removesuffix("th")
-            head = following[0]
+    def _add(self, word: str) -> None:
+        self.words.append(word)
+        self.heads.append(self._head)
+        self._head = ""
+        self._opening = False
+        self._joinable = True
+
+    def _number(self, value: str, unit: str, following: str) -> None:
+        """Record a number with its unit; the ordinal of a day is the plain number."""
+        if not unit and following in _SPACED_UNITS:
+            unit = UNITS[following]
+        if value.endswith("th") and not MONTHS.keys().isdisjoint((following, *self.words[-1:])):
+            value = value[:-2]
         self.numbers.append((value, unit))
-        words.append(value)
-        self.heads.append(head)
+        self._add(value)
+
+    def _nothing(self, word: str, value: str, following: Token) -> None:
+        self._opening = False
+        if value:
+            self._unjoin()
+
+    def _auxiliary(self, word: str, value: str, following: Token) -> None:
+        if word == "do" and following[1] == STOP:
+            self._add(word)
+        elif self._opening:
+            self.kinds.append("whether " + OPENINGS[word])
+        self._opening = False
+        self._unjoin()
+
+    def _unjoin(self) -> None:
+        """Note that a joiner joins clauses, not two words that could change places."""
+        self._joinable = False
+        if self._head == "&":
+            self._head = ","
+
+    def _asks(self, word: str, value: str, following: Token) -> None:
+        """Record the kind of question, unless the word only opens a subordinate clause."""
+        if word in _INVERTED:
+            if self._opening and following[0] in OPENINGS:
+                self.kinds.append(word)
+            else:
+                self._head = word
+        elif self._opening or (not self.kinds and word not in _WHO):
+            self.kinds.append(value or word)
+        self._opening = False
+
+    def _preposition(self, word: str, value: str, following: Token) -> None:
+        self._head = value
+
+    def _negation(self, word: str, value: str, following: Token) -> None:
+        self.negations.append((value, len(self.words)))
+
+    def _quantifier(self, word: str, value: str, following: Token) -> None:
+        self.quantifiers.add(value)
+        self._opening = False
+
+    def _person(self, word: str, value: str, following: Token) -> None:
+        self.people.append(value)
+        self._opening = False
+        self._unjoin()
+
+    def _joiner(self, word: str, value: str, following: Token) -> None:
+        self._head = "&" if self._joinable else ","
+        self._opening = True
+
+
+_READERS: Final[tuple[Callable[[Facts, str, str, Token], None], ...]] = (
+    Facts._nothing,
+    Facts._auxiliary,
+    Facts._asks,
+    Facts._preposition,
+    Facts._negation,
+    Facts._quantifier,
+    Facts._person,
+    Facts._joiner,
+)
+"""What to do for each role, in the order in which the roles are numbered."""
 
 
 def _scripts(text: str) -> frozenset[str]:
     """Return the alphabets other than Latin that a text uses."""
     letters = (char for char in set(text) if char > _LAST_LATIN and char.isalpha())
     return frozenset(unicodedata.name(char, "").partition(" ")[0] for char in letters)
-
-
-def _rewritten(tokens: list[Token]) -> list[Token]:
-    """Replace the turns of phrase that have a plainer form."""
-    if not any(token[0] in PHRASES for token in tokens):
-        return tokens
-    found: list[Token] = []
-    index = 0
-    while index < len(tokens):
-        token = tokens[index]
-        for rest, plain in PHRASES.get(token[0], ()):
-            end = index + 1 + len(rest)
-            if tuple(word for word, _, _ in tokens[index + 1 : end]) == rest:
-                found.extend((word, WORD, "") for word in plain)
-                index = end
-                break
-        else:
-            found.append(token)
-            index += 1
-    return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from aegis_llm.gates_text import WORD, Token
+
 _REWRITES: Final = """
 is there a way to = can i
 is there any way to = can i
@@ -92,6 +94,15 @@ aside from = except
 as well as = and
 because of = because
 due to = because
+or not =
+why or why not = why
+do you think =
+in your opinion =
+in fact =
+what should i do to = how to
+what can i do to = how to
+what do i do to = how to
+what do i need to do to = how to
 in order to = to
 according to = by
 going to be = will
@@ -148,3 +159,23 @@ def _fill() -> None:
 
 
 _fill()
+
+
+def plainer(tokens: list[Token]) -> list[Token]:
+    """Replace the turns of phrase that have a plainer form."""
+    if not any(token[0] in PHRASES for token in tokens):
+        return tokens
+    found: list[Token] = []
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        for rest, plain in PHRASES.get(token[0], ()):
+            end = index + 1 + len(rest)
+            if tuple(word for word, _, _ in tokens[index + 1 : end]) == rest:
+                found.extend((word, WORD, "") for word in plain)
+                index = end
+                break
+        else:
+            found.append(token)
+            index += 1
+    return found

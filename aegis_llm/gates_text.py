@@ -1,4 +1,4 @@
-"""Reading one question into the facts that the gates compare."""
+"""Splitting a question into tokens: words, names, numbers with units, and literals."""
 
 from __future__ import annotations
 
@@ -6,18 +6,28 @@ import re
 import unicodedata
 from typing import Final
 
-from aegis_llm.gates_words import UNITS, words
+from aegis_llm.gates_words import ROLES, UNITS, split
 
-_EDGES: Final = ".,;:!?\"'()[]{}…“”„«»‘’*_`-–—<>=|~^\\+/&\u00b7\u2022\u00bf\u00a1"
+_EDGES: Final = (
+    ".,;:!?\"'()[]{}*_`-<>=|~^\\+/&\u2013\u2014\u2026\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019"
+    "\u00b7\u2022\u00bf\u00a1"
+)
+_SOFT_EDGES: Final = ".,;:!?\"'()[]{}*`\u201c\u201d\u2018\u2019"
 _STOPS: Final = frozenset(".,;:!?")
 _SENTENCE_ENDS: Final = frozenset(".!?:")
-_NUMBER: Final = re.compile(r"([£€$¥₹]?)(-?\d[\d,]*(?:\.\d+)?)(%|[A-Za-z°]{0,6})")
+_NUMBER: Final = re.compile(
+    "([\u00a3\u20ac$\u00a5\u20b9]?)(-?\\d[\\d,]*(?:\\.\\d+)?)(%|[A-Za-z\u00b0]{0,6})"
+)
+_AGED: Final = re.compile(r"(\d+)-([a-z]+)(?:-([a-z]+))?")
+_SEPARATORS: Final = "-/\u2013\u2014"
+_MOST_PARTS: Final = 4
 _ORDINAL: Final = frozenset({"st", "nd", "rd", "th"})
 _CLITICS: Final = {"ll": "will", "re": "are", "ve": "have", "m": "am", "d": "would", "s": "is"}
-_HOSTS: Final = frozenset(words("what where who how when why that it there here he she let"))
+_HOSTS: Final = frozenset(split("what where who how when why that it there here he she let"))
 _NEGATED: Final = {"can": "can", "won": "will", "shan": "shall"}
+_NAMES_TOO: Final = frozenset({"will", "may"})
 _TITLE_SHARE: Final = 0.6
-_FEW_WORDS: Final = 4
+_FEW: Final = 4
 
 WORD, NAME, NUMBER, LITERAL, CONTRACTED, STOP = range(6)
 
@@ -33,17 +43,16 @@ def tokens_of(text: str) -> list[Token]:
     starts = True
     capitals = 0
     for chunk in text.split():
+        if chunk.islower() and chunk.isalpha():
+            found.append((chunk, WORD, ""))
+            starts = False
+            continue
         core = chunk.strip(_EDGES)
         if core.isalpha():
-            if core[0].isupper():
-                capitals += 1
-                kind = WORD if starts or core == "I" else NAME
-                word = core if core.isupper() and kind == NAME else core.lower()
-                found.append((word, kind, ""))
-            else:
-                found.append((core.casefold(), WORD, ""))
+            capitals += core[0].isupper()
+            found.append(_word(core, found, starts=starts))
         elif core:
-            _split(core, chunk, found, starts=starts)
+            found.extend(_mixed(core, chunk, starts=starts))
         elif not chunk.isascii():
             found.append((chunk, LITERAL, ""))
         if chunk[-1] in _STOPS:
@@ -51,43 +60,61 @@ def tokens_of(text: str) -> list[Token]:
             starts = chunk[-1] in _SENTENCE_ENDS
         elif core:
             starts = False
-    if capitals >= _FEW_WORDS and capitals > _TITLE_SHARE * len(found):
-        found = [(t.lower(), WORD, u) if k == NAME else (t, k, u) for t, k, u in found]
+    if capitals > _TITLE_SHARE * len(found) and (capitals >= _FEW or text.isupper()):
+        found = [(word, WORD if kind == NAME else kind, unit) for word, kind, unit in found]
     return found
 
 
-def _split(core: str, chunk: str, found: list[Token], *, starts: bool) -> None:
-    """Add the tokens of a piece that is not plain letters."""
-    kind = WORD if starts or not core[0].isupper() else NAME
+def _word(core: str, found: list[Token], *, starts: bool) -> Token:
+    """Return a plain word; a capital makes it a name unless its place explains the capital."""
+    word = core.casefold()
+    if not core[0].isupper():
+        return word, WORD, ""
+    if core == "I":  # the pronoun, or a numeral after a name
+        return word, NAME if found and found[-1][1] == NAME else WORD, ""
+    if starts:
+        return word, NAME if len(core) > 1 and core.isupper() else WORD, ""
+    usual = word in ROLES and word not in _NAMES_TOO and not core.isupper()
+    return word, WORD if usual else NAME, ""
+
+
+def _mixed(core: str, chunk: str, *, starts: bool) -> list[Token]:
+    """Return the tokens of a piece that is not plain letters."""
+    kind = NAME if core[0].isupper() and not starts else WORD
     letters = core.replace("'", "")
     if letters.isalpha():
-        host, _, clitic = core.lower().rpartition("'")
-        if clitic == "t" and host.endswith("n"):
-            found.append((_NEGATED.get(host, host[:-1]), CONTRACTED, ""))
-        elif clitic == "s" and host not in _HOSTS:
-            found.append((host.replace("'", ""), kind, ""))
-            found.append(("'s", WORD, ""))
-        elif clitic in _CLITICS:
-            found.append((host.replace("'", ""), kind, ""))
-            found.append((_CLITICS[clitic], WORD, ""))
-        else:
-            found.append((letters.lower(), kind, ""))
-        return
-    number = _NUMBER.fullmatch(chunk.strip(".,;:!?\"'()[]{}"))
+        return _apostrophe(core.casefold(), kind)
+    number = _NUMBER.fullmatch(chunk.strip(_SOFT_EDGES)) or _NUMBER.fullmatch(core)
     if number is not None:
-        before, digits, after = number.groups()
-        unit = UNITS.get(before or after.lower(), "")
-        if not after or unit or after.lower() in _ORDINAL:
-            suffix = "th" if after.lower() in _ORDINAL else ""
-            found.append((digits.replace(",", "") + suffix, NUMBER, unit))
-            return
+        currency, digits, ending = number.groups()
+        ending = ending.lower()
+        unit = UNITS.get(currency or ending, "")
+        if ending in _ORDINAL:
+            return [(digits + "th", NUMBER, "")]
+        if unit or not ending:
+            return [(digits.replace(",", ""), NUMBER, unit)]
+    aged = _AGED.fullmatch(core)
+    if aged is not None:
+        digits, *parts = aged.groups()
+        return [(digits, NUMBER, ""), *((part, WORD, "") for part in parts if part)]
     dotted = core.replace(".", "")
     if dotted.isalpha() and len(dotted) * 2 - 1 == len(core):
-        found.append((dotted.upper(), NAME, ""))
-        return
-    for mark in "-\u2013\u2014/":
-        if mark in core and letters.replace(mark, "").isalpha() and core.count(mark) < _FEW_WORDS:
-            parts = (part.replace("'", "").lower() for part in core.split(mark))
-            found.extend((part, kind, "") for part in parts if part)
-            return
-    found.append((core if any(c.isupper() for c in core[1:]) else core.casefold(), LITERAL, ""))
+        return [(dotted.casefold(), NAME, "")]
+    for mark in _SEPARATORS:
+        if mark in core and letters.replace(mark, "").isalpha() and core.count(mark) < _MOST_PARTS:
+            return [(part, kind, "") for part in letters.casefold().split(mark) if part]
+    inner_capital = any(char.isupper() for char in core[1:])
+    return [(core if inner_capital else core.casefold(), LITERAL, "")]
+
+
+def _apostrophe(core: str, kind: int) -> list[Token]:
+    """Return the word and what an apostrophe adds to it."""
+    host, _, clitic = core.rpartition("'")
+    word = host.replace("'", "")
+    if clitic == "t" and host.endswith("n"):
+        return [(_NEGATED.get(host, host[:-1]), CONTRACTED, "")]
+    if clitic == "s" and host not in _HOSTS:
+        return [(word, kind, ""), ("'s", WORD, "")]
+    if clitic in _CLITICS:
+        return [(word, kind, ""), (_CLITICS[clitic], WORD, "")]
+    return [(core.replace("'", ""), kind, "")]

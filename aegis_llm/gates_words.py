@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 
-def words(text: str) -> list[str]:
+def split(text: str) -> list[str]:
     """Split a list of words that is written as prose."""
     return text.split()
 
@@ -18,34 +18,37 @@ def _name(text: str, name: str) -> dict[str, str]:
     return dict.fromkeys(text.split(), name)
 
 
-NOTHING, AUXILIARY, ASKS, PREPOSITION, NEGATION, QUANTIFIER, PERSON, JOINER, NUMERAL = range(9)
-"""Roles of function words; a word without a role is a content word."""
+NOTHING, AUXILIARY, ASKS, PREPOSITION, NEGATION, QUANTIFIER, PERSON, JOINER = range(8)
+NUMERAL, CONTENT = 8, -1
 
 ROLES: Final[dict[str, tuple[int, str]]] = (
-    _each(
-        """a an the be been being doing done having i me my mine myself we our ours ourselves you
-        your yours yourself it its itself they them their theirs themselves one ones this that
-        these those there here which please kindly really actually exactly exact basically simply
-        so such very quite also too just then well etc any somebody someone something anyone
-        anything anybody ever hello hi hey thanks thank ok okay let lets get gets got getting
-        gotten go goes located situated want wants 's""",
-        NOTHING,
-    )
+    _each("a an the be been being done having one ones this that these those there", NOTHING)
+    | _each("here please kindly really actually truly indeed exactly exact basically", NOTHING)
+    | _each("simply literally so such very quite also too just then well etc any ever", NOTHING)
+    | _each("somebody someone something anyone anything anybody hello hi hey thanks", NOTHING)
+    | _each("thank ok okay let lets get gets got getting gotten go goes located", NOTHING)
+    | _each("situated want wants doing 's", NOTHING)
+    | _each("i me my mine myself we our ours ourselves you your yours yourself", NOTHING, "x")
+    | _each("it its itself they them their theirs themselves", NOTHING, "x")
     | _each("is are am do does has have was were did had will would shall", AUXILIARY)
     | _each("can could may might must should ought", AUXILIARY)
-    | _each("what who whom whose when where why how which", ASKS)
-    | _each("howmany howmuch howlong howoften whattime", ASKS)
-    | _each("of in on at for about with to within inside into onto regarding", PREPOSITION, "")
-    | _each("concerning through via using around per during out up as", PREPOSITION, "")
-    | _each("from by against before after since until till above below over", PREPOSITION, "!")
-    | _each("under beneath beyond behind unlike than toward towards off down", PREPOSITION, "!")
-    | _each("across despite if because while whether", PREPOSITION, "!")
+    | _each("what which howlong howoften howmany howmuch why how", ASKS)
+    | _each("when where whose whattime", ASKS)
+    | _each("who whom", ASKS, "who")
+    | _each("of in on at for about to from by during", PREPOSITION, "=")
+    | _each("into onto toward towards", PREPOSITION, "to")
+    | _each("with within inside regarding concerning through via using around", PREPOSITION, "in")
+    | _each("per out up down off as between among if whether while across", PREPOSITION, "in")
+    | _each("before until till", PREPOSITION, "before")
+    | _each("after since against because despite than unlike behind beyond", PREPOSITION, "=")
+    | _each("above over", PREPOSITION, "above")
+    | _each("below under beneath", PREPOSITION, "below")
     | _each("not never no cannot nor neither none nothing nobody nowhere", NEGATION, "not")
     | _each("hardly barely dont doesnt didnt cant wont isnt arent wasnt", NEGATION, "not")
     | _each("werent couldnt shouldnt wouldnt nicht kein keine keinen keiner", NEGATION, "not")
     | _each("keines keinem nie niemals pas jamais aucun aucune", NEGATION, "not")
     | _each("without ohne sans", NEGATION, "without")
-    | _each("except excluding außer sauf", NEGATION, "except")
+    | _each("except excluding au\u00dfer sauf", NEGATION, "except")
     | _each("unless", NEGATION, "unless")
     | _each("instead", NEGATION, "instead")
     | _each("all every each everything everyone everybody", QUANTIFIER, "all")
@@ -58,10 +61,29 @@ ROLES: Final[dict[str, tuple[int, str]]] = (
     | _each("she her hers herself", PERSON, "she")
     | _each("and or vs versus &", JOINER)
 )
+"""Role of each function word, and its class; "=" is a class of its own, named by the word."""
 
-PRESENT: Final = frozenset(words("is are am do does has have"))
-PAST: Final = frozenset(words("was were did had"))
-FUTURE: Final = frozenset(words("will shall"))
+ROLES.update({word: (role, word) for word, (role, value) in ROLES.items() if value == "="})
+
+HARD_HEADS: Final = frozenset(
+    split("before after since against because despite than unlike behind beyond above below")
+)
+"""Prepositions that must govern the same word in both texts."""
+
+CONFLICTS: Final = frozenset(
+    frozenset({one, other})
+    for one, others in (
+        ("from", split("to by for about")),
+        ("by", split("to for about")),
+        ("to", split("about of on")),
+    )
+    for other in others
+)
+"""Pairs of prepositions that tell two roles of one word apart."""
+
+PRESENT: Final = frozenset(split("is are am do does has have"))
+PAST: Final = frozenset(split("was were did had"))
+FUTURE: Final = frozenset(split("will shall"))
 
 OPENINGS: Final = (
     _name("should ought", "should")
@@ -76,7 +98,7 @@ OPENINGS: Final = (
 
 MONTHS: Final = dict(
     zip(
-        words(
+        split(
             "jan january feb february mar march apr april may may jun june jul july"
             " aug august sep september oct october nov november dec december"
         ),
@@ -89,9 +111,9 @@ ROLES.update(
     {
         word: (NUMERAL, str(number))
         for number, word in enumerate(
-            words(
-                "zero . two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-                " fifteen sixteen seventeen eighteen nineteen twenty"
+            split(
+                "zero . two three four five six seven eight nine ten eleven twelve thirteen"
+                " fourteen fifteen sixteen seventeen eighteen nineteen twenty"
             )
         )
         if word != "."
@@ -101,7 +123,7 @@ ROLES.update(
     {
         word: (NUMERAL, f"{number}th")
         for number, word in enumerate(
-            words("first second third fourth fifth sixth seventh eighth ninth tenth"), start=1
+            split("first second third fourth fifth sixth seventh eighth ninth tenth"), start=1
         )
     }
 )
@@ -165,7 +187,7 @@ UNITS: Final = {
 OPPOSITES: Final[dict[str, frozenset[str]]] = {}
 """For each word, the words that mean its contrary in some use."""
 
-for _pair in words(
+for _pair in split(
     "enable/disable activate/deactivate before/after more/less,fewer most/least,fewest first/last"
     " highest/lowest high/low higher/lower maximum/minimum max/min include/exclude"
     " including/excluding with/without increase/decrease,reduce,lower raise/lower,reduce"
@@ -196,7 +218,8 @@ for _pair in words(
     " majority/minority major/minor odd/even single/married,multiple presence/absence"
     " wider/narrower wide/narrow deep/shallow rise/fall import/export ally/enemy attack/defend"
     " cause/cure,prevent agree/disagree appear/disappear freeze/thaw,melt subscribe/unsubscribe"
-    " follow/unfollow mute/unmute mount/unmount join/leave,split merge/split since/until"
+    " follow/unfollow mute/unmute mount/unmount join/leave,split merge/split"
+    " since/until if/because"
 ):
     _left, _, _right = _pair.partition("/")
     for _one in _left.split(","):
