@@ -13,10 +13,12 @@ from aegis_llm.testing.engine import Engine
 from aegis_llm.testing.faults import Faults
 from aegis_llm.testing.http import Exchange
 from aegis_llm.testing.inference import answer_status, spoil
-from aegis_llm.testing.models import SimulatedModel, find
+from aegis_llm.testing.models import SimulatedModel, canonical, find
 from aegis_llm.testing.requests import RefusedError, check_options, keep_alive
 from aegis_llm.testing.runners import Runner
 from aegis_llm.testing.wire import encode, nanoseconds
+
+_NO_EMBEDDINGS = "This server does not support embeddings. Start it with `--embeddings`"
 
 
 class Embedding:
@@ -41,7 +43,8 @@ class Embedding:
         started = self._clock.monotonic()
         legacy = path == "/api/embeddings"
         asked = body.get("model") or ""
-        name = find(asked, self._models)
+        # The legacy route looks a name up as it is written.
+        name = canonical(asked) if legacy else find(asked, self._models)
         if not asked and legacy:
             raise RefusedError(400, "model is required")
         if not asked:
@@ -88,13 +91,12 @@ class Embedding:
     ) -> tuple[list[list[float]], int]:
         if not texts:
             return [], 0
-        if not runner.model.can("embedding"):
-            text = "this model does not support embeddings"
-            raise RefusedError(501, text)
         counts = [self._embedder.count(text) for text in texts]
         limit = min(runner.options.num_ctx, self._embedder.max_tokens)
         if body.get("truncate") is False and max(counts) >= limit:
             raise RefusedError(400, "the input length exceeds the context length")
+        if not runner.model.can("embedding"):
+            raise RefusedError(501 if "input" in body else 500, _NO_EMBEDDINGS)
         turn = self._engine.enter(runner, (), exchange.watch)
         try:
             timing = self._engine.timing

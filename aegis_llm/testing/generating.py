@@ -138,9 +138,9 @@ def _prompt(
         messages=tuple(messages),
         tokens=tuple(pieces),
         stop=tuple(stop for stop in options.get("stop", ()) if stop),
-        budget=options.get("num_predict", -1),
+        budget=options.get("num_predict", -1) or -1,  # 0 is left out on the way to the model
         tools=tuple(tools),
-        schema=body.get("format") or None,
+        schema="json" if body.get("format") == {} else body.get("format") or None,
         think=think,
         logprobs=bool(body.get("logprobs")),
         top_logprobs=body.get("top_logprobs") or 0,
@@ -174,8 +174,7 @@ def _call(draft: _Draft, function: Mapping[str, Any], reading: Reading, seed: st
 def _limit(answer: Answer, budget: int) -> Answer:
     if budget < 0 or len(answer.pieces) <= budget:
         return answer
-    kept = max(budget, 1)
-    return Answer(answer.pieces[:kept], answer.tokens[:kept], "length")
+    return Answer(answer.pieces[:budget], answer.tokens[:budget], "length")
 
 
 def _logprob(token: str, place: int, alternatives: int) -> Json:

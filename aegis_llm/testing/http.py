@@ -13,9 +13,12 @@ from http import HTTPStatus
 from typing import BinaryIO, NoReturn
 
 JSON = "application/json; charset=utf-8"
+PLAIN_JSON = "application/json"
+"""What a stream that fails before its first line is answered with."""
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain; charset=utf-8"
 _BACKLOG = 256
+_BUFFER = 2048
 _LARGEST_BODY = 256 << 20
 
 
@@ -65,8 +68,16 @@ class Exchange:
     ) -> None:
         """Send a whole answer."""
         headers = {"Content-Type": content_type, **(extra or {})}
+        if not content_type:
+            del headers["Content-Type"]
         payload = b"" if self.method == "HEAD" else body
-        self._send(_head(status, {**headers, "Content-Length": str(len(body))}) + payload)
+        if len(body) > _BUFFER or content_type == PLAIN_JSON:
+            # Go announces no length for what does not fit its buffer.
+            headers["Transfer-Encoding"] = "chunked"
+            payload = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if payload else b""
+        else:
+            headers["Content-Length"] = str(len(body))
+        self._send(_head(status, headers) + payload)
 
     def line(self, data: bytes) -> None:
         """Send one line of a streamed answer; the first starts the answer with status 200."""

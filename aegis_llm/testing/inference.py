@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import count
 
 from aegis_llm.testing import generating
+from aegis_llm.testing.abilities import check_abilities, check_prompt
 from aegis_llm.testing.clock import Clock
 from aegis_llm.testing.engine import Engine, Turn
 from aegis_llm.testing.faults import Fault, Faults
-from aegis_llm.testing.http import TEXT, Exchange
-from aegis_llm.testing.models import SimulatedModel, find, registry_name
+from aegis_llm.testing.http import PLAIN_JSON, TEXT, Exchange
+from aegis_llm.testing.models import SimulatedModel, find
 from aegis_llm.testing.requests import RefusedError, check_options, keep_alive
 from aegis_llm.testing.runners import Runner
 from aegis_llm.testing.wire import (
@@ -24,11 +25,6 @@ from aegis_llm.testing.wire import (
     generate_line,
     nanoseconds,
     rfc3339,
-)
-
-_TOO_LONG = (
-    "the prompt is longer than the context length currently available to the model; shorten the "
-    "prompt, adjust the context length in settings, or use a model with a longer context length"
 )
 
 
@@ -113,7 +109,7 @@ class Inference:
             self._engine.unload(name)
             exchange.answer(200, encode(self._line(job, Piece(), done_reason="unload")))
             return
-        _check_abilities(job, name, model)
+        check_abilities(path, body, name, model)
         options = check_options(body.get("options"))
         fault = self._faults.take(path)
         if fault and answer_status(fault, exchange):
@@ -126,6 +122,10 @@ class Inference:
                 exchange.answer(200, encode(self._line(job, Piece(), done_reason="load")))
                 return
             self._generate(job, runner, {**model.options, **options}, fault)
+        except RefusedError as error:
+            if job.stream:
+                error.content_type = PLAIN_JSON
+            raise
         finally:
             self._engine.close(runner)
 
@@ -134,11 +134,7 @@ class Inference:
         make = generating.chat_prompt if job.chat else generating.generate_prompt
         prompt = make(job.body, runner.model, options)
         limit = runner.options.num_ctx
-        if len(prompt.tokens) > limit and False in (
-            job.body.get("shift"),
-            job.body.get("truncate"),
-        ):
-            raise RefusedError(400, _TOO_LONG)
+        check_prompt(job.body, runner.model, len(prompt.tokens), limit)
         read = prompt.tokens[-limit:]
         answer = generating.respond(prompt, f"{next(self._numbers)}")
         if fault and fault.kind == "empty":
@@ -258,15 +254,3 @@ def spoil(last: Json, fault: Fault, exchange: Exchange, hold: Callable[[], None]
         dropped = ("done_reason", "total_duration", "load_duration")
         return {key: value for key, value in last.items() if key not in dropped} | {"done": False}
     return last
-
-
-def _check_abilities(job: _Job, name: str, model: SimulatedModel) -> None:
-    if model.can("embedding") and not model.can("completion"):
-        verb = "chat" if job.chat else "generate"
-        raise RefusedError(400, f'"{job.model}" does not support {verb}')
-    if job.body.get("think") and not model.can("thinking"):
-        raise RefusedError(400, f'"{job.model}" does not support thinking')
-    wanted = {"tools": job.chat and job.body.get("tools"), "insert": job.body.get("suffix")}
-    for ability, needed in wanted.items():
-        if needed and not model.can(ability):
-            raise RefusedError(400, f"{registry_name(name)} does not support {ability}")

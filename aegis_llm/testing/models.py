@@ -1,4 +1,4 @@
-"""The models of a simulated server, and how `/api/tags`, `/api/ps` and `/api/show` show them."""
+"""The models of a simulated server, and how `/api/tags` and `/api/ps` show them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Self
 
-from aegis_llm.testing.wire import Json, omit_empty
+from aegis_llm.testing.wire import Json
 
 _NAME = re.compile(
     r"(?:(?:(?P<host>[\w.\-]+(?::\d+)?)/)?(?P<namespace>[\w\-]+)/)?"
@@ -145,60 +145,12 @@ def details(model: SimulatedModel) -> Json:
 
 def tag_entry(name: str, model: SimulatedModel, modified_at: str) -> Json:
     """Return one entry of `/api/tags`."""
-    lengths = {
-        "context_length": model.context_length,
-        "embedding_length": model.embedding_length,
-    }
     return {
         "name": name,
         "model": name,
         "modified_at": modified_at,
         "size": model.size,
         "digest": model.digest(name),
-        "details": details(model) | lengths,
-        "capabilities": list(model.capabilities),
-    }
-
-
-def show(name: str, model: SimulatedModel, modified_at: str) -> Json:
-    """Return the answer of `/api/show`."""
-    lines = [
-        f"{key:<30} {_quoted(item)}"
-        for key, value in model.options.items()
-        for item in (value if isinstance(value, list) else [value])
-    ]
-    modelfile = [f"FROM {name}", f"TEMPLATE {model.template}"]
-    if model.system:
-        modelfile.append(f"SYSTEM {model.system}")
-    modelfile += [f"PARAMETER {line.split(None, 1)[0]} {line.split(None, 1)[1]}" for line in lines]
-    arch = model.family
-    info = {
-        "general.architecture": arch,
-        "general.file_type": 15,
-        "general.parameter_count": _count(model.parameter_size),
-        f"{arch}.attention.head_count": 32,
-        f"{arch}.attention.head_count_kv": 8,
-        f"{arch}.block_count": 32,
-        f"{arch}.context_length": model.context_length,
-        f"{arch}.embedding_length": model.embedding_length,
-    }
-    if model.can("embedding"):
-        info[f"{arch}.pooling_type"] = 1
-    return {
-        "modelfile": "\n".join(modelfile) + "\n",
-        **omit_empty({"parameters": "\n".join(lines), "template": model.template}),
-        **omit_empty({"system": model.system}),
         "details": details(model),
-        "model_info": info,
         "capabilities": list(model.capabilities),
-        "modified_at": modified_at,
     }
-
-
-def _quoted(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else f"{value}"
-
-
-def _count(size: str) -> int:
-    scale = {"K": 10**3, "M": 10**6, "B": 10**9}.get(size[-1:], 1)
-    return round(float(size[:-1] or 0) * scale)

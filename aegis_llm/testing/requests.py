@@ -15,6 +15,8 @@ FOREVER = float("inf")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
 
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=\r\n]|=(?!=?$)")
+
 _STRING, _BOOL, _INT, _LIST, _MAP, _ANY = "string", "bool", "int", "list", "map", "any"
 _COMMON = {
     "model": (_STRING, "string"),
@@ -78,6 +80,7 @@ class RefusedError(Exception):
         super().__init__(f"{status}: {text}")
         self.status = status
         self.text = text
+        self.content_type = "application/json; charset=utf-8"
 
 
 def parse(route: str, raw: bytes) -> Json:
@@ -89,6 +92,8 @@ def parse(route: str, raw: bytes) -> Json:
     if not raw.strip():
         raise RefusedError(400, "missing request body")
     body = _decode(raw)
+    if body is None:
+        body = {}
     struct, fields = _SHAPES[route]
     if not isinstance(body, dict):
         raise RefusedError(
@@ -102,12 +107,13 @@ def parse(route: str, raw: bytes) -> Json:
                 f"json: cannot unmarshal {_go_kind(value)} into Go struct field "
                 f"{struct}.{name} of type {go_type}",
             )
-    for message in body.get("messages") or ():
-        _check_message(message)
-    if body.get("think") is not None:
-        _check_think(body["think"])
-    if "keep_alive" in body:
-        keep_alive(body["keep_alive"])
+    if route == "/api/chat":
+        for message in body.get("messages") or ():
+            _check_message(message)
+    if route != "/api/show":
+        _check_images(body.get("images"))
+        _check_think(body.get("think"))
+        keep_alive(body.get("keep_alive"))
     if not 0 <= (body.get("top_logprobs") or 0) <= 20:
         raise RefusedError(400, "top_logprobs must be between 0 and 20")
     return body
@@ -157,7 +163,7 @@ def check_options(options: Mapping[str, Any] | None) -> Json:
 def _decode(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except ValueError:  # bad JSON, or bytes that are not UTF-8
         pass
     text = raw.decode("utf-8", "replace").lstrip()
     try:
@@ -171,6 +177,13 @@ def _syntax_error(error: json.JSONDecodeError) -> str:
     rest = error.doc[error.pos :].lstrip()
     if not rest or error.msg.startswith("Unterminated"):
         return "unexpected EOF"
+    literal = next((one for one in ("null", "true", "false") if one[0] == rest[0]), None)
+    if literal and not rest.startswith(literal):
+        place = next(i for i, c in enumerate(literal) if rest[i : i + 1] != c)
+        if place >= len(rest):
+            return "unexpected EOF"
+        found, wanted = rest[place], literal[place]
+        return f"invalid character {found!r} in literal {literal} (expecting {wanted!r})"
     where = {
         "Expecting property name enclosed in double quotes": (
             "looking for beginning of object key string"
@@ -199,7 +212,9 @@ def _go_kind(value: object) -> str:
 def _check_message(message: object) -> None:
     if not isinstance(message, dict):
         raise RefusedError(
-            400, f"json: cannot unmarshal {_go_kind(message)} into Go value of type api.Alias"
+            400,
+            f"json: cannot unmarshal {_go_kind(message)} into Go struct field "
+            "ChatRequest.messages of type api.Alias",
         )
     for name in ("role", "content"):
         value = message.get(name)
@@ -207,12 +222,23 @@ def _check_message(message: object) -> None:
             raise RefusedError(
                 400,
                 f"json: cannot unmarshal {_go_kind(value)} into Go struct field "
-                f"Alias.{name} of type string",
+                f"ChatRequest.messages.{name} of type string",
             )
+    _check_images(message.get("images"))
+
+
+def _check_images(images: object) -> None:
+    for image in images if isinstance(images, list) else ():
+        if not isinstance(image, str):
+            continue
+        bad = _NOT_BASE64.search(image)
+        if bad or len(image) % 4:
+            place = bad.start() if bad else len(image)
+            raise RefusedError(400, f"illegal base64 data at input byte {place}")
 
 
 def _check_think(value: object) -> None:
-    if isinstance(value, bool) or value in _THINK_LEVELS:
+    if value is None or isinstance(value, bool) or value in _THINK_LEVELS:
         return
     levels = ", ".join(f'"{level}"' for level in _THINK_LEVELS)
     if isinstance(value, str):

@@ -12,17 +12,18 @@ from aegis_llm.testing.embedders import Embedder
 from aegis_llm.testing.embedding import Embedding
 from aegis_llm.testing.engine import Engine
 from aegis_llm.testing.faults import Faults
-from aegis_llm.testing.http import JSON, TEXT, Exchange
+from aegis_llm.testing.http import TEXT, Exchange
 from aegis_llm.testing.inference import Inference
 from aegis_llm.testing.models import SimulatedModel
 from aegis_llm.testing.requests import RefusedError, parse
+from aegis_llm.testing.showing import show
 from aegis_llm.testing.wire import encode, rfc3339
 
 _ROUTES = {
-    "/": ("GET", "HEAD"),
-    "/api/version": ("GET", "HEAD"),
+    "/": ("HEAD", "GET"),
+    "/api/version": ("HEAD", "GET"),
     "/api/status": ("GET",),
-    "/api/tags": ("GET", "HEAD"),
+    "/api/tags": ("HEAD", "GET"),
     "/api/ps": ("GET",),
     "/api/show": ("POST",),
     "/api/chat": ("POST",),
@@ -30,6 +31,7 @@ _ROUTES = {
     "/api/embed": ("POST",),
     "/api/embeddings": ("POST",),
 }
+_HOSTS = ("127.0.0.1", "localhost", "")
 
 
 class Routes:
@@ -63,7 +65,14 @@ class Routes:
         """Answer one request."""
         path = exchange.path
         methods = _ROUTES.get(path)
-        if methods is None:
+        if exchange.headers.get("host", "").partition(":")[0] not in _HOSTS:
+            exchange.answer(403, b"", "")
+        elif methods is None and exchange.method in _ROUTES.get(path.rstrip("/"), ()):
+            location = path.rstrip("/")
+            page = f'<a href="{location}">Moved Permanently</a>.\n\n'.encode()
+            status, body = (301, page) if exchange.method == "GET" else (307, b"")
+            exchange.answer(status, body, "text/html; charset=utf-8", {"Location": location})
+        elif methods is None:
             exchange.answer(404, b"404 page not found", "text/plain")
         elif exchange.method not in methods:
             allow = {"Allow": ", ".join(methods)}
@@ -76,7 +85,7 @@ class Routes:
             try:
                 self._work(path, exchange)
             except RefusedError as error:
-                exchange.answer(error.status, encode({"error": error.text}), JSON)
+                exchange.answer(error.status, encode({"error": error.text}), error.content_type)
 
     def _work(self, path: str, exchange: Exchange) -> None:
         body = parse(path, exchange.body)
@@ -120,5 +129,5 @@ class Routes:
         if name is None:
             raise RefusedError(400, "invalid model name")
         if name not in self._models:
-            raise RefusedError(404, f"model '{asked}' not found")
-        return catalogue.show(name, self._models[name], self._pulled_at)
+            raise RefusedError(404, f"model '{name}' not found")
+        return show(name, self._models[name], self._pulled_at)

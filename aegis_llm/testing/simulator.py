@@ -228,7 +228,7 @@ class OllamaSimulator:
     def _handle(self, exchange: Exchange) -> None:
         try:
             body = msgspec.json.decode(exchange.body) if exchange.body else {}
-        except msgspec.DecodeError:
+        except ValueError:  # bad JSON, or bytes that are not UTF-8
             body = {}
         recorded = body if isinstance(body, dict) else {}
         call = Call(exchange.method, exchange.path, recorded, exchange.headers)
