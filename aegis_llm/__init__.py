@@ -1,3 +1,32 @@
 """Exact and semantic Redis caching for LangChain and LlamaIndex chains that run on Ollama."""
 
+from aegis_llm.config import AegisConfig, CacheConfig, SchedulerConfig
+from aegis_llm.control import Observation, cache_control, observe
+from aegis_llm.errors import (
+    AegisError,
+    ConfigError,
+    MissingExtraError,
+    NotCachedError,
+    StoreTrouble,
+)
+from aegis_llm.values import Answer, Entry, Origin
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AegisConfig",
+    "AegisError",
+    "Answer",
+    "CacheConfig",
+    "ConfigError",
+    "Entry",
+    "MissingExtraError",
+    "NotCachedError",
+    "Observation",
+    "Origin",
+    "SchedulerConfig",
+    "StoreTrouble",
+    "__version__",
+    "cache_control",
+    "observe",
+]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import TypeVar
 
 from aegis_llm.scheduler.streams import ENDED, LEFT, AsyncSharedStream, End, Reader, SharedStream
@@ -75,7 +75,7 @@ class Answering:
         lookup: Lookup,
         upstream: Callable[[], Iterator[C]],
         answers_of: Callable[[list[C]], list[Answer]],
-    ) -> Iterator[C]:
+    ) -> Generator[C, None, None]:
         """Yield the chunks of a stream that was not in the cache; shared, so copy before a change.
 
         `answers_of` makes the answer of the chunks, an empty list while they are not complete.
@@ -84,6 +84,7 @@ class Answering:
         if lookup.stream is None:
             reader = self._lead(lookup, upstream, answers_of)
         if reader is None:
+            lookup.alone("leader_left")
             yield from upstream()
             lookup.reported()
             return
@@ -100,7 +101,8 @@ class Answering:
             return
         finally:
             reader.close()
-        yield from upstream()  # the leader failed before its first chunk: call for ourselves
+        lookup.alone("leader_failed")
+        yield from upstream()
         lookup.reported()
 
     async def astream(
@@ -108,12 +110,13 @@ class Answering:
         lookup: Lookup,
         upstream: Callable[[], AsyncIterator[C]],
         answers_of: Callable[[list[C]], list[Answer]],
-    ) -> AsyncIterator[C]:
+    ) -> AsyncGenerator[C, None]:
         """Like `stream`, awaited."""
         shared: AsyncSharedStream[C] | None = lookup.stream
         if shared is None:
             shared = self._alead(lookup, upstream, answers_of)
         if not shared.attach():
+            lookup.alone("leader_left")
             async for chunk in upstream():
                 yield chunk
             lookup.reported()
@@ -133,6 +136,7 @@ class Answering:
             return
         finally:
             await reader.aclose()
+        lookup.alone("leader_failed")
         async for chunk in upstream():
             yield chunk
         lookup.reported()

@@ -76,7 +76,11 @@ class Facts:
     def _read(self, tokens: list[Token]) -> None:
         tokens.append(_END)
         said = self.said
+        measured = False
         for index, (word, kind, unit) in enumerate(tokens):
+            if measured:
+                measured = False
+                continue
             if kind == STOP:
                 self._head, self._opening, self._joinable = ",", True, False
                 continue
@@ -92,7 +96,7 @@ class Facts:
             if role == CONTENT:
                 self._content(word, kind)
             elif role == NUMERAL:
-                self._number(value, unit, tokens[index + 1][0])
+                measured = self._number(value, unit, tokens[index + 1][0])
             else:
                 _READERS[role](self, word, value, tokens[index + 1])
 
@@ -112,14 +116,16 @@ class Facts:
         self._opening = False
         self._joinable = True
 
-    def _number(self, value: str, unit: str, following: str) -> None:
-        """Record a number with its unit; the ordinal of a day is the plain number."""
-        if not unit and following in _SPACED_UNITS:
+    def _number(self, value: str, unit: str, following: str) -> bool:
+        """Record a number; return whether the next word is its unit and so has been read."""
+        measured = not unit and following in _SPACED_UNITS
+        if measured:
             unit = UNITS[following]
         if value.endswith("th") and not MONTHS.keys().isdisjoint((following, *self.words[-1:])):
-            value = value[:-2]
+            value = value[:-2]  # the day of a month
         self.numbers.append((value, unit))
         self._add(value)
+        return measured
 
     def _nothing(self, word: str, value: str, following: Token) -> None:
         self._opening = False
@@ -149,6 +155,8 @@ class Facts:
                 self._head = word
         elif self._opening or (not self.kinds and word not in _WHO):
             self.kinds.append(value or word)
+            if self.words and not self._head:
+                self._head = ","
         self._opening = False
 
     def _preposition(self, word: str, value: str, following: Token) -> None:

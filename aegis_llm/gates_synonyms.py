@@ -52,7 +52,6 @@ kid child
 illness disease sickness
 country nation
 company firm
-author writer
 job occupation
 salary wage
 error mistake
@@ -81,7 +80,7 @@ info information
 email mail
 site website webpage
 pc computer
-maths math mathematics
+math maths mathematics
 exam examination
 lab laboratory
 uni university
@@ -93,6 +92,12 @@ usa us america
 uk britain
 nyc
 ussr
+biggest largest
+bigger larger
+faster quicker
+fastest quickest
+tire tyre
+ship shipping deliver delivery
 ww2 wwii
 ww1 wwi
 js javascript
@@ -120,7 +125,7 @@ mouse mice
 wife wives
 life lives
 go went gone going
-write wrote written writing writer
+write wrote written writing writer author
 win won winner
 lose lost losing loss
 build built
@@ -183,13 +188,21 @@ calculate calculation
 convert conversion
 translate translation
 measure measurement
-found founded founder
+found founded founder establish established
 direct director
 own owner
 compose composer
 develop developer development
 treat treatment
 """
+
+PARTICIPLES: Final = frozenset(
+    form
+    for line in _IRREGULAR.strip().splitlines()
+    for form in line.split()[1:]
+    if not form.endswith(("ing", "er", "or", "ion", "ment", "al", "son", "ence", "ences"))
+)
+"""Irregular forms that may make a passive; a noun among them does no harm."""
 
 CANONICAL: Final[dict[str, str]] = {}
 """Every listed word and its regular inflections, to the word that stands for its group."""

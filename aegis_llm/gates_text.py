@@ -10,7 +10,7 @@ from aegis_llm.gates_words import ROLES, UNITS, split
 
 _EDGES: Final = (
     ".,;:!?\"'()[]{}*_`-<>=|~^\\+/&\u2013\u2014\u2026\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019"
-    "\u00b7\u2022\u00bf\u00a1"
+    "%\u00b7\u2022\u00bf\u00a1"
 )
 _SOFT_EDGES: Final = ".,;:!?\"'()[]{}*`\u201c\u201d\u2018\u2019"
 _STOPS: Final = frozenset(".,;:!?")
@@ -53,6 +53,8 @@ def tokens_of(text: str) -> list[Token]:
             found.append(_word(core, found, starts=starts))
         elif core:
             found.extend(_mixed(core, chunk, starts=starts))
+        elif chunk == "%":
+            found.append((chunk, WORD, ""))
         elif not chunk.isascii():
             found.append((chunk, LITERAL, ""))
         if chunk[-1] in _STOPS:

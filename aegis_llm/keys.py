@@ -86,7 +86,9 @@ def exact_key(namespace: str, hashed: str, request: Request) -> str:
     """Return the Redis key of the exact tier; its tail is for the eyes of a person only."""
     options = request.params.get("options")
     temperature = options.get("temperature") if isinstance(options, Mapping) else None
-    shown = "default" if temperature is None else f"{temperature:g}" if _number(temperature) else "?"
+    shown = (
+        "default" if temperature is None else f"{temperature:g}" if _number(temperature) else "?"
+    )
     return f"aegis:{SCHEMA}:{namespace}:x:{hashed}:{_eyes(request.model)}:{shown}"
 
 

@@ -152,9 +152,7 @@ class Rules(msgspec.Struct, frozen=True):
     random: Callable[[], float]
 
 
-def open_plan(
-    request: Request, control: Control, rules: Rules, stream: str = ""
-) -> Plan[Opened]:
+def open_plan(request: Request, control: Control, rules: Rules, stream: str = "") -> Plan[Opened]:
     """Look for an answer to the request.
 
     Identical requests share a flight when they have the same `stream`: empty for whole answers,
@@ -238,9 +236,7 @@ def _semantic(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
         return _miss(ticket, split.reason)
     if not fits_window(split.question, cache.max_question_tokens):
         return _miss(ticket, "question_too_long")
-    scope = scope_hash(
-        request, ticket.digest, ticket.control, split.index, split.start, split.end
-    )
+    scope = scope_hash(request, ticket.digest, ticket.control, split.index, split.start, split.end)
     try:
         vector = yield Embed(split.question)
         ticket = msgspec.structs.replace(

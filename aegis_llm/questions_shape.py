@@ -21,14 +21,27 @@ _INSTRUCTION_WORDS = 160
 _CONTEXT_WORD = re.compile(rf"(?<!\w)(?:{CONTEXT})(?!\w)")
 _ANSWER_WORD = re.compile(rf"(?<!\w)(?:{ANSWER})(?!\w)")
 _ASKER_LINE = re.compile(rf"\n[ \t#*>\[<_]*(?:{ASKER})[\]*_> \t]*(?:[:\uff1a]|\n|\Z)")
-_CUE = re.compile(
-    r"question|query|context|answer|respon[ds]|reply|document|passage|information|source|"
-    r"you are|you're|act as|assistant|based on|given|using|"
-    r"frage|kontext|antwort|quelle|pregunta|respuesta|réponse|risposta|domanda|pergunta"
+_ASKS = (
+    r"question(?![\w/])|questions|query|queries|\bask|"
+    r"answers? (?:the|this|these|my|any|all|based|using|only|from|following|user|it|briefly)\b|"
+    r"frage|beantworte|pregunta|respond[ae]|r[ée]pond|domanda|pergunta|问题|質問|вопрос"
 )
-_STRONG_CUE = re.compile(
-    r"question|query|context|answer|respon[ds]|reply|"
-    r"frage|kontext|antwort|pregunta|respuesta|réponse|risposta|domanda|pergunta"
+_STRONG_CUE = re.compile(_ASKS)
+_CUE = re.compile(
+    rf"{_ASKS}|answer|context|document|you are|you're|act as|assistant|based on|using|use |kontext"
+)
+_MAKES_QUESTIONS = re.compile(
+    r"(?:come up with|generate|create|write|produce)"
+    r"(?:\s+(?!to\b|answer)[\w\-]+){0,4}\s+questions?\b"
+)
+_LABELLED = re.compile(
+    r"(?:\A|\n)(?!instruction|note|hint|rule|remember|important|format|answer)[^\n:]{1,40}:(?=\s*\S)"
+)
+_PURE_LABEL = re.compile(
+    rf"\W*(?:(?:{CONTEXT}|here|is|are|the|this|these|some|my|our|use|using|given|following|below|"
+    r"relevant|retrieved|provided|additional|supporting|search|chat|base|previous|current|of|from|"
+    r"for|and|to|pieces?|parts?|information|hier|ist|sind|der|die|das|voici|les?|la|aqu[i\u00ed]|"
+    r"est[a\u00e1]|el|\d{1,3})(?:\W+|\Z))+"
 )
 _RULE_LINE = re.compile(r"[ \t]*(?:[-=*_~#]{3,}|\"\"\"|```\w*)[ \t]*(?:\n|\Z)")
 _INLINE_TAIL = re.compile(
@@ -38,7 +51,7 @@ _BLANKS = re.compile(r"[ \t]*\n?[ \t]*\n?[ \t]*")
 
 _BLANK_LINE = re.compile(r"[ \t]*\n[ \t]*\n")
 
-Rest = Literal["end", "tail", "context", "instructions", "unknown"]
+Rest = Literal["end", "answer", "label", "context", "instructions", "unknown"]
 
 
 def locate(text: str) -> Span | str | None:
@@ -69,8 +82,8 @@ def _accept(text: str, low: str, claim: Claim, marked: list[Span]) -> Span | Non
     if rest == "end" and claim.end < 0 and end - start < 2000:
         tail = _INLINE_TAIL.search(text[start:end])
         if tail:
-            rest, end = "tail", start + tail.start()
-    known = _context_known(low, claim.mark, rest, marked)
+            rest, end = "answer", start + tail.start()
+    known = _context_known(low, claim, rest, marked)
     if known is None:
         return None
     question = text[start:end].strip()
@@ -87,8 +100,8 @@ def _rest(low: str, after: int, marked: list[Span]) -> Rest:
         return "unknown" if long else "end"
     ruled = _RULE_LINE.match(rest)
     beyond = rest[ruled.end() :].strip() if ruled else rest
-    if not long and (not beyond or _is_tail(beyond)):
-        return "tail" if beyond else "end"
+    if not long and (not beyond or _is_label(beyond)):
+        return "end" if not beyond else "answer" if _ANSWER_WORD.search(beyond) else "label"
     if ruled or opens_context(rest.partition("\n")[0]):
         return "unknown" if _ASKER_LINE.search(low, after) else "context"
     if long or not _BLANK_LINE.match(low, after) or any(end > after for _, end in marked):
@@ -96,7 +109,7 @@ def _rest(low: str, after: int, marked: list[Span]) -> Rest:
     return "instructions" if _is_instructions(rest) else "unknown"
 
 
-def _is_tail(rest: str) -> bool:
+def _is_label(rest: str) -> bool:
     line, _, more = rest.partition("\n")
     if len(line) > 80 or line.count(" ") > 9 or not _RULE_LINE.fullmatch(more or "```"):
         return False
@@ -106,62 +119,71 @@ def _is_tail(rest: str) -> bool:
 
 
 def _is_instructions(rest: str) -> bool:
-    if "?" in rest or rest.count(" ") > _INSTRUCTION_WORDS or _ASKER_LINE.search("\n" + rest):
+    if "?" in rest or rest.count(" ") > _INSTRUCTION_WORDS or _LABELLED.search(rest):
         return False
-    return all(_STRONG_CUE.search(part) for part in rest.split("\n\n") if part.strip())
+    *parts, last = [part for part in rest.split("\n\n") if part.strip()]
+    return all(map(_CUE.search, parts)) and bool(_CUE.search(last) or _is_label(last.strip()))
 
 
 def opens_context(line: str) -> bool:
     """Return whether a line (in lower case) announces retrieved text, history or data."""
-    line = line.strip()
-    if not line:
-        return False
-    if _RULE_LINE.fullmatch(line):
-        return True
-    label, colon, _ = line[:300].replace("\uff1a", ":").partition(":")
-    if colon and label.count(" ") < 24:
+    line = line[:300].strip()
+    if not line or _RULE_LINE.fullmatch(line):
+        return bool(line)
+    label, colon, _ = line.replace("\uff1a", ":").partition(":")
+    if colon and "?" not in label and label.count(" ") < 24:
         return bool(_CONTEXT_WORD.search(label))
     return line[0] in "#<[*=%" and line.count(" ") < 8 and bool(_CONTEXT_WORD.search(line))
 
 
-def _context_known(low: str, mark: int, rest: Rest, marked: list[Span]) -> bool | None:
+def _context_known(low: str, claim: Claim, rest: Rest, marked: list[Span]) -> bool | None:
     """Say whether the context is known to lie elsewhere; None refuses the claim."""
+    before = low[: min(claim.mark, _INTRO_CHARS)]
     if rest == "unknown":
         return None
-    before = low[: min(mark, _INTRO_CHARS)]
-    context = _first_context(before, marked)
-    if context is None:
+    if not before.strip():
+        return rest == "context"
+    intro = _intro(before, marked)
+    if rest == "context":
+        alone = intro is None and not _LABELLED.search(before)
+        return True if alone and _is_intro(before) else None
+    if intro is None:
         first = before.strip().partition("\n")[0]
-        fine = not first or ("?" not in first and bool(_CUE.search(first) or rest == "tail"))
-        if rest == "context":
-            fine = fine and (not first or _is_intro(before))
-        return rest == "context" if fine else None
-    if rest == "context" or not _is_intro(before[:context]):
-        return None
-    return True
+        fine = "?" not in first if rest == "answer" else _is_intro(first)
+        return False if fine else None
+    closed = bool(marked) and len(intro) <= marked[0][0] <= len(intro) + 2
+    return True if _is_intro(intro, weak=closed or rest == "answer") else None
 
 
-def _first_context(before: str, marked: list[Span]) -> int | None:
+def _intro(before: str, marked: list[Span]) -> str | None:
+    """Return what comes before the context; None when nothing announces a context.
+
+    A line that announces it belongs to it, unless it says more than a label does.
+    """
+    limit = min(marked[0][0] if marked else len(before), len(before))
     start = 0
-    limit = marked[0][0] if marked else len(before)
     for _ in range(_INTRO_LINES):
+        if start >= limit:
+            break
         end = before.find("\n", start)
         line = before[start : end if end >= 0 else len(before)]
-        if start >= limit:
-            return limit if marked and limit < len(before) else None
         if opens_context(line):
-            return start
+            label = line.replace("\uff1a", ":").partition(":")[0]
+            return before[: start if _PURE_LABEL.fullmatch(label) else start + len(label)]
         if end < 0:
             break
         start = end + 1
-    return limit if marked and limit < len(before) else None
+    return before[:limit] if limit < len(before) else None
 
 
-def _is_intro(part: str) -> bool:
-    """Return whether the text before the context can only be instructions."""
+def _is_intro(part: str, *, weak: bool = False) -> bool:
+    """Return whether the text around the context can only be instructions about a question."""
     if not part.strip():
         return True
-    return "?" not in part and bool(_CUE.search(part)) and not _ASKER_LINE.search("\n" + part)
+    cue = _CUE if weak else _STRONG_CUE
+    if "?" in part or not cue.search(part):
+        return False
+    return not (_ASKER_LINE.search("\n" + part) or _MAKES_QUESTIONS.search(part))
 
 
 def _beside(text: str, low: str, marked: list[Span]) -> Span | None:
@@ -171,7 +193,7 @@ def _beside(text: str, low: str, marked: list[Span]) -> Span | None:
     before, after = (0, marked[0][0]), (marked[-1][1], len(text))
     if not text[after[0] :].strip():
         before, after = after, before
-    elif not _is_intro(low[: before[1]]):
+    elif not _is_intro(low[: before[1]], weak=True):
         return None
     question = text[slice(*after)].strip()
     if is_asking(question) and is_plain(question, colons=False, lead=False):

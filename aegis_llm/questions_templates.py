@@ -8,10 +8,11 @@ can never end up in the question:
   question ends at the first closing after it.
 - `late`: only fixed text follows the question, so the message ends with the closing, and the
   question starts at the last opening.
-- `middle`: variable text on both sides; opening and closing must each be there exactly once.
+- `middle`: variable text on both sides. Either the opening is there once, then the question ends
+  at the first closing after it; or the closing is, then it starts at the last opening before it.
 
-An early or late question that repeats an opening or closing is cut short, never lengthened: the
-rest of it stays in the scope.
+So a question that itself repeats an opening or closing is cut short, never lengthened: the rest
+of it stays in the scope.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ _JACKSON = "FINAL ANSWER: The president did not mention Michael Jackson.\n"
 _PARTS = "Given the following extracted parts of a long document and a question, create a"
 _CITE = "Please provide an answer based solely on the provided sources."
 _REFINES = "We have provided an existing answer"
+_ORIGINAL = "The original question is given below."
+_HUMAN_ANSWERS = "You are an assistant that helps to form nice and human understandable answers."
+_CYPHER = "Task:Generate Cypher statement to query a graph database."
+_SQL = "Given an input question, first create a syntactically correct"
 _TASK = "give a response to the following task: "
 
 TEMPLATES: tuple[Template, ...] = (
@@ -66,6 +71,36 @@ TEMPLATES: tuple[Template, ...] = (
     Template("late", _CITE, "\n------\nQuery: ", "\nAnswer:"),
     Template("late", "We have provided a table schema below.", _TASK, ""),
     Template("middle", "We have provided a table schema below.", _TASK, f"\n{_REFINES}: "),
+    Template("late", "A list of documents is shown below.", "\nQuestion: ", "\nAnswer:"),
+    Template(
+        "early",
+        "Given an input question, synthesize a response from the query results.",
+        "from the query results.\nQuery: ",
+        "\nSQL: ",
+    ),
+    Template("early", _ORIGINAL, "\n\nOriginal question: ", "\nGraph query: "),
+    Template("early", _ORIGINAL, "\n\nOriginal question: ", "\nSQL query: "),
+    Template(
+        "early",
+        _HUMAN_ANSWERS,
+        "Follow this example when generating answers.\n        Question:\n",
+        "\n        Information:",
+    ),
+    Template("late", _CYPHER, "\nThe question is:\n", ""),
+    Template(
+        "late",
+        "Please write a passage to answer the question\nTry to include",
+        "key details as possible.\n\n\n",
+        '\n\n\nPassage:"""',
+    ),
+    Template(
+        "late",
+        "You are a helpful assistant that generates multiple search queries",
+        "\nQuery: ",
+        "\nQueries:",
+    ),
+    Template("middle", "Some choices are given below.", " relevant to the question: '", "'\n"),
+    Template("late", "You are given a table named:", "\nQuestion: ", "\nSQLQuery:"),
     # LlamaIndex: chat engines
     Template(
         "late",
@@ -103,6 +138,28 @@ TEMPLATES: tuple[Template, ...] = (
     ),
     Template("late", _CONDENSE, "\nFollow Up Input: ", "\nStandalone question:"),
     Template("late", _CONDENSE, "\n  Follow Up Input: ", "\n  Standalone question:"),
+    Template("late", _HUMAN_ANSWERS, "\n\nQuestion: ", "\nHelpful Answer:"),
+    Template("late", _SQL, "\n\nQuestion: ", "\nSQLQuery:"),
+    Template("late", _SQL, "\n\nQuestion: ", ""),
+    Template("middle", "You are given the below API Documentation:", "\nQuestion:", "\nAPI url:"),
+    Template(
+        "early",
+        "Given an input question and relevant data from a database",
+        "Answer: Final answer here\n\nQuestion: ",
+        "\nData: ",
+    ),
+    Template(
+        "middle",
+        "Respond to the user message using any relevant context.",
+        "\n>>> USER INPUT: ",
+        "\n>>> RESPONSE:",
+    ),
+    Template(
+        "late",
+        "You are an AI language model assistant.",
+        "separated by newlines. Original question: ",
+        "",
+    ),
     # LangChain: the documentation's prompts
     Template(
         "early",
@@ -133,6 +190,18 @@ TEMPLATES: tuple[Template, ...] = (
         "\nAI:",
     ),
     Template(
+        "late",
+        "You are an assistant to a human, powered by a large language model",
+        "\nLast line:\nHuman: ",
+        "\nYou:",
+    ),
+    Template(
+        "middle",
+        "Assistant is a large language model trained by OpenAI.",
+        "\nNew input: ",
+        "\n",
+    ),
+    Template(
         "early",
         "Translate a math problem into a expression",
         "\nAnswer: 8.222831614237718\n\nQuestion: ",
@@ -158,6 +227,11 @@ TEMPLATES: tuple[Template, ...] = (
     ),
 )
 
+_START = 8
+_BY_START: dict[str, list[Template]] = {}
+for _template in TEMPLATES:
+    _BY_START.setdefault((_template.head or _template.opening)[:_START], []).append(_template)
+
 
 def cuts(text: str) -> Iterator[tuple[int, int, bool]]:
     """Yield start and end of the question for each known prompt that `text` may be.
@@ -166,7 +240,7 @@ def cuts(text: str) -> Iterator[tuple[int, int, bool]]:
     opening is taken, and the caller has to look harder at it.
     """
     begin = len(text) - len(text.lstrip())
-    for template in TEMPLATES:
+    for template in _BY_START.get(text[begin : begin + _START], ()):
         if text.startswith(template.head or template.opening, begin):
             span = _CUTS[template.place](text, begin, template)
             if span is not None:
@@ -191,12 +265,16 @@ def _late(text: str, begin: int, template: Template) -> tuple[int, int] | None:
 
 
 def _middle(text: str, begin: int, template: Template) -> tuple[int, int] | None:
-    if text.count(template.opening, begin) != 1:
+    opening, closing = template.opening, template.closing
+    if text.count(opening, begin) == 1:
+        start = text.find(opening, begin)
+        end = text.find(closing, start + len(opening))
+    elif text.count(closing, begin) == 1:
+        end = text.find(closing, begin)
+        start = text.rfind(opening, begin, end)
+    else:
         return None
-    start = text.find(template.opening, begin) + len(template.opening)
-    if text.count(template.closing, start) != 1:
-        return None
-    return start, text.find(template.closing, start)
+    return (start + len(opening), end) if 0 <= start < end else None
 
 
 _CUTS = {"early": _early, "late": _late, "middle": _middle}

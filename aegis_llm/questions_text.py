@@ -11,21 +11,23 @@ _STRUCTURE_CHARS = 20_000
 CONTEXT = (
     r"contexts?|kontext|contexte|contexto|contesto|konteks|контекст|上下文|文脈|"
     r"documentation|documents?|docs?|dokumente?n?|documentos?|documenti|passages?|excerpts?|"
-    r"sources?|quellen?|information(?:en)?|informaci[oó]n|references?|background|knowledge|"
-    r"chunks?|snippets?|results?|articles?|summaries|facts|evidence|materials?|transcripts?|"
+    r"sources?|quellen?|(?<=\w )information(?:en)?|informaci[oó]n|references?|background|"
+    r"knowledge|chunks?|snippets?|results?|articles?|summaries|facts|evidence|materials?|transcripts?|"
     r"notes|history|conversation|verlauf|schema|tables?|data|text"
 )
 ANSWER = (
     r"answers?|response|reply|antwort|r[ée]ponse|respuesta|resposta|risposta|antwoord|"
     r"odpowied[zź]|ответ|回答|答案|assistant|ai|thought"
 )
-ASKER = r"user|human|customer|input|task"
+ASKER = r"user|human|customer|input|task|information|claim|statement"
 QUESTION = (
     r"questions?|quer(?:y|ies)|fragen?|anfrage|nutzerfrage|pregunta|consulta|pergunta|domanda|"
     r"vraag|pytanie|вопрос|问题|質問|질문|q"
 )
 
-_SENTENCE_END = re.compile(r"[.!?…][\"'»”)\]]*[ \t\u00a0]+|[。\uff01\uff1f]+")
+_SENTENCE_END = re.compile(
+    r"[.!?…][\"'»”)\]]*[ \t\u00a0]+|(?<=\w)[?!](?=[A-Z\u00c0-\u00de])|[。\uff01\uff1f]+"
+)
 _ABBREVIATION = re.compile(r"\b(?:[A-Za-z]|Dr|Mr|Mrs|Ms|Prof|St|No|Nr|vs|etc|approx|ca)\.\s*$")
 _COURTESY = re.compile(
     r"(?:hi|hello|hey|good (?:morning|afternoon|evening)|thanks|thank you|please|"
@@ -41,6 +43,9 @@ _LINE_LABEL = re.compile(
     r"\n[ \t]*(?:[^\s:\uff1a][^\n:\uff1a]{0,40}[:\uff1a](?:[ \t*_]|$|\n)|"
     r"[-=*_~#]{3,}|```|\"\"\"|<[/\w]|#{1,6} |\[)"
 )
+_FOREIGN = re.compile(
+    r"```|</|/>|(?:question|query|frage)[ \t]*['\"`\u201c\u201e\u00ab]", re.IGNORECASE
+)
 _COLON = re.compile(r"[:\uff1a](?:\s|$)")
 
 
@@ -52,7 +57,7 @@ def is_plain(text: str, *, colons: bool, lead: bool) -> bool:
     """
     if not text or len(text) > MAX_CHARS or len(text.splitlines()) != 1:
         return False
-    if text.count(" ") >= MAX_WORDS or "```" in text or _INNER_LABEL.search(text):
+    if text.count(" ") >= MAX_WORDS or _FOREIGN.search(text) or _INNER_LABEL.search(text):
         return False
     if not colons and _COLON.search(text):
         return False
@@ -81,8 +86,8 @@ def _sentences(text: str) -> list[str]:
     found: list[str] = []
     start = 0
     for end in _SENTENCE_END.finditer(text):
-        piece, rest = text[start : end.end()], text[end.end() :]
-        if not rest or rest[0].islower() or _ABBREVIATION.search(piece):
+        piece = text[start : end.end()]
+        if _ABBREVIATION.search(piece):
             continue
         found.append(piece.strip())
         start = end.end()

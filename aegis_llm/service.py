@@ -87,6 +87,10 @@ class Lookup:
         if self._opened.ticket is not None and self._opened.ticket.flight is not None:
             self._opened.ticket.flight.publish(stream)
 
+    def alone(self, reason: str) -> None:
+        """Note that a follower had to call the model after all."""
+        self.origin = msgspec.structs.replace(self.origin, outcome="miss", reason=reason)
+
     def reported(self) -> Origin:
         """Tell `observe()` about this request and return its origin."""
         report(self.origin)

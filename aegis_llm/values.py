@@ -7,9 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Outcome = Literal[
-    "hit_local", "hit_exact", "hit_semantic", "coalesced", "miss", "bypass"
-]
+Outcome = Literal["hit_local", "hit_exact", "hit_semantic", "coalesced", "miss", "bypass"]
 """Where an answer came from; see `Origin`."""
 
 Body = Mapping[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import socket
 import threading
@@ -21,6 +22,7 @@ from aegis_llm.stores.local import LocalCopy
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.stores.redis import RedisStore
 
+log = logging.getLogger("aegis_llm")
 _lock = threading.Lock()
 _shared: weakref.WeakValueDictionary[object, Answering] = weakref.WeakValueDictionary()
 _memory: dict[str, MemoryStore] = {}
@@ -88,3 +90,21 @@ def server_name(url: str) -> str:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+_said: set[str] = set()
+
+
+def say_once(sentence: str) -> None:
+    """Log a sentence, once in the life of the process."""
+    if sentence not in _said:
+        _said.add(sentence)
+        log.warning(sentence)
+
+
+def forget_all() -> None:
+    """Forget services, `memory://` stores and what was said once; for tests."""
+    with _lock:
+        _shared.clear()
+        _memory.clear()
+        _said.clear()

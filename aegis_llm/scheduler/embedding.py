@@ -78,10 +78,11 @@ class Embedding:
             self._breaker.success()
 
     def _failed(self, future: Future[bytes], exc: Exception) -> EmbedTrouble:
-        future.cancel()
+        queued = future.cancel()  # it never started: the others in front took the time
         trouble = exc if isinstance(exc, EmbedTrouble) else EmbedTrouble("embedding_failed")
         now = time.monotonic()
-        self._breaker.failure(now)
+        if not queued:
+            self._breaker.failure(now)
         if now - self._logged >= _QUIET_S:
             self._logged = now
             log.warning(

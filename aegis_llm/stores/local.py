@@ -15,9 +15,7 @@ class LocalCopy:
     It keeps bytes, so every reader decodes an object of its own. `max_bytes=0` keeps nothing.
     """
 
-    def __init__(
-        self, max_bytes: int, max_age_s: float, monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, max_bytes: int, max_age_s: float, monotonic: Callable[[], float]) -> None:
         self._max_bytes = max_bytes
         self._max_age = max_age_s
         self._now = monotonic

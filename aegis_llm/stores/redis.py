@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from aegis_llm.stores.semantic import Semantic
 
 _ADMIN_TIMEOUT_S = 5.0
 STARTING = StoreTrouble("redis_starting")
+INDEXING = StoreTrouble("index_starting")
 
 
 class RedisStore:
@@ -42,10 +44,10 @@ class RedisStore:
         self._timeout = config.redis_timeout_ms / 1000
         self._connect = config.redis_connect_timeout_ms / 1000
         self._link = Link(config.redis_url, self._contact, pool, self._timeout + self._connect)
-        self._async = PerLoop(
-            lambda: async_client(self._url, self._connect), lambda client: client.aclose()
-        )
+        self._async = PerLoop(lambda: async_client(self._url), lambda client: client.aclose())
         usable = embedding_id is not None and single_node(config.redis_url)
+        if usable:
+            importlib.import_module("aegis_llm.stores.index_redisvl")  # slow: not on a request
         self._semantic = (
             Semantic(config.namespace, str(embedding_id), pool, self._link.say) if usable else None
         )
@@ -111,7 +113,7 @@ class RedisStore:
         client = self._client()
         semantic = self._usable_semantic()
         if (making := semantic.ready(len(vector) // 4, self._admin)) is not None:
-            wait(making, self._link.patience_s, STARTING)
+            wait(making, self._link.patience_s, INDEXING)
         try:
             search, sizing = semantic.commands(scope, vector, count)
             if sizing is None:
@@ -132,7 +134,7 @@ class RedisStore:
         client = await self._aclient()
         semantic = self._usable_semantic()
         if (making := semantic.ready(len(vector) // 4, self._admin)) is not None:
-            await await_(making, self._link.patience_s, STARTING)
+            await await_(making, self._link.patience_s, INDEXING)
         try:
             search, sizing = semantic.commands(scope, vector, count)
             if sizing is None:

@@ -44,15 +44,13 @@ def sync_client(url: str, timeout_s: float, connect_timeout_s: float) -> Any:
         nodes, _, auth = _sentinel(url)
         starts = [redis.cluster.ClusterNode(host, port) for host, port in nodes]
         return redis.cluster.RedisCluster(startup_nodes=starts, retry=retry, **options, **auth)
-    pool = redis.ConnectionPool.from_url(
-        url, max_connections=_MANY, retry=retry, **options
-    )
+    pool = redis.ConnectionPool.from_url(url, max_connections=_MANY, retry=retry, **options)
     return redis.Redis(connection_pool=pool)
 
 
-def async_client(url: str, connect_timeout_s: float) -> Any:
+def async_client(url: str) -> Any:
     """Return an awaited client; its deadline is set around each call, not on the socket."""
-    options: dict[str, Any] = {**_options(None, connect_timeout_s)}
+    options = _options(None, None)
     retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
     if url.startswith("redis+sentinel://"):
         nodes, service, auth = _sentinel(url)
@@ -72,7 +70,7 @@ def async_client(url: str, connect_timeout_s: float) -> Any:
     return redis.asyncio.Redis(connection_pool=pool)
 
 
-def _options(timeout_s: float | None, connect_timeout_s: float) -> dict[str, Any]:
+def _options(timeout_s: float | None, connect_timeout_s: float | None) -> dict[str, Any]:
     return {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": connect_timeout_s,

@@ -34,9 +34,7 @@ _BY_TEXT = (
     ("wrongtype", "foreign_value"),
     ("unknown command", "no_query_engine"),
 )
-_CONNECTION_REASONS = frozenset(
-    {"redis_timeout", "redis_down", "redis_auth", "redis_loading"}
-)
+_CONNECTION_REASONS = frozenset({"redis_timeout", "redis_down", "redis_auth", "redis_loading"})
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,0 +1,134 @@
+"""Who does what to whom: what governs each word, and the order of the words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from aegis_llm.gates_facts import Facts
+from aegis_llm.gates_forms import Words
+from aegis_llm.gates_synonyms import CANONICAL, PARTICIPLES
+from aegis_llm.gates_words import CONFLICTS, HARD_HEADS, MONTHS, split
+
+_BE: Final = frozenset(split("is are am was were be been being"))
+_CLAUSE: Final = ","
+_JOINED: Final = "&"
+_GENITIVE: Final = frozenset({"of"})
+_LOOSE: Final = frozenset(split("of in on at for"))
+_COMPARED: Final = {"between": "", "from": _JOINED}
+_EXTREMES: Final = frozenset({"best", "worst", "last"})
+
+Phrase = tuple[str, list[str]]
+
+
+def passive_verb(one: Facts, other: Facts) -> int:
+    """Return the place of the verb that is passive in `one` and active in `other`, or -1."""
+    if _BE.isdisjoint(one.said) or not _BE.isdisjoint(other.said):
+        return -1
+    for word in one.said - other.said:
+        if word.endswith("ed") or word in PARTICIPLES:
+            name = CANONICAL.get(word, word)
+            if name in one.words:
+                return one.words.index(name)
+    return -1
+
+
+def in_active_voice(parts: Words, verb: int) -> Words:
+    """Return a passive clause the other way round: "b seen by a" as "a see b"."""
+    words, heads = list(parts[0]), list(parts[1])
+    agent: list[str] = []
+    name = words.pop(verb)
+    heads.pop(verb)
+    if "by" in heads:
+        first = heads.index("by")
+        last = first + 1
+        while last < len(heads) and not heads[last]:
+            last += 1
+        agent = words[first:last]
+        del words[first:last], heads[first:last]
+    return [*agent, name, *words], [""] * (len(agent) + 1) + heads
+
+
+def misplaced(a: Words, b: Words) -> str | None:
+    """Return the veto if the same words play other parts in the two texts."""
+    if a[0] == b[0]:
+        pairs = zip(a[1], b[1], strict=True)
+        return "veto_direction" if any(_conflict(one, other) for one, other in pairs) else None
+    governs = dict(zip(*a, strict=True))
+    if len(governs) == len(a[0]):  # of a repeated word only the order can tell
+        for word, head in zip(*b, strict=True):
+            if _conflict(head, governs[word]):
+                return "veto_direction"
+    for collapsing in (_GENITIVE, _LOOSE):
+        if _same_phrases(_phrases(a, collapsing), _phrases(b, collapsing)):
+            return None
+    return "veto_order"
+
+
+def _conflict(one: str, other: str) -> bool:
+    """Tell whether two prepositions give a word two roles."""
+    if one == other:
+        return False
+    return one in HARD_HEADS or other in HARD_HEADS or frozenset((one, other)) in CONFLICTS
+
+
+def _same_phrases(left: list[Phrase], right: list[Phrase]) -> bool:
+    """Tell whether only phrases around one main clause moved.
+
+    Those with the same preposition must stay in order, and so must several clauses.
+    """
+    if left == right:
+        return True
+    if sum(not head for head, _ in left) > 1 or sorted(left) != sorted(right):
+        return False
+    by_head = sorted(left, key=lambda phrase: phrase[0])
+    return by_head == sorted(right, key=lambda phrase: phrase[0])
+
+
+def _phrases(parts: Words, collapsing: Collection[str]) -> list[Phrase]:
+    """Cut the words at prepositions; "a of b" becomes "b a", a joined pair gets a fixed order."""
+    words, heads = _unfronted(*parts)
+    differ = "differ" in words
+    found: list[Phrase] = [("", [])]
+    place = -1  # where the next word goes if it belongs before the word that it describes
+    for word, head in zip(words, heads, strict=True):
+        phrase = found[-1][1]
+        if differ:
+            head = _COMPARED.get(head, head)
+            if word == "differ":
+                continue
+        if head:
+            _superlative_first(phrase)
+            if head not in collapsing or not phrase:
+                place = -1
+            elif place < 0:
+                place, start = len(phrase) - 1, len(phrase) - 1
+            else:
+                place = start
+        if place >= 0:
+            phrase.insert(place, word)
+            place += 1
+        elif head == _JOINED and phrase:
+            phrase[-1:] = sorted((phrase[-1], word))
+        elif head and head != _JOINED:
+            found.append(("" if head == _CLAUSE else head, [word]))
+        elif phrase and word in MONTHS and phrase[-1].isdecimal():
+            phrase.insert(-1, word)
+        else:
+            phrase.append(word)
+    _superlative_first(found[-1][1])
+    return [phrase for phrase in found if phrase[1]]
+
+
+def _superlative_first(phrase: list[str]) -> None:
+    """Turn "planet is the largest" into "largest planet"."""
+    if len(phrase) > 1 and (phrase[-1].endswith("est") or phrase[-1] in _EXTREMES):
+        phrase[-2:] = phrase[:-3:-1]
+
+
+def _unfronted(words: list[str], heads: list[str]) -> Words:
+    """Move a phrase that opens the text behind the clause that it opens."""
+    if heads[0] in ("", _CLAUSE, _JOINED) or _CLAUSE not in heads:
+        return words, heads
+    cut = heads.index(_CLAUSE)
+    return words[cut:] + words[:cut], ["", *heads[cut + 1 :], *heads[:cut]]

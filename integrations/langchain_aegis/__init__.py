@@ -1,0 +1,14 @@
+"""LangChain models and caches that answer repeated questions from Redis."""
+
+from aegis_llm.errors import MissingExtraError
+
+try:
+    import langchain_core  # noqa: F401
+    import langchain_ollama  # noqa: F401
+except ModuleNotFoundError as exc:
+    raise MissingExtraError("langchain_aegis", "langchain") from exc  # noqa: EM101
+
+from langchain_aegis.caches import AegisCache
+from langchain_aegis.chat_models import ChatAegis
+
+__all__ = ["AegisCache", "ChatAegis"]

@@ -1,0 +1,132 @@
+"""LangChain's messages to answers and back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from aegis_llm.replay import pieces
+from aegis_llm.values import Answer, Entry, Origin, ToolCall
+
+
+def answers_of_result(result: ChatResult) -> list[Answer]:
+    """Return the answer of what ChatOllama generated."""
+    return [_answer(generation) for generation in result.generations]
+
+
+def answers_of_chunks(chunks: list[ChatGenerationChunk]) -> list[Answer]:
+    """Return the answer of a stream's chunks, an empty list while the last is not there."""
+    if not chunks or not (chunks[-1].generation_info or {}).get("done"):
+        return []
+    whole = chunks[0]
+    if len(chunks) > 1:
+        whole = whole + chunks[1:]
+    return [_answer(whole)]
+
+
+def copy_chunk(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
+    """Return a chunk of its own for one reader: LangChain writes into what it is given."""
+    message = chunk.message.model_copy()
+    return ChatGenerationChunk(
+        message=message,
+        generation_info=dict(chunk.generation_info) if chunk.generation_info else None,
+    )
+
+
+def result_of(entry: Entry, origin: Origin) -> ChatResult:
+    """Return a new result for a hit: no id yet, usage zero, the origin in its metadata."""
+    answer = entry.answer
+    message = AIMessage(
+        content=answer.text,
+        additional_kwargs=_thinking(answer),
+        tool_calls=_tool_calls(answer),
+        usage_metadata=_no_usage(),
+    )
+    generation = ChatGeneration(message=message, generation_info=_info(entry, origin))
+    return ChatResult(generations=[generation])
+
+
+def chunks_of(entry: Entry, origin: Origin) -> Iterator[ChatGenerationChunk]:
+    """Replay a hit as the model would have streamed it."""
+    answer = entry.answer
+    if answer.thinking:
+        yield _chunk("", additional_kwargs=_thinking(answer))
+    for piece in pieces(answer.text):
+        yield _chunk(piece)
+    yield ChatGenerationChunk(
+        message=AIMessageChunk(
+            content="", tool_calls=_tool_calls(answer), usage_metadata=_no_usage()
+        ),
+        generation_info=_info(entry, origin),
+    )
+
+
+def with_origin(info: Mapping[str, Any] | None, origin: Origin) -> dict[str, Any]:
+    """Return a generation's info with the origin added."""
+    return {**(info or {}), "aegis": origin.as_dict()}
+
+
+def _answer(generation: ChatGeneration) -> Answer:
+    info = generation.generation_info or {}
+    message = generation.message
+    calls = getattr(message, "tool_calls", None) or ()
+    return Answer(
+        text=str(message.text),
+        thinking=message.additional_kwargs.get("reasoning_content"),
+        tool_calls=tuple(ToolCall(call["name"], call["args"]) for call in calls),
+        done_reason=info.get("done_reason") if info.get("done") else None,
+        logprobs=[_plain(one) for one in info.get("logprobs") or ()] or None,
+        prompt_tokens=info.get("prompt_eval_count") or 0,
+        completion_tokens=info.get("eval_count") or 0,
+        duration_ms=(info.get("total_duration") or 0) / 1e6,
+    )
+
+
+def _plain(logprob: Any) -> dict[str, Any]:
+    return logprob.model_dump() if hasattr(logprob, "model_dump") else dict(logprob)
+
+
+def _chunk(text: str, **fields: Any) -> ChatGenerationChunk:
+    return ChatGenerationChunk(message=AIMessageChunk(content=text, **fields))
+
+
+def _thinking(answer: Answer) -> dict[str, Any]:
+    return {"reasoning_content": answer.thinking} if answer.thinking else {}
+
+
+def _tool_calls(answer: Answer) -> list[Any]:
+    return [
+        tool_call(name=call.name, args=call.arguments, id=str(uuid4()))
+        for call in answer.tool_calls
+    ]
+
+
+def _no_usage() -> UsageMetadata:
+    return UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
+
+
+def _info(entry: Entry, origin: Origin) -> dict[str, Any]:
+    answer = entry.answer
+    info: dict[str, Any] = {
+        "model": entry.model,
+        "model_name": entry.model,
+        "model_provider": "ollama",
+        "done": True,
+        "done_reason": answer.done_reason,
+        "total_duration": 0,
+        "load_duration": 0,
+        "prompt_eval_count": 0,
+        "prompt_eval_duration": 0,
+        "eval_count": 0,
+        "eval_duration": 0,
+        "aegis": origin.as_dict(),
+    }
+    if answer.logprobs is not None:
+        info["logprobs"] = answer.logprobs
+    return info

@@ -1,0 +1,104 @@
+"""LangChain generations to answers and back, losing nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, Generation
+
+from aegis_llm.values import Answer, Entry, Origin, ToolCall
+
+_STOP = frozenset({"stop", "end_turn", "STOP", "tool_calls", "eos", "COMPLETE", "stop_sequence"})
+_REASONS = ("done_reason", "finish_reason", "stop_reason")
+_round_trip = msgspec.json.Decoder(Answer).decode
+
+
+class UnstorableError(ValueError):
+    """A generation holds something that would not come back equal."""
+
+
+def answers_of(generations: Sequence[Generation]) -> list[Answer]:
+    """Return the answers of generations.
+
+    Raises:
+        UnstorableError: One of them would not come back from JSON as it was.
+    """
+    return [_answer(generation) for generation in generations]
+
+
+def generations_of(entry: Entry, origin: Origin) -> list[Generation]:
+    """Return new generations for a hit: fresh id, usage zero, the origin in the metadata."""
+    return [_generation(answer, origin) for answer in entry.answers]
+
+
+def _answer(generation: Generation) -> Answer:
+    info: dict[str, Any] = {"generation_info": generation.generation_info}
+    if not isinstance(generation, ChatGeneration):
+        return _checked(
+            Answer(
+                text=generation.text, done_reason=_reason(generation.generation_info), info=info
+            )
+        )
+    message = generation.message
+    if not isinstance(message, AIMessage) or message.invalid_tool_calls:
+        msg = f"a {type(message).__name__} that is no complete answer"
+        raise UnstorableError(msg)
+    usage = message.usage_metadata
+    info["additional_kwargs"] = message.additional_kwargs
+    info["response_metadata"] = message.response_metadata
+    if message.name is not None:
+        info["name"] = message.name
+    return _checked(
+        Answer(
+            text=message.content if isinstance(message.content, str) else "",
+            blocks=None if isinstance(message.content, str) else list(message.content),
+            tool_calls=tuple(ToolCall(c["name"], c["args"]) for c in message.tool_calls),
+            done_reason=_reason(generation.generation_info) or _reason(message.response_metadata),
+            prompt_tokens=usage["input_tokens"] if usage else 0,
+            completion_tokens=usage["output_tokens"] if usage else 0,
+            info={**info, "chat": True},
+        )
+    )
+
+
+def _generation(answer: Answer, origin: Origin) -> Generation:
+    info = answer.info or {}
+    if not info.get("chat"):
+        return Generation(text=answer.text, generation_info=info.get("generation_info"))
+    message = AIMessage(
+        content=answer.text if answer.blocks is None else answer.blocks,
+        additional_kwargs=info.get("additional_kwargs") or {},
+        response_metadata={**(info.get("response_metadata") or {}), "aegis": origin.as_dict()},
+        tool_calls=[
+            {"name": call.name, "args": call.arguments, "id": str(uuid4()), "type": "tool_call"}
+            for call in answer.tool_calls
+        ],
+        usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
+        name=info.get("name"),
+        id=f"lc_run--{uuid4()}",
+    )
+    return ChatGeneration(message=message, generation_info=info.get("generation_info"))
+
+
+def _reason(info: Any) -> str | None:
+    """Return the finish reason in one word for all providers: `stop`, another one, or None."""
+    for name in _REASONS:
+        reason = (info or {}).get(name)
+        if isinstance(reason, str) and reason:
+            return "stop" if reason in _STOP else reason
+    return None
+
+
+def _checked(answer: Answer) -> Answer:
+    try:
+        same = _round_trip(msgspec.json.encode(answer)) == answer
+    except (msgspec.MsgspecError, TypeError, UnicodeError, RecursionError) as exc:
+        raise UnstorableError(str(exc)) from exc
+    if not same:
+        msg = "its metadata would not come back from JSON as it was"
+        raise UnstorableError(msg)
+    return answer

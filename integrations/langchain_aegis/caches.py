@@ -1,0 +1,163 @@
+"""AegisCache: a LangChain cache in Redis, exact and by meaning, for any LangChain model."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
+from langchain_core.embeddings import Embeddings
+from langchain_core.outputs import Generation
+
+from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.control import cache_control
+from aegis_llm.service import Lookup
+from aegis_llm.values import Answer, Request
+from aegis_llm.wiring import build, say_once
+from langchain_aegis._embedder import LangChainEmbedder
+from langchain_aegis._fingerprint import identified
+from langchain_aegis._generations import UnstorableError, answers_of, generations_of
+from langchain_aegis._identity import kind_of, messages_of
+
+log = logging.getLogger("aegis_llm")
+M = TypeVar("M")
+_PENDING = 512
+_NO_IDENTITY = (
+    "a model without a name in its identity (ChatOllama and OllamaLLM have none) is not cached, "
+    "because one model's answer would be served for another: use ChatAegis, or cache.bind(llm)"
+)
+
+
+class AegisCache(BaseCache):
+    """A cache for `set_llm_cache(...)` or a model's `cache=`; sync and async for real.
+
+    LangChain asks a cache on `invoke` and `batch`, never on `stream`; `ChatAegis` does both, and is
+    left alone by a global AegisCache. Redis down, hung or full is a miss, never an exception.
+
+    Raises:
+        ConfigError: An option does not exist or its value is not usable.
+    """
+
+    def __init__(
+        self,
+        *,
+        redis_url: str | None = None,
+        embeddings: Embeddings | None = None,
+        config: AegisConfig | None = None,
+        **options: Any,
+    ) -> None:
+        for name in options:
+            if name not in OPTION_NAMES:
+                raise unknown_option(name)
+        if redis_url is not None:
+            options["redis_url"] = redis_url
+        # A lookup here is not followed by an update when the model fails: nobody may wait for one.
+        settings = (config or AegisConfig()).with_options(**options, single_flight=False)
+        embedder = None
+        if embeddings is not None:
+            embedder = LangChainEmbedder(embeddings, settings.cache.embedding_id)
+        self._service = build(settings, embedder)
+        self._lock = threading.Lock()
+        self._pending: OrderedDict[tuple[str, str], tuple[Lookup, int]] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"AegisCache(namespace={self._service.rules.cache.namespace!r})"
+
+    def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
+        """Return the cached generations of a prompt, or None."""
+        request = _request(prompt, llm_string)
+        if request is None:
+            return None
+        return self._found(self._service.open(request), prompt, llm_string)
+
+    async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
+        """Like `lookup`, awaited."""
+        request = _request(prompt, llm_string)
+        if request is None:
+            return None
+        return self._found(await self._service.aopen(request), prompt, llm_string)
+
+    def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """Store the generations of a prompt, if they are complete."""
+        answers = _answers(return_val)
+        request = _request(prompt, llm_string)
+        if request is None or not answers:
+            return
+        lookup = self._asked(prompt, llm_string)
+        if lookup is None:
+            with cache_control(refresh=True, only_if_cached=False):
+                lookup = self._service.open(request)
+        lookup.store(*answers)
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """Like `update`, awaited."""
+        answers = _answers(return_val)
+        request = _request(prompt, llm_string)
+        if request is None or not answers:
+            return
+        lookup = self._asked(prompt, llm_string)
+        if lookup is None:
+            with cache_control(refresh=True, only_if_cached=False):
+                lookup = await self._service.aopen(request)
+        await lookup.astore(*answers)
+
+    def clear(self, **kwargs: Any) -> None:
+        """Delete every entry of the namespace; raises `StoreTrouble` when Redis does not answer."""
+        self._service.local.clear()
+        self._service.store.clear()
+
+    async def aclear(self, **kwargs: Any) -> None:
+        """Like `clear`, awaited."""
+        self._service.local.clear()
+        await self._service.store.aclear()
+
+    def bind(self, llm: M) -> M:
+        """Return a copy of any LangChain model that uses this cache under its own identity.
+
+        For models on Ollama prefer `ChatAegis`, which also knows the digest and caches streams.
+        """
+        return identified(llm, self)
+
+    def _found(self, lookup: Lookup, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        lookup.reported()
+        if lookup.entry is not None:
+            return generations_of(lookup.entry, lookup.origin)
+        with self._lock:
+            count = self._pending.pop((prompt, llm_string), (lookup, 0))[1]
+            self._pending[prompt, llm_string] = (lookup, count + 1)
+            while len(self._pending) > _PENDING:
+                self._pending.popitem(last=False)
+        return None
+
+    def _asked(self, prompt: str, llm_string: str) -> Lookup | None:
+        """Return the lookup that the update follows, so that a miss embeds once."""
+        with self._lock:
+            lookup, count = self._pending.pop((prompt, llm_string), (None, 0))
+            if lookup is not None and count > 1:
+                self._pending[prompt, llm_string] = (lookup, count - 1)
+            return lookup
+
+
+def _request(prompt: str, llm_string: str) -> Request | None:
+    kind = kind_of(llm_string)
+    if kind == "aegis":
+        return None
+    if kind == "unnamed":
+        say_once(_NO_IDENTITY)
+        return None
+    messages = messages_of(prompt)
+    reason = "identity_not_parsed" if kind == "opaque" else ""
+    if messages is None:
+        messages = ({"role": "user", "content": prompt},)
+    return Request(model="", messages=messages, identity=llm_string, exact_only=reason)
+
+
+def _answers(generations: RETURN_VAL_TYPE) -> list[Answer]:
+    try:
+        return answers_of(generations)
+    except UnstorableError as exc:
+        say_once(f"an answer was served and not stored: {exc}")
+        return []

@@ -1,0 +1,274 @@
+"""ChatAegis: ChatOllama that answers repeated questions from Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from contextlib import aclosing, closing
+from typing import Any, Self
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models.chat_models import LangSmithParams
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_ollama import ChatOllama
+from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+
+from aegis_llm.answering import Answering, stream_kind
+from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.keys import UncacheableError, request_from_body
+from aegis_llm.service import Lookup
+from aegis_llm.values import Request
+from aegis_llm.wiring import connect, say_once
+from langchain_aegis._convert import (
+    answers_of_chunks,
+    answers_of_result,
+    chunks_of,
+    copy_chunk,
+    result_of,
+    with_origin,
+)
+from langchain_aegis._embedder import LangChainEmbedder
+from langchain_aegis._ollama import LoopClient, OllamaModels, resolve_images
+
+_GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
+_IDENTIFYING = (
+    "model", "mirostat", "mirostat_eta", "mirostat_tau", "num_ctx", "num_gpu", "num_thread",
+    "num_predict", "repeat_last_n", "repeat_penalty", "temperature", "seed", "stop", "tfs_z",
+    "top_k", "top_p", "format", "reasoning", "logprobs", "top_logprobs",
+)  # fmt: skip
+
+
+class ChatAegis(ChatOllama):
+    """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
+
+    Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection
+    when constructed. When Redis is down, hung or full, the model answers as it would without this
+    class; `message.response_metadata["aegis"]` says where each answer came from, and why.
+
+    Without `embeddings` only exact repeats are served. Without `redis_url`, Redis is looked for at
+    `redis://localhost:6379`.
+
+    Raises:
+        ConfigError: An option does not exist or its value is not usable.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    redis_url: str | None = Field(default=None, repr=False, exclude=True)
+    """Where answers are kept; see `CacheConfig.redis_url`. A secret: never shown."""
+    embeddings: Embeddings | None = Field(default=None, repr=False, exclude=True)
+    """Embeds questions for the semantic tier."""
+    namespace: str | None = None
+    """Separates applications on one Redis."""
+    ttl: float | None = None
+    """Seconds an entry lives."""
+    similarity: float | None = None
+    """Least cosine similarity of a semantic hit."""
+    extractor: Any = Field(default=None, repr=False, exclude=True)
+    """Finds the question in messages that the built-in patterns do not know."""
+    aegis: AegisConfig | None = Field(default=None, repr=False, exclude=True)
+    """All other settings; the fields above win over it."""
+
+    _answering: Answering = PrivateAttr()
+    _source: OllamaModels = PrivateAttr()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            fields = cls.model_fields
+            known = frozenset(fields) | {f.alias for f in fields.values() if f.alias}
+            for name in values:
+                if name in known:
+                    continue
+                if name in OPTION_NAMES:
+                    _raise_nested(name)
+                raise unknown_option(str(name), known)
+        return values
+
+    @model_validator(mode="after")
+    def _connect(self) -> Self:
+        config = self.aegis or AegisConfig()
+        given = {name: getattr(self, name) for name in _GIVEN}
+        config = config.with_options(**{k: v for k, v in given.items() if v is not None})
+        embedder = None
+        if self.embeddings is not None:
+            embedder = LangChainEmbedder(self.embeddings, config.cache.embedding_id)
+        else:
+            say_once("no embeddings given: only exact repeats are answered from the cache")
+        self._answering = connect(config, embedder)
+        host, headers = parse_url_with_auth(self.base_url)
+        shared = dict(self.client_kwargs or {})
+        merge_auth_headers(shared, headers)
+        self._async_client = LoopClient(  # type: ignore[assignment]
+            host, {**shared, **(self.async_client_kwargs or {})}
+        )
+        self._source = OllamaModels(host, {**shared, **(self.sync_client_kwargs or {})})
+        self._answering.service.digests.register(self._source)
+        return self
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """State the identity, so that any other LangChain cache tells two models apart."""
+        params = {name: getattr(self, name) for name in _IDENTIFYING}
+        given = {name: value for name, value in params.items() if value is not None}
+        return {**given, "cached_by": "aegis", "base_url": self._source.server}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_model_name"] = kwargs.get("model", self.model)
+        return params
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        generate = super()._generate
+        request = self._request(messages, stop, kwargs)
+        if request is None:
+            return generate(messages, stop, run_manager, **kwargs)
+        lookup, result = self._answering.call(
+            request, lambda: generate(messages, stop, run_manager, **kwargs), answers_of_result
+        )
+        if result is None:
+            result = _hit(lookup)
+            if run_manager is not None and run_manager.handlers:
+                run_manager.on_llm_new_token(str(result.generations[0].text))
+            return result
+        return _marked(result, lookup)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        generate = super()._agenerate
+        request = self._request(messages, stop, kwargs)
+        if request is None:
+            return await generate(messages, stop, run_manager, **kwargs)
+        lookup, result = await self._answering.acall(
+            request, lambda: generate(messages, stop, run_manager, **kwargs), answers_of_result
+        )
+        if result is None:
+            result = _hit(lookup)
+            if run_manager is not None and run_manager.handlers:
+                await run_manager.on_llm_new_token(str(result.generations[0].text))
+            return result
+        return _marked(result, lookup)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with closing(self._chunks(messages, stop, kwargs)) as chunks:
+            for chunk in chunks:
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(chunk.text, verbose=self.verbose)
+                yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async with aclosing(self._achunks(messages, stop, kwargs)) as chunks:
+            async for chunk in chunks:
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(chunk.text, verbose=self.verbose)
+                yield chunk
+
+    def _chunks(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> Generator[ChatGenerationChunk, None, None]:
+        upstream = super()._iterate_over_stream
+        request = self._request(messages, stop, kwargs)
+        if request is None:
+            yield from upstream(messages, stop, **kwargs)
+            return
+        lookup = self._answering.service.open(request, stream=True)
+        if lookup.entry is not None:
+            yield from chunks_of(lookup.entry, lookup.reported())
+            return
+        shared = self._answering.stream(
+            lookup, lambda: upstream(messages, stop, **kwargs), answers_of_chunks
+        )
+        with closing(shared):
+            for chunk in shared:
+                yield _marked_chunk(chunk, lookup)
+
+    async def _achunks(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        upstream = super()._aiterate_over_stream
+        request = self._request(messages, stop, kwargs)
+        if request is None:
+            async for chunk in upstream(messages, stop, **kwargs):
+                yield chunk
+            return
+        lookup = await self._answering.service.aopen(request, stream=stream_kind())
+        if lookup.entry is not None:
+            for chunk in chunks_of(lookup.entry, lookup.reported()):
+                yield chunk
+            return
+        shared = self._answering.astream(
+            lookup, lambda: upstream(messages, stop, **kwargs), answers_of_chunks
+        )
+        async with aclosing(shared):
+            async for chunk in shared:
+                yield _marked_chunk(chunk, lookup)
+
+    def _request(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> Request | None:
+        """Return the request of the body that would be sent; None when it has no key.
+
+        A message that cannot be converted is left to ChatOllama, whose error the caller gets.
+        """
+        try:
+            body = self._chat_params(messages, stop, **kwargs)
+            body["messages"] = resolve_images(body["messages"])
+            return request_from_body(body, server=self._source.server)
+        except UncacheableError:
+            return None
+        except Exception:  # noqa: BLE001 - ChatOllama raises the same again
+            return None
+
+
+def _hit(lookup: Lookup) -> ChatResult:
+    assert lookup.entry is not None  # noqa: S101 - a hit has an entry
+    return result_of(lookup.entry, lookup.origin)
+
+
+def _marked(result: ChatResult, lookup: Lookup) -> ChatResult:
+    for generation in result.generations:
+        generation.generation_info = with_origin(generation.generation_info, lookup.origin)
+    return result
+
+
+def _marked_chunk(chunk: ChatGenerationChunk, lookup: Lookup) -> ChatGenerationChunk:
+    chunk = copy_chunk(chunk)
+    if (chunk.generation_info or {}).get("done"):
+        chunk.generation_info = with_origin(chunk.generation_info, lookup.origin)
+    return chunk
+
+
+def _raise_nested(name: str) -> None:
+    from aegis_llm.errors import ConfigError
+
+    msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
+    raise ConfigError(msg)

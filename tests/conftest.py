@@ -1,0 +1,73 @@
+"""Fixtures of the whole suite: a real Redis, a simulated Ollama, real sentence embeddings."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from aegis_llm import wiring
+from aegis_llm.testing import OllamaSimulator
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis with the Query Engine for the whole session; never stopped by a test."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> Iterator[str]:
+    """The URL of the session's Redis; its data is deleted after the test."""
+    yield redis_server.url
+    with redis_server.client() as client:
+        client.flushall()
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test uses."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def _simulator() -> Iterator[OllamaSimulator]:
+    with OllamaSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def ollama(_simulator: OllamaSimulator) -> Iterator[OllamaSimulator]:
+    """A simulated Ollama with no calls counted yet."""
+    _simulator.reset()
+    _simulator.faults.clear()
+    _simulator.gate.set()
+    yield _simulator
+    _simulator.gate.set()
+    _simulator.faults.release()
+    _simulator.faults.clear()
+
+
+@pytest.fixture
+def embeddings(ollama: OllamaSimulator) -> Any:
+    """The real all-MiniLM-L6-v2, served by the simulated Ollama."""
+    from langchain_ollama import OllamaEmbeddings
+
+    return OllamaEmbeddings(model="all-minilm", base_url=ollama.base_url)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """Let every test have services, memory stores and once-only log lines of its own."""
+    yield
+    wiring.forget_all()
+
+
+def pytest_report_header() -> list[str]:
+    """Name the servers that the tests run against."""
+    with RedisServer() as server:
+        return [f"redis: {server.header()}"]
