@@ -28,7 +28,7 @@ class Answering:
 
     def call(
         self, request: Request, generate: Callable[[], R], answers_of: Callable[[R], list[Answer]]
-    ) -> tuple[Lookup, R | None]:
+    ) -> tuple[Lookup, R] | tuple[Lookup, None]:
         """Return the lookup and, unless it hit, what `generate` returned.
 
         An exception of `generate` passes through untouched, and nothing is stored.
@@ -51,7 +51,7 @@ class Answering:
         request: Request,
         generate: Callable[[], Awaitable[R]],
         answers_of: Callable[[R], list[Answer]],
-    ) -> tuple[Lookup, R | None]:
+    ) -> tuple[Lookup, R] | tuple[Lookup, None]:
         """Like `call`, awaited."""
         lookup = await self.service.aopen(request)
         if lookup.entry is not None:

@@ -15,7 +15,8 @@ import msgspec
 from aegis_llm.errors import ConfigError
 from aegis_llm.values import Control, Origin
 
-_control: ContextVar[Control] = ContextVar("aegis_control", default=Control())
+_NONE = Control()
+_control: ContextVar[Control] = ContextVar("aegis_control", default=_NONE)
 _observers: ContextVar[tuple[Observation, ...]] = ContextVar("aegis_observers", default=())
 
 
@@ -132,7 +133,7 @@ def _check(given: dict[str, Any]) -> None:
 
 
 def _words(name: str, words: Sequence[str], outer: tuple[str, ...]) -> tuple[str, ...]:
-    if isinstance(words, str) or not all(isinstance(w, str) and w for w in words):
+    if isinstance(words, str) or not all(w and isinstance(w, str) for w in words):
         msg = f"cache_control({name}={words!r}): give a list of texts that are not empty"
         raise ConfigError(msg)
     return tuple(dict.fromkeys((*outer, *words)))

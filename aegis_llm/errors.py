@@ -35,7 +35,7 @@ class NotCachedError(AegisError, LookupError):
     """The request was made with `cache_control(only_if_cached=True)` and no entry answers it."""
 
 
-class Trouble(AegisError):
+class Trouble(AegisError):  # noqa: N818 - it is no error of the caller's
     """A part of the cache did not answer; `reason` is the short name put into the outcome."""
 
     def __init__(self, reason: str, detail: str = "") -> None:

@@ -17,13 +17,14 @@ from aegis_llm.config import CacheConfig
 from aegis_llm.errors import NotCachedError, Trouble
 from aegis_llm.keys import UncacheableError, exact_key, query_hash, scope_hash, tenant_tag
 from aegis_llm.matching import choose
-from aegis_llm.questions import NoQuestion, find_question
+from aegis_llm.questions import NoQuestion, Split, find_question
 from aegis_llm.storable import not_shareable, not_storable
 from aegis_llm.values import Answer, Candidate, Control, Entry, Origin, Request
 from aegis_llm.window import fits_window
 
 T = TypeVar("T")
 Plan: TypeAlias = Generator[Any, Any, T]
+UNREADABLE = "unreadable_entry"
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -181,19 +182,9 @@ def _open(request: Request, control: Control, rules: Rules, stream: str) -> Plan
     key = exact_key(rules.cache.namespace, hashed, request)
     trouble = ""
     if not control.refresh:
-        data = yield GetLocal(key)
-        if data is not None and (entry := _usable(data, hashed, rules)):
-            return _hit("hit_local", entry, rules)
-        try:
-            data = yield GetExact(key)
-            if data is not None:
-                if entry := _usable(data, hashed, rules):
-                    yield KeepLocal(key, data, (entry.expires_ms - rules.now_ms()) / 1000)
-                    return _hit("hit_exact", entry, rules)
-                trouble = "unreadable_entry"
-                yield Drop(key)
-        except Trouble as exc:
-            trouble = exc.reason
+        hit, trouble = yield from _exact(key, hashed, rules)
+        if hit is not None:
+            return hit
     ticket = Ticket(request, control, digest, hashed, key)
     if control.only_if_cached:
         return (yield from _semantic(ticket, rules, trouble))
@@ -202,41 +193,65 @@ def _open(request: Request, control: Control, rules: Rules, stream: str) -> Plan
         return _hit("coalesced", seat.entry, rules)
     if seat.stream is not None:
         return Opened(Origin("coalesced"), stream=seat.stream)
+    if seat.flight is None:
+        return (yield from _semantic(ticket, rules, trouble))
     ticket = msgspec.structs.replace(ticket, flight=seat.flight)
+    return (yield from _lead(ticket, rules, trouble))
+
+
+def _exact(key: str, hashed: str, rules: Rules) -> Plan[tuple[Opened | None, str]]:
+    """Look into the local copy and the exact tier; return the hit, or what was in the way."""
+    data = yield GetLocal(key)
+    if data is not None and (entry := _usable(data, hashed, rules)):
+        return _hit("hit_local", entry, rules), ""
     try:
-        opened = yield from _lead(ticket, rules, trouble)
-        if opened.entry is not None and seat.flight is not None:
-            yield Settle(seat.flight, opened.entry)
-    except BaseException:  # also GeneratorExit: a cancelled leader hands over
-        if seat.flight is not None:
-            seat.flight.abandon()
+        data = yield GetExact(key)
+        if data is None:
+            return None, ""
+        if entry := _usable(data, hashed, rules):
+            yield KeepLocal(key, data, (entry.expires_ms - rules.now_ms()) / 1000)
+            return _hit("hit_exact", entry, rules), ""
+        yield Drop(key)
+    except Trouble as exc:
+        return None, exc.reason
+    return None, UNREADABLE
+
+
+def _lead(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
+    """Go on as the leader of a flight, which hears of a hit, or gets another leader."""
+    try:
+        opened = yield from _landed(ticket, rules)
+        if opened is None:
+            opened = yield from _semantic(ticket, rules, trouble)
+        if opened.entry is not None:
+            yield Settle(ticket.flight, opened.entry)
+    except BaseException:  # also GeneratorExit: this leader was cancelled
+        ticket.flight.abandon()
         raise
     return opened
 
 
-def _lead(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
-    if not ticket.control.refresh and ticket.flight is not None:
-        data = yield GetLocal(ticket.key)  # another leader may have landed since we looked
-        if data is not None and (entry := _usable(data, ticket.hashed, rules)):
-            return _hit("hit_local", entry, rules)
-    return (yield from _semantic(ticket, rules, trouble))
+def _landed(ticket: Ticket, rules: Rules) -> Plan[Opened | None]:
+    """Look into the local copy again: another leader may have landed since we looked."""
+    if ticket.control.refresh:
+        return None
+    data = yield GetLocal(ticket.key)
+    entry = _usable(data, ticket.hashed, rules) if data is not None else None
+    return _hit("hit_local", entry, rules) if entry is not None else None
 
 
 def _semantic(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
     """Look for an entry that answers the same question in the same scope."""
-    if trouble and trouble != "unreadable_entry":
+    if trouble and trouble != UNREADABLE:
         return _miss(msgspec.structs.replace(ticket, trouble=True), trouble)
     if not rules.semantic:
         return _miss(ticket, trouble or "no_entry")
-    request, cache = ticket.request, rules.cache
-    if reason := _no_semantic_tier(request):
-        return _miss(ticket, reason)
-    split = find_question(request.messages, cache.extractor)
+    split = _question(ticket.request, rules)
     if isinstance(split, NoQuestion):
         return _miss(ticket, split.reason)
-    if not fits_window(split.question, cache.max_question_tokens):
-        return _miss(ticket, "question_too_long")
-    scope = scope_hash(request, ticket.digest, ticket.control, split.index, split.start, split.end)
+    scope = scope_hash(
+        ticket.request, ticket.digest, ticket.control, split.index, split.start, split.end
+    )
     try:
         vector = yield Embed(split.question)
         ticket = msgspec.structs.replace(
@@ -244,7 +259,7 @@ def _semantic(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
         )
         if ticket.control.refresh:
             return _miss(ticket, "refresh")
-        found: list[tuple[bytes, float]] = yield Nearest(scope, vector, cache.neighbours)
+        found: list[tuple[bytes, float]] = yield Nearest(scope, vector, rules.cache.neighbours)
     except Trouble as exc:
         return _miss(ticket, exc.reason)
     candidates = []
@@ -252,13 +267,25 @@ def _semantic(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
         entry = _usable(data, None, rules)
         if entry is not None and entry.scope == scope:
             candidates.append(Candidate(entry, similarity, entry.question))
-    verdict = choose(split.question, candidates, similarity=cache.similarity)
+    verdict = choose(split.question, candidates, similarity=rules.cache.similarity)
     if verdict.candidate is None:
         return _miss(ticket, verdict.reason)
     entry = verdict.candidate.entry
     alias = codec.encode(msgspec.structs.replace(entry, key=ticket.hashed))
     yield KeepLocal(ticket.key, alias, (entry.expires_ms - rules.now_ms()) / 1000)
     return _hit("hit_semantic", entry, rules, verdict.candidate.similarity)
+
+
+def _question(request: Request, rules: Rules) -> Split | NoQuestion:
+    """Find the question, unless something keeps the request out of the semantic tier."""
+    if reason := _no_semantic_tier(request):
+        return NoQuestion(reason)
+    split = find_question(request.messages, rules.cache.extractor)
+    if isinstance(split, Split) and not fits_window(
+        split.question, rules.cache.max_question_tokens
+    ):
+        return NoQuestion("question_too_long")
+    return split
 
 
 def close_plan(ticket: Ticket, answers: tuple[Answer, ...], rules: Rules) -> Plan[str]:

@@ -102,7 +102,9 @@ class Lookup:
             self.origin = msgspec.structs.replace(self.origin, reason=said)
 
     def _broken(self) -> None:
-        log.exception("storing an answer failed; it was served all the same")
+        log.exception(  # noqa: LOG004 - called by the handlers
+            "storing an answer failed; it was served all the same"
+        )
         self.failed(RuntimeError())
 
 
@@ -173,7 +175,7 @@ class Service:
             opened = run(plan, self.perform)
         except NotCachedError:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - a cache never costs an answer
             opened = _broken()
         return Lookup(self, opened, started)
 
@@ -186,7 +188,7 @@ class Service:
             opened = await arun(plan, self.aperform)
         except NotCachedError:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - a cache never costs an answer
             opened = _broken()
         return Lookup(self, opened, started)
 
@@ -224,5 +226,7 @@ class Service:
 
 
 def _broken() -> p.Opened:
-    log.exception("the cache failed on a request, which goes to the model")
+    log.exception(  # noqa: LOG004 - called by the handlers
+        "the cache failed on a request, which goes to the model"
+    )
     return p.Opened(Origin("bypass", "internal_error"))

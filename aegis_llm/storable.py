@@ -13,7 +13,7 @@ def not_storable(request: Request, answers: tuple[Answer, ...]) -> str:
     """Return why the answers must not be stored, or an empty text.
 
     An answer is complete when the model said `stop`; where a framework hides the reason
-    (`Request.identity` is given), an absent one is accepted. With a `format` the text has to parse.
+    (`Request.identity` is given), an absent one is accepted. With a `format` the text must parse.
     """
     if not answers:
         return "empty_answer"

@@ -1,0 +1,1 @@
+"""Single-flight, shared streams, pools: what runs at the same time."""

@@ -62,7 +62,7 @@ class Flights:
 
     def join(self, key: str) -> Seat:
         """Lead the flight of `key`, or block until its leader has settled."""
-        on_loop = asyncio._get_running_loop() is not None  # noqa: SLF001 - no exception on None
+        on_loop = asyncio._get_running_loop() is not None
         seat = self._take(key, may_wait=not on_loop)
         return seat if isinstance(seat, Seat) else _seated(seat.result())
 

@@ -62,17 +62,12 @@ class DaemonPool:
         future: Future[Any] = Future()
         with self._lock:
             self._pending += 1
-            start = len(self._threads) < self._size and self._pending > self._idle
-            if start:
-                thread = threading.Thread(
-                    target=self._work,
-                    name=f"{self._name}-{len(self._threads)}",
-                    daemon=True,
-                )
+            if len(self._threads) < self._size and self._pending > self._idle:
+                name = f"{self._name}-{len(self._threads)}"
+                thread = threading.Thread(target=self._work, name=name, daemon=True)
                 self._threads.append(thread)
+                thread.start()
         self._queue.put((future, call, args))
-        if start:
-            thread.start()
         return future
 
     def _reset(self) -> None:

@@ -52,7 +52,7 @@ async def within(seconds: float, call: Awaitable[T]) -> T:
     try:
         return await call
     except asyncio.CancelledError as exc:
-        if deadline.expired and deadline._task.uncancel() <= 0:  # noqa: SLF001
+        if deadline.expired and deadline._task.uncancel() <= 0:
             raise TimeoutError from exc
         raise
     finally:

@@ -6,7 +6,7 @@ try:
     import langchain_core  # noqa: F401
     import langchain_ollama  # noqa: F401
 except ModuleNotFoundError as exc:
-    raise MissingExtraError("langchain_aegis", "langchain") from exc  # noqa: EM101
+    raise MissingExtraError("langchain_aegis", "langchain") from exc
 
 from langchain_aegis.caches import AegisCache
 from langchain_aegis.chat_models import ChatAegis

@@ -44,7 +44,7 @@ def identified(llm: M, cache: Any) -> M:
 @lru_cache(maxsize=128)
 def _identified_class(cls: type[Any]) -> type[Any]:
     def identifying(self: Any) -> dict[str, Any]:
-        told = cls._identifying_params.fget(self)  # type: ignore[attr-defined]
+        told = cls._identifying_params.fget(self)
         return {**told, **_fields(self)}
 
     return type(cls.__name__, (cls,), {"_identifying_params": property(identifying)})

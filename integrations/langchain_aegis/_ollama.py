@@ -18,7 +18,8 @@ class LoopClient:
 
     def __init__(self, host: str | None, options: Mapping[str, Any]) -> None:
         self._clients: PerLoop[AsyncClient] = PerLoop(
-            lambda: AsyncClient(host=host, **options), lambda client: client.close()
+            lambda: AsyncClient(host=host, **options),
+            lambda client: client.close(),  # type: ignore[no-untyped-call]
         )
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -38,7 +39,7 @@ class OllamaModels:
     def __init__(self, host: str | None, options: Mapping[str, Any]) -> None:
         self._host = host
         self._options = {**options, "timeout": _TAGS_TIMEOUT_S}
-        self.server = server_name(str(Client(host=host)._client.base_url))  # noqa: SLF001
+        self.server = server_name(str(Client(host=host)._client.base_url))
 
     def fetch(self) -> Mapping[str, str]:
         """Return digests by model name, from `/api/tags`."""
@@ -46,7 +47,7 @@ class OllamaModels:
         try:
             models = client.list().models
         finally:
-            client.close()
+            client.close()  # type: ignore[no-untyped-call]
         return {str(m.model): m.digest for m in models if m.model and m.digest}
 
 

@@ -34,8 +34,8 @@ _NO_IDENTITY = (
 class AegisCache(BaseCache):
     """A cache for `set_llm_cache(...)` or a model's `cache=`; sync and async for real.
 
-    LangChain asks a cache on `invoke` and `batch`, never on `stream`; `ChatAegis` does both, and is
-    left alone by a global AegisCache. Redis down, hung or full is a miss, never an exception.
+    LangChain asks a cache on `invoke` and `batch`, never on `stream`; `ChatAegis` does both, and
+    is left alone by a global AegisCache. Redis down, hung or full is a miss, never an exception.
 
     Raises:
         ConfigError: An option does not exist or its value is not usable.
@@ -105,7 +105,7 @@ class AegisCache(BaseCache):
         await lookup.astore(*answers)
 
     def clear(self, **kwargs: Any) -> None:
-        """Delete every entry of the namespace; raises `StoreTrouble` when Redis does not answer."""
+        """Delete every entry of the namespace; raises `StoreTrouble` when Redis is down."""
         self._service.local.clear()
         self._service.store.clear()
 
