@@ -34,6 +34,7 @@ class Facts:
     """
 
     __slots__ = (
+        "_governed",
         "_head",
         "_joinable",
         "_opening",
@@ -69,6 +70,7 @@ class Facts:
         if "`" in text:
             self.literals.extend(_CODE.findall(text))
         self._head = ""
+        self._governed = False
         self._opening = True
         self._joinable = False
         self._read(plainer(tokens_of(text)))
@@ -112,7 +114,9 @@ class Facts:
     def _add(self, word: str) -> None:
         self.words.append(word)
         self.heads.append(self._head)
-        self._head = ""
+        if self._head:
+            self._governed = self._head not in (",", "&")
+            self._head = ""
         self._opening = False
         self._joinable = True
 
@@ -137,6 +141,8 @@ class Facts:
             self._add(word)
         elif self._opening:
             self.kinds.append("whether " + OPENINGS[word])
+        elif self._governed and not self._head:
+            self._head = ","  # the verb ends the phrase that a preposition opened
         self._opening = False
         self._unjoin()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 from aegis_llm.gates_facts import Facts
@@ -15,6 +14,8 @@ _CLAUSE: Final = ","
 _JOINED: Final = "&"
 _GENITIVE: Final = frozenset({"of"})
 _LOOSE: Final = frozenset(split("of in on at for"))
+_WHOLE: Final = 1_000_000
+_READINGS: Final = ((_GENITIVE, 1), (_GENITIVE, _WHOLE), (_LOOSE, 1))
 _COMPARED: Final = {"between": "", "from": _JOINED}
 _EXTREMES: Final = frozenset({"best", "worst", "last"})
 
@@ -59,8 +60,11 @@ def misplaced(a: Words, b: Words) -> str | None:
         for word, head in zip(*b, strict=True):
             if _conflict(head, governs[word]):
                 return "veto_direction"
-    for collapsing in (_GENITIVE, _LOOSE):
-        if _same_phrases(_phrases(a, collapsing), _phrases(b, collapsing)):
+    left, right = _unfronted(*a), _unfronted(*b)
+    if "differ" in governs:
+        left, right = _compared(left), _compared(right)
+    for merged, before in _READINGS:
+        if _same_phrases(_phrases(left, merged, before), _phrases(right, merged, before)):
             return None
     return "veto_order"
 
@@ -85,25 +89,22 @@ def _same_phrases(left: list[Phrase], right: list[Phrase]) -> bool:
     return by_head == sorted(right, key=lambda phrase: phrase[0])
 
 
-def _phrases(parts: Words, collapsing: Collection[str]) -> list[Phrase]:
-    """Cut the words at prepositions; "a of b" becomes "b a", a joined pair gets a fixed order."""
-    words, heads = _unfronted(*parts)
-    differ = "differ" in words
+def _phrases(parts: Words, merged: frozenset[str], before: int) -> list[Phrase]:
+    """Cut the words at prepositions; a joined pair gets a fixed order.
+
+    "a of b" becomes "b a" for each preposition in `merged`: b goes before the last `before`
+    words of the phrase that it describes.
+    """
     found: list[Phrase] = [("", [])]
-    place = -1  # where the next word goes if it belongs before the word that it describes
-    for word, head in zip(words, heads, strict=True):
+    place = start = -1
+    for word, head in zip(*parts, strict=True):
         phrase = found[-1][1]
-        if differ:
-            head = _COMPARED.get(head, head)
-            if word == "differ":
-                continue
         if head:
             _superlative_first(phrase)
-            if head not in collapsing or not phrase:
-                place = -1
-            elif place < 0:
-                place, start = len(phrase) - 1, len(phrase) - 1
+            if head not in merged or not phrase:
+                place = start = -1
             else:
+                start = start if start >= 0 else max(0, len(phrase) - before)
                 place = start
         if place >= 0:
             phrase.insert(place, word)
@@ -112,12 +113,24 @@ def _phrases(parts: Words, collapsing: Collection[str]) -> list[Phrase]:
             phrase[-1:] = sorted((phrase[-1], word))
         elif head and head != _JOINED:
             found.append(("" if head == _CLAUSE else head, [word]))
-        elif phrase and word in MONTHS and phrase[-1].isdecimal():
-            phrase.insert(-1, word)
         else:
             phrase.append(word)
+            _month_first(phrase)
     _superlative_first(found[-1][1])
     return [phrase for phrase in found if phrase[1]]
+
+
+def _month_first(phrase: list[str]) -> None:
+    """Turn "5 may" into "may 5"."""
+    if phrase[-1] in MONTHS and len(phrase) > 1 and phrase[-2].isdecimal():
+        phrase[-2:] = phrase[:-3:-1]
+
+
+def _compared(parts: Words) -> Words:
+    """Leave out "differ", so that "a and b differ" reads as "the difference between a and b"."""
+    kept = [index for index, word in enumerate(parts[0]) if word != "differ"]
+    heads = [parts[1][index] for index in kept]
+    return [parts[0][index] for index in kept], [_COMPARED.get(head, head) for head in heads]
 
 
 def _superlative_first(phrase: list[str]) -> None:

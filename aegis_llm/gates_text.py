@@ -43,20 +43,13 @@ def tokens_of(text: str) -> list[Token]:
     starts = True
     capitals = 0
     for chunk in text.split():
-        if chunk.islower() and chunk.isalpha():
+        if chunk.isalpha() and chunk.islower():
             found.append((chunk, WORD, ""))
             starts = False
             continue
         core = chunk.strip(_EDGES)
-        if core.isalpha():
-            capitals += core[0].isupper()
-            found.append(_word(core, found, starts=starts))
-        elif core:
-            found.extend(_mixed(core, chunk, starts=starts))
-        elif chunk == "%":
-            found.append((chunk, WORD, ""))
-        elif not chunk.isascii():
-            found.append((chunk, LITERAL, ""))
+        capitals += core[:1].isupper()
+        found.extend(_pieces(core, chunk, found, starts=starts))
         if chunk[-1] in _STOPS:
             found.append(("", STOP, ""))
             starts = chunk[-1] in _SENTENCE_ENDS
@@ -65,6 +58,17 @@ def tokens_of(text: str) -> list[Token]:
     if capitals > _TITLE_SHARE * len(found) and (capitals >= _FEW or text.isupper()):
         found = [(word, WORD if kind == NAME else kind, unit) for word, kind, unit in found]
     return found
+
+
+def _pieces(core: str, chunk: str, found: list[Token], *, starts: bool) -> list[Token]:
+    """Return the tokens of what stands between two spaces; `core` is it without punctuation."""
+    if core.isalpha():
+        return [_word(core, found, starts=starts)]
+    if core:
+        return _mixed(core, chunk, starts=starts)
+    if "%" in chunk:
+        return [("%", WORD, "")]
+    return [] if chunk.isascii() else [(chunk, LITERAL, "")]
 
 
 def _word(core: str, found: list[Token], *, starts: bool) -> Token:
