@@ -114,10 +114,12 @@ class Slots:
             best = min(idle, key=lambda index: self._slots[index].used_at)
         slot = self._slots[best]
         if slot.content and shared[best] < _WORTH_KEEPING * len(slot.content):
-            self._store(slot.content)
+            if self.cache_tokens:
+                self._stored.append(slot.content)
             slot.content = self._fetch(wanted, shared[best]) or slot.content
         elif not slot.content:
             slot.content = self._fetch(wanted, 0) or ()
+        self._trim()
         reused = common_prefix(slot.content, wanted)
         slot.content = wanted
         slot.busy = True
@@ -131,10 +133,7 @@ class Slots:
         slot.busy = False
         slot.used_at = now
 
-    def _store(self, content: tuple[str, ...]) -> None:
-        if not self.cache_tokens:
-            return
-        self._stored.append(content)
+    def _trim(self) -> None:
         while sum(map(len, self._stored)) > self.cache_tokens:
             del self._stored[0]
 
