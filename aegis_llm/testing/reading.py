@@ -17,7 +17,7 @@ _CONTEXT_START = re.compile(
 )
 _CONTEXT_END = re.compile(
     r"(?im)</(?:context|documents?|sources?)>|given the (?:new )?context|"
-    r"^[ \t#*]*(?:question|query|user question|q|instructions?)\**[ \t]*:|"
+    r"^[ \t#*]*(?:question|query|user question|q|instructions?|(?:helpful )?answer)\**[ \t]*:|"
     r"based on the above|using the context above|instruction: "
 )
 _QUESTION = re.compile(
@@ -76,8 +76,8 @@ def find_question(text: str) -> str:
     marks = list(_QUESTION.finditer(text))
     if marks:
         rest = text[marks[-1].end() :]
-        end = _QUESTION_END.search(rest)
-        found = rest[: end.start()] if end else rest
+        ends = [end for mark in (_QUESTION_END, _CONTEXT_START) if (end := mark.search(rest))]
+        found = rest[: min(end.start() for end in ends)] if ends else rest
         found = next((part for part in re.split(r"\n\s*\n", found) if part.strip()), "")
         if found.strip():
             return found.strip()
