@@ -45,7 +45,7 @@ def sync_client(url: str, timeout_s: float, connect_timeout_s: float) -> Any:
         starts = [redis.cluster.ClusterNode(host, port) for host, port in nodes]
         return redis.cluster.RedisCluster(startup_nodes=starts, retry=retry, **options, **auth)
     pool = redis.ConnectionPool.from_url(url, max_connections=_MANY, retry=retry, **options)
-    return redis.Redis(connection_pool=pool)
+    return redis.Redis.from_pool(pool)  # owned: closing the client closes its connections
 
 
 def async_client(url: str) -> Any:
@@ -67,7 +67,7 @@ def async_client(url: str) -> Any:
     pool = redis.asyncio.ConnectionPool.from_url(
         url, max_connections=_MANY, retry=retry, **options
     )
-    return redis.asyncio.Redis(connection_pool=pool)
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def _options(timeout_s: float | None, connect_timeout_s: float | None) -> dict[str, Any]:
