@@ -16,11 +16,13 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_ollama import ChatOllama
 from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
+from ollama import AsyncClient
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from aegis_llm.answering import Answering, stream_kind
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.keys import UncacheableError, request_from_body
+from aegis_llm.ollama_client import LoopClient, OllamaModels, resolve_images
 from aegis_llm.service import Lookup
 from aegis_llm.values import Request
 from aegis_llm.wiring import connect, say_once
@@ -33,7 +35,6 @@ from langchain_aegis._convert import (
     with_origin,
 )
 from langchain_aegis._embedder import LangChainEmbedder
-from langchain_aegis._ollama import LoopClient, OllamaModels, resolve_images
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
 _IDENTIFYING = (
@@ -105,12 +106,22 @@ class ChatAegis(ChatOllama):
         host, headers = parse_url_with_auth(self.base_url)
         shared = dict(self.client_kwargs or {})
         merge_auth_headers(shared, headers)
+        awaited = {**shared, **(self.async_client_kwargs or {})}
         self._async_client = LoopClient(  # type: ignore[assignment]
-            host, {**shared, **(self.async_client_kwargs or {})}
+            lambda: AsyncClient(host=host, **awaited), self._async_client
         )
-        self._source = OllamaModels(host, {**shared, **(self.sync_client_kwargs or {})})
+        url = str(self._client._client.base_url)
+        self._source = OllamaModels(url, {**shared, **(self.sync_client_kwargs or {})})
         self._answering.service.digests.register(self._source)
         return self
+
+    def connect_now(self, timeout: float = 5.0) -> None:
+        """Connect to Redis now (starting a private one) instead of at the first request.
+
+        Raises:
+            StoreTrouble: Redis does not answer within `timeout` seconds.
+        """
+        self._answering.service.store.ready(timeout)
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

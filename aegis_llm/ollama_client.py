@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,11 +16,17 @@ _TAGS_TIMEOUT_S = 5.0
 
 
 class LoopClient:
-    """Stands for an `ollama.AsyncClient`, with a real one for each event loop."""
+    """Stands for an `ollama.AsyncClient`, with a real one for each event loop.
 
-    def __init__(self, host: str | None, options: Mapping[str, Any]) -> None:
+    The client that the framework made (`first`) serves the first loop: making one takes tens of
+    milliseconds, which no request should wait for.
+    """
+
+    def __init__(self, make: Callable[[], AsyncClient], first: AsyncClient | None = None) -> None:
+        self._make = make
+        self._first = first
         self._clients: PerLoop[AsyncClient] = PerLoop(
-            lambda: AsyncClient(host=host, **options),
+            self._next,
             lambda client: client.close(),  # type: ignore[no-untyped-call]
         )
 
@@ -32,22 +40,33 @@ class LoopClient:
 
         return call
 
+    def _next(self) -> AsyncClient:
+        first, self._first = self._first, None
+        return first if first is not None else self._make()
+
 
 class OllamaModels:
-    """Asks one Ollama for the digests of its models."""
+    """Asks one Ollama for the digests of its models, through a client of its own.
 
-    def __init__(self, host: str | None, options: Mapping[str, Any]) -> None:
-        self._host = host
+    Args:
+        url: The server, as the framework's own client knows it.
+        options: Arguments of `ollama.Client` (headers, TLS); the timeout is set here.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        self._url = url
         self._options = {**options, "timeout": _TAGS_TIMEOUT_S}
-        self.server = server_name(str(Client(host=host)._client.base_url))
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self.server = server_name(url)
 
     def fetch(self) -> Mapping[str, str]:
         """Return digests by model name, from `/api/tags`."""
-        client = Client(host=self._host, **self._options)
-        try:
-            models = client.list().models
-        finally:
-            client.close()  # type: ignore[no-untyped-call]
+        with self._lock:
+            if self._client is None:
+                self._client = Client(host=self._url, **self._options)
+                weakref.finalize(self, self._client.close)
+            models = self._client.list().models
         return {str(m.model): m.digest for m in models if m.model and m.digest}
 
 
