@@ -11,8 +11,8 @@ from aegis_llm.testing.clock import Clock
 from aegis_llm.testing.embedders import Embedder
 from aegis_llm.testing.engine import Engine
 from aegis_llm.testing.faults import Faults
-from aegis_llm.testing.http import Exchange
 from aegis_llm.testing.inference import answer_status, spoil
+from aegis_llm.testing.loopback import Exchange
 from aegis_llm.testing.models import SimulatedModel, canonical, find
 from aegis_llm.testing.requests import RefusedError, check_options, keep_alive
 from aegis_llm.testing.runners import Runner

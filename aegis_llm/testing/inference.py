@@ -12,7 +12,7 @@ from aegis_llm.testing.abilities import check_abilities, check_prompt
 from aegis_llm.testing.clock import Clock
 from aegis_llm.testing.engine import Engine, Turn
 from aegis_llm.testing.faults import Fault, Faults
-from aegis_llm.testing.http import PLAIN_JSON, TEXT, Exchange
+from aegis_llm.testing.loopback import PLAIN_JSON, TEXT, Exchange
 from aegis_llm.testing.models import SimulatedModel, find
 from aegis_llm.testing.requests import RefusedError, check_options, keep_alive
 from aegis_llm.testing.runners import Runner

