@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -22,6 +23,9 @@ _NOT_IN_THE_KEY = frozenset({"model", "messages", "stream", "keep_alive"})
 _PLAIN = frozenset({"role", "content"})
 _encode = msgspec.json.Encoder(order="sorted").encode
 _encode_in_order = msgspec.json.Encoder().encode
+_SIZES = [b"%d:" % size for size in range(1024)]
+_EMPTY = (str, list, tuple, dict)
+_AS_IT_IS = frozenset({str, int, bool})
 
 
 class UncacheableError(ValueError):
@@ -182,7 +186,7 @@ def _image(image: Any) -> str:
 
 
 def _absent(value: Any) -> bool:
-    return value is None or (isinstance(value, str | list | tuple | dict) and not value)
+    return value is None or (not value and isinstance(value, _EMPTY))
 
 
 def _text(text: str) -> bytes:
@@ -203,6 +207,8 @@ def _json(value: Any, encode: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     """Return the value with whole floats as integers, so that 0 and 0.0 are one setting."""
+    if value is None or type(value) in _AS_IT_IS:
+        return value
     if isinstance(value, float):
         if not math.isfinite(value):
             raise UncacheableError("uncacheable_request")
@@ -215,14 +221,18 @@ def _plain(value: Any) -> Any:
 
 
 def _hash(kind: bytes, parts: Iterable[bytes]) -> str:
-    framed = b"".join([b"%d:%b" % (len(part), part) for part in parts])
-    return hashlib.sha256(kind + framed).hexdigest()
+    framed = [kind]
+    for part in parts:
+        size = len(part)
+        framed += (_SIZES[size] if size < 1024 else b"%d:" % size, part)
+    return hashlib.sha256(b"".join(framed)).hexdigest()
 
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+@lru_cache(maxsize=256)
 def _eyes(name: str) -> str:
     shown = "".join(c if c.isalnum() or c in "._/:-" else "_" for c in name[:96])
     return shown or "unknown"
