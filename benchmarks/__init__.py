@@ -1,0 +1,1 @@
+"""The project's own comparisons with floors and peers; not shipped."""

@@ -1,0 +1,1 @@
+"""What the performance and the correctness tables share."""
