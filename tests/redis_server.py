@@ -195,7 +195,7 @@ class RedisServer:
             )
         # Killed with the tests' own process too: the pipe's end then closes, `read` returns.
         self._reaper = subprocess.Popen(
-            ["/bin/sh", "-c", 'read _; kill -9 "$0"', str(self._process.pid)],
+            ["/bin/sh", "-c", 'read _; kill -9 "$0"; rm -rf "$1"', str(self._process.pid), folder],
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

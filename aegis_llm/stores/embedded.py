@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -144,7 +145,7 @@ class EmbeddedRedis:
         heard = time.monotonic()
         while time.monotonic() < deadline:
             guarded = self._read_guard(folder)
-            control = guard.connect(self._socket, deadline - time.monotonic())
+            control = self._connect(deadline)
             if guarded is None:
                 if control is not None:
                     # Its guard was killed, on a system that does not end the server then.
@@ -167,16 +168,9 @@ class EmbeddedRedis:
 
     def _start(self, folder: Path, deadline: float) -> None:
         """Start guard and server and take the guard's report."""
+        script = [sys.executable, "-I", "-S", guard.__file__]
         process = subprocess.Popen(  # noqa: S603
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                guard.__file__,
-                str(folder),
-                self._socket,
-                *self._command,
-            ],
+            [*script, str(folder), self._socket, *self._command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -209,8 +203,15 @@ class EmbeddedRedis:
             self._socket = record[2]
         return record
 
+    def _connect(self, deadline: float) -> socket.socket | None:
+        """Connect to the socket, unless its folder has become another user's meanwhile."""
+        parent = Path(self._socket).parent
+        if parent != self._folder:
+            make_private(parent, repair=False)
+        return guard.connect(self._socket, deadline - time.monotonic())
+
     def _answers(self, deadline: float) -> bool:
-        control = guard.connect(self._socket, deadline - time.monotonic())
+        control = self._connect(deadline)
         if control is None:
             return False
         with control:
@@ -237,7 +238,10 @@ def available(url: str = "embedded://") -> str | None:
 
 def search_available() -> bool:
     """Return whether the server would have the Query Engine; the first call tries it out."""
-    chosen = choose(5.0)
+    try:
+        chosen = choose(5.0)
+    except OSError:
+        return False
     return chosen is not None and chosen[1].search
 
 

@@ -2,10 +2,12 @@
 
 `embedded.py` runs this file as a script, once for each data folder. It must start fast and hold
 little memory: standard library only, and not all of that (pathlib alone would double the time).
-It outlives the process that started it. Three files in the folder are locked with flock, which
+It outlives the process that started it. Four files in the folder are locked with flock, which
 the kernel undoes when a process ends, however it ends:
 
-    guard.lock  exclusive, by this process as long as it lives: one guard, so one server
+    guard.lock  exclusive, by this process as long as it lives: one guard
+    server.lock exclusive, by the server, which inherits it: never two servers on one folder,
+                even if the guard of the first was killed
     users.lock  shared, by every process that uses the server
     start.lock  exclusive, by whoever changes the state: a process that joins or starts the
                 server, and this one while it stops it. So nobody joins a server that is ending.
@@ -23,11 +25,13 @@ import sys
 import threading
 import time
 
-GUARD, USERS, START = "guard.lock", "users.lock", "start.lock"
+GUARD, SERVER, USERS, START = "guard.lock", "server.lock", "users.lock", "start.lock"
 DATA, LOG = "dump.rdb", "redis.log"
 LOG_BYTES = 1 << 20
 STOP_SECONDS = 60.0
 """Longest wait for a server that saves its data at the end, before it is killed."""
+FORMER_SECONDS = 3.0
+"""Longest wait for the end of a server whose guard was killed, or of its last snapshot."""
 _WATCHED = {signal.SIGCHLD, signal.SIGTERM}
 _PR_SET_PDEATHSIG = 1
 
@@ -74,23 +78,30 @@ def main(folder: str, path: str, *command: str) -> None:
         _tell(report, "busy" if isinstance(error, BlockingIOError) else str(error))
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    # Without a handler, which never runs, macOS drops this signal although it is waited for.
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     _guard(guard, report, path, command)
 
 
 def _guard(guard: int, report: int, path: str, command: tuple[str, ...]) -> None:
+    """Start the server, report, and stay until it ends or nobody uses it."""
+    sole = os.open(SERVER, os.O_RDWR | os.O_CREAT, 0o600)
+    if not _take(sole, time.monotonic() + FORMER_SECONDS):
+        _tell(report, "an earlier server in this folder does not end")
+        return
     log_start = os.stat(LOG).st_size
     moved = ""
-    started = _start(path, command)
+    started = _start(path, command, sole)
     if isinstance(started, int) and _is_crash(started) and os.path.exists(DATA):
         moved = f"{DATA}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}"
         os.rename(DATA, moved)
-        started = _start(path, command)
+        started = _start(path, command, sole)
         if isinstance(started, int):
             os.rename(moved, DATA)
     if isinstance(started, int):
         with open(LOG, errors="replace") as log:
             log.seek(log_start)
-            _tell(report, log.read()[-1500:])
+            _tell(report, log.read()[-600:])
         return
     _tell(report, f"ready\n{moved}")
     server, control = started
@@ -103,14 +114,27 @@ def _guard(guard: int, report: int, path: str, command: tuple[str, ...]) -> None
     _stop(server, control, is_same(guard, GUARD))
 
 
-def _start(path: str, command: tuple[str, ...]) -> tuple[int, socket.socket] | int:
+def _take(lock: int, deadline: float) -> bool:
+    """Take an exclusive lock, trying until the deadline."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.001)
+        else:
+            return True
+
+
+def _start(path: str, command: tuple[str, ...], sole: int) -> tuple[int, socket.socket] | int:
     """Start the server; return it with a connection once it answers, or its exit status."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     for name in os.listdir():
         if name.startswith("temp-") and name.endswith(".rdb"):
             os.unlink(name)
-    server = _spawn(command)
+    server = _spawn(command, sole)
     while True:
         ended, status = os.waitpid(server, os.WNOHANG)
         if ended:
@@ -124,8 +148,8 @@ def _start(path: str, command: tuple[str, ...]) -> tuple[int, socket.socket] | i
         time.sleep(0.001)
 
 
-def _spawn(command: tuple[str, ...]) -> int:
-    """Start a child that ends in good order should this process be killed (Linux only)."""
+def _spawn(command: tuple[str, ...], sole: int) -> int:
+    """Start a child that inherits a lock, and is killed should this process be (Linux only)."""
     libc = None
     if sys.platform == "linux":
         import ctypes
@@ -137,8 +161,10 @@ def _spawn(command: tuple[str, ...]) -> int:
         return child
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+        os.set_inheritable(sole, True)
         if libc is not None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            # Not SIGTERM: a server that cannot save would refuse to end.
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != parent:
                 os._exit(1)
         os.execv(command[0], command)  # noqa: S606
