@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from ollama import ChatResponse
 
 from aegis_llm.replay import pieces
 from aegis_llm.values import Answer, Entry, Origin, ToolCall
@@ -113,8 +115,9 @@ def _no_usage() -> UsageMetadata:
 
 def _info(entry: Entry, origin: Origin) -> dict[str, Any]:
     answer = entry.answer
-    info: dict[str, Any] = {
+    return {
         "model": entry.model,
+        "created_at": _rfc3339(entry.created_ms),
         "model_name": entry.model,
         "model_provider": "ollama",
         "done": True,
@@ -125,8 +128,19 @@ def _info(entry: Entry, origin: Origin) -> dict[str, Any]:
         "prompt_eval_duration": 0,
         "eval_count": 0,
         "eval_duration": 0,
+        "logprobs": _logprobs(answer),
         "aegis": origin.as_dict(),
     }
-    if answer.logprobs is not None:
-        info["logprobs"] = answer.logprobs
-    return info
+
+
+def _logprobs(answer: Answer) -> Any:
+    """Return the log probabilities in the type that the Ollama client returns them in."""
+    if answer.logprobs is None:
+        return None
+    body = {"message": {"role": "assistant"}, "logprobs": answer.logprobs}
+    return ChatResponse.model_validate(body).logprobs
+
+
+def _rfc3339(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -17,10 +17,11 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_ollama import ChatOllama
 from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
 from ollama import AsyncClient
-from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from aegis_llm.answering import Answering, stream_kind
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.errors import ConfigError
 from aegis_llm.keys import UncacheableError, request_from_body
 from aegis_llm.ollama_client import LoopClient, OllamaModels, resolve_images
 from aegis_llm.service import Lookup
@@ -37,6 +38,8 @@ from langchain_aegis._convert import (
 from langchain_aegis._embedder import LangChainEmbedder
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
+_IGNORED = frozenset({"max_tokens", "timeout", "max_retries", "streaming", "api_key"})
+"""LangChain's standard parameters, which ChatOllama takes and does not use."""
 _IDENTIFYING = (
     "model", "mirostat", "mirostat_eta", "mirostat_tau", "num_ctx", "num_gpu", "num_thread",
     "num_predict", "repeat_last_n", "repeat_penalty", "temperature", "seed", "stop", "tfs_z",
@@ -58,7 +61,7 @@ class ChatAegis(ChatOllama):
         ConfigError: An option does not exist or its value is not usable.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
 
     redis_url: str | None = Field(default=None, repr=False, exclude=True)
     """Where answers are kept; see `CacheConfig.redis_url`. A secret: never shown."""
@@ -78,6 +81,15 @@ class ChatAegis(ChatOllama):
     _answering: Answering = PrivateAttr()
     _source: OllamaModels = PrivateAttr()
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        try:
+            super().__init__(*args, **settings)
+        except ValidationError as exc:
+            for error in exc.errors(include_input=False):
+                if isinstance(cause := error.get("ctx", {}).get("error"), ConfigError):
+                    raise cause from None
+            raise
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, values: Any) -> Any:
@@ -85,7 +97,7 @@ class ChatAegis(ChatOllama):
             fields = cls.model_fields
             known = frozenset(fields) | {f.alias for f in fields.values() if f.alias}
             for name in values:
-                if name in known:
+                if name in known or name in _IGNORED:
                     continue
                 if name in OPTION_NAMES:
                     _raise_nested(name)
@@ -152,7 +164,8 @@ class ChatAegis(ChatOllama):
         if result is None:
             result = _hit(lookup)
             if run_manager is not None and run_manager.handlers:
-                run_manager.on_llm_new_token(str(result.generations[0].text))
+                for chunk in _chunks_of_hit(lookup):
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk, verbose=self.verbose)
             return result
         return _marked(result, lookup)
 
@@ -173,7 +186,10 @@ class ChatAegis(ChatOllama):
         if result is None:
             result = _hit(lookup)
             if run_manager is not None and run_manager.handlers:
-                await run_manager.on_llm_new_token(str(result.generations[0].text))
+                for chunk in _chunks_of_hit(lookup):
+                    await run_manager.on_llm_new_token(
+                        chunk.text, chunk=chunk, verbose=self.verbose
+                    )
             return result
         return _marked(result, lookup)
 
@@ -265,6 +281,11 @@ def _hit(lookup: Lookup) -> ChatResult:
     return result_of(lookup.entry, lookup.origin)
 
 
+def _chunks_of_hit(lookup: Lookup) -> Iterator[ChatGenerationChunk]:
+    assert lookup.entry is not None  # noqa: S101 - a hit has an entry
+    return chunks_of(lookup.entry, lookup.origin)
+
+
 def _marked(result: ChatResult, lookup: Lookup) -> ChatResult:
     for generation in result.generations:
         generation.generation_info = with_origin(generation.generation_info, lookup.origin)
@@ -279,7 +300,5 @@ def _marked_chunk(chunk: ChatGenerationChunk, lookup: Lookup) -> ChatGenerationC
 
 
 def _raise_nested(name: str) -> None:
-    from aegis_llm.errors import ConfigError
-
     msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
     raise ConfigError(msg)
