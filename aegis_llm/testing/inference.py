@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from aegis_llm.testing import generating
@@ -26,6 +27,9 @@ from aegis_llm.testing.wire import (
     nanoseconds,
     rfc3339,
 )
+
+Finish = Callable[[], None]
+"""Sends the end of an answer, after the model is free again."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,19 @@ class _Outlet:
     hold: Callable[[], None]
     lines: int = 0
 
-    def line(self, data: Json) -> bool:
-        """Send a line; False: the stream has ended."""
-        if self.fault and self.lines >= self.fault.after and self._misbehave(self.fault):
-            return False
+    def open(self) -> bool:
+        """Return whether another line may be sent; a fault whose turn has come is played."""
+        due = self.fault is not None and self.lines >= self.fault.after
+        return not (self.fault and due and self._misbehave(self.fault))
+
+    def line(self, data: Json) -> None:
+        """Send a line."""
         self.exchange.line(encode(data))
         self.lines += 1
-        return True
+
+    def close(self, data: Json) -> None:
+        """Send the last line."""
+        self.exchange.last_line(encode(data))
 
     def _misbehave(self, fault: Fault) -> bool:
         if fault.kind == "reset":
@@ -119,17 +129,20 @@ class Inference:
         )
         try:
             if job.empty:
-                exchange.answer(200, encode(self._line(job, Piece(), done_reason="load")))
-                return
-            self._generate(job, runner, {**model.options, **options}, fault)
+                line = self._line(job, Piece(), done_reason="load")
+                finish: Finish = partial(exchange.answer, 200, encode(line))
+            else:
+                finish = self._generate(job, runner, {**model.options, **options}, fault)
         except RefusedError as error:
             if job.stream:
                 error.content_type = PLAIN_JSON
             raise
         finally:
             self._engine.close(runner)
+        # Who has the whole answer finds the model free, so that tests need not wait for it.
+        finish()
 
-    def _generate(self, job: _Job, runner: Runner, options: Json, fault: Fault | None) -> None:
+    def _generate(self, job: _Job, runner: Runner, options: Json, fault: Fault | None) -> Finish:
         loaded = self._clock.monotonic()
         make = generating.chat_prompt if job.chat else generating.generate_prompt
         prompt = make(job.body, runner.model, options)
@@ -144,8 +157,9 @@ class Inference:
         try:
             self._engine.hold(self._gate, job.exchange.watch)
             self._engine.pause(turn.prefill, job.exchange.watch)
-            self._speak(job, runner, turn, answer, len(read), loaded, fault)
+            finish = self._speak(job, runner, turn, answer, len(read), loaded, fault)
             said = answer.tokens
+            return finish
         finally:
             self._engine.leave(runner, turn, said)
 
@@ -158,7 +172,7 @@ class Inference:
         prompt_tokens: int,
         loaded: float,
         fault: Fault | None,
-    ) -> None:
+    ) -> Finish:
         watch = job.exchange.watch
         begun = self._clock.monotonic()
         step = self._engine.timing.token_time(runner.slots.busy)
@@ -168,9 +182,9 @@ class Inference:
         if job.stream:
             for piece in answer.pieces:
                 self._engine.pause(step, watch)
-                if not outlet.line(self._line(job, piece)):
-                    job.exchange.end()
-                    return
+                if not outlet.open():
+                    return job.exchange.end
+                outlet.line(self._line(job, piece))
             # A tool call is one piece of several tokens.
             self._engine.pause(step * (len(answer.tokens) - len(answer.pieces)), watch)
         else:
@@ -194,12 +208,10 @@ class Inference:
             context_size=prompt_tokens + len(answer.tokens),
         )
         if job.stream:
-            outlet.line(last)
-            job.exchange.end()
-            return
+            return partial(outlet.close, last) if outlet.open() else job.exchange.end
         if fault:
             last = spoil(last, fault, job.exchange, outlet.hold)
-        job.exchange.answer(200, encode(last))
+        return partial(job.exchange.answer, 200, encode(last))
 
     def _line(
         self,

@@ -43,6 +43,7 @@ class Exchange:
         self.headers = headers
         self.body = body
         self.started = False
+        self.before_last: Callable[[], None] = _nothing
         self._connection = connection
         self._stopping = stopping
         self._poll = select.poll()
@@ -67,6 +68,7 @@ class Exchange:
         extra: Mapping[str, str] | None = None,
     ) -> None:
         """Send a whole answer."""
+        self.before_last()
         headers = {"Content-Type": content_type, **(extra or {})}
         if not content_type:
             del headers["Content-Type"]
@@ -74,27 +76,29 @@ class Exchange:
         if len(body) > _BUFFER or content_type == PLAIN_JSON:
             # Go announces no length for what does not fit its buffer.
             headers["Transfer-Encoding"] = "chunked"
-            payload = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if payload else b""
+            payload = _chunk(payload) + _chunk(b"") if payload else b""
         else:
             headers["Content-Length"] = str(len(body))
         self._send(_head(status, headers) + payload)
 
     def line(self, data: bytes) -> None:
         """Send one line of a streamed answer; the first starts the answer with status 200."""
-        data += b"\n"
-        chunk = b"%x\r\n%b\r\n" % (len(data), data)
-        if not self.started:
-            headers = {"Content-Type": NDJSON, "Transfer-Encoding": "chunked"}
-            chunk = _head(200, headers) + chunk
-        self._send(chunk)
+        self._send(self._start() + _chunk(data + b"\n"))
+
+    def last_line(self, data: bytes) -> None:
+        """Send the last line of a streamed answer and its end."""
+        self.before_last()
+        self._send(self._start() + _chunk(data + b"\n") + _chunk(b""))
 
     def end(self) -> None:
         """End a streamed answer."""
+        self.before_last()
+        self._send(self._start() + _chunk(b""))
+
+    def _start(self) -> bytes:
         if self.started:
-            self._send(b"0\r\n\r\n")
-        else:
-            headers = {"Content-Type": NDJSON, "Transfer-Encoding": "chunked"}
-            self._send(_head(200, headers) + b"0\r\n\r\n")
+            return b""
+        return _head(200, {"Content-Type": NDJSON, "Transfer-Encoding": "chunked"})
 
     def reset(self) -> NoReturn:
         """Break the connection so that the client sees a reset, and raise `GoneError`."""
@@ -199,6 +203,14 @@ def _body(reader: BinaryIO, headers: Mapping[str, str]) -> bytes:
         reader.readline(2)
         return b"".join(parts)
     return reader.read(min(int(headers.get("content-length", 0)), _LARGEST_BODY))
+
+
+def _nothing() -> None:
+    pass
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:

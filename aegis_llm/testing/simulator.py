@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -110,7 +111,7 @@ class OllamaSimulator:
         self._wanted_port = port
         self._server: Server | None = None
         self._calls: list[Call] = []
-        self._in_flight = 0
+        self._in_flight: set[Exchange] = set()
         self._peak = 0
         self._arrived = threading.Condition()
 
@@ -169,7 +170,7 @@ class OllamaSimulator:
     @property
     def in_flight(self) -> int:
         """Requests that are being worked on."""
-        return self._in_flight
+        return len(self._in_flight)
 
     @property
     def peak_in_flight(self) -> int:
@@ -201,7 +202,7 @@ class OllamaSimulator:
         """Forget the calls and the planned faults, unload all models and open the gate."""
         with self._arrived:
             self._calls.clear()
-            self._peak = self._in_flight
+            self._peak = len(self._in_flight)
         self.faults.clear()
         self.gate.set()
         self._engine.forget()
@@ -238,12 +239,16 @@ class OllamaSimulator:
         call = Call(exchange.method, exchange.path, recorded, exchange.headers)
         with self._arrived:
             self._calls.append(call)
-            self._in_flight += 1
-            self._peak = max(self._peak, self._in_flight)
+            self._in_flight.add(exchange)
+            self._peak = max(self._peak, len(self._in_flight))
             self._arrived.notify_all()
+        # Who has the whole answer must not find its own request still in flight.
+        exchange.before_last = partial(self._forget, exchange)
         try:
             self._routes.handle(exchange)
         finally:
-            with self._arrived:
-                self._in_flight -= 1
-                self._arrived.notify_all()
+            self._forget(exchange)
+
+    def _forget(self, exchange: Exchange) -> None:
+        with self._arrived:
+            self._in_flight.discard(exchange)

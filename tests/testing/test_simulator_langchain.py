@@ -20,9 +20,10 @@ pytestmark = [
 
 class TestStockChatOllama(ChatModelIntegrationTests):
     @pytest.fixture(autouse=True, scope="class")
-    def _server(self, request: pytest.FixtureRequest) -> Iterator[None]:
+    @classmethod
+    def _server(cls) -> Iterator[None]:
         with OllamaSimulator(["llama3.1:8b", "llama3.2:3b"]) as sim:
-            request.cls.url = sim.base_url
+            cls.url = sim.base_url
             yield
         gc.collect()
 
