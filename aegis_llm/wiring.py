@@ -7,7 +7,7 @@ import random
 import socket
 import threading
 import time
-import weakref
+from collections import OrderedDict
 from urllib.parse import urlsplit
 
 from aegis_llm.answering import Answering
@@ -24,21 +24,26 @@ from aegis_llm.stores.redis import RedisStore
 
 log = logging.getLogger("aegis_llm")
 _lock = threading.Lock()
-_shared: weakref.WeakValueDictionary[object, Answering] = weakref.WeakValueDictionary()
+_shared: OrderedDict[object, Answering] = OrderedDict()
+_SHARED_KEPT = 8
 _memory: dict[str, MemoryStore] = {}
 
 
 def connect(config: AegisConfig, embedder: Embedder | None = None) -> Answering:
     """Return the one `Answering` of this process for these settings and this embedder.
 
-    Models with the same settings share connections, local copy and flights. Makes no connection
-    and starts no thread.
+    Models with the same settings share connections, local copy and flights; the last eight are
+    kept, so that a model made anew for each request finds them. Makes no connection and starts no
+    thread.
     """
     identity = (config, embedder.embedding_id if embedder is not None else None)
     with _lock:
         answering = _shared.get(identity)
         if answering is None:
             answering = _shared[identity] = Answering(build(config, embedder))
+        _shared.move_to_end(identity)
+        while len(_shared) > _SHARED_KEPT:
+            _shared.popitem(last=False)
         return answering
 
 

@@ -205,8 +205,7 @@ class RedisStore:
         self.close()
 
     def _contact(self) -> None:
-        if not self._url:
-            self._url = self._resolve(self._config.redis_url)
+        self._url = self._resolve(self._config.redis_url)  # a private server may have to start
         client = self._admin()
         try:
             client.ping()
