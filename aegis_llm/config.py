@@ -37,7 +37,8 @@ class CacheConfig:
         max_question_tokens: Window of the embedder; a longer question stays in the exact tier.
         store_prompts: False keeps the questions out of Redis (semantic hits then compare
             similarity, numbers and names only inside the local process, so they are refused).
-        redis_timeout_ms: Longest wait for one Redis reply.
+        redis_timeout_ms: Longest wait for one Redis reply; after it nothing more is asked of Redis
+            in the same request. Long enough for a machine whose processors are all busy.
         redis_connect_timeout_ms: Longest wait for a connection.
         embed_timeout_ms: Longest wait for the embedding of a question.
         local_max_bytes: Size of the in-process copy; 0 turns it off.
@@ -55,8 +56,8 @@ class CacheConfig:
     neighbours: int = 4
     max_question_tokens: int = 256
     store_prompts: bool = True
-    redis_timeout_ms: float = 20.0
-    redis_connect_timeout_ms: float = 30.0
+    redis_timeout_ms: float = 35.0
+    redis_connect_timeout_ms: float = 20.0
     embed_timeout_ms: float = 500.0
     local_max_bytes: int = 16 * 1024 * 1024
     local_max_age_s: float = 30.0

@@ -261,7 +261,8 @@ def _semantic(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
             return _miss(ticket, "refresh")
         found: list[tuple[bytes, float]] = yield Nearest(scope, vector, rules.cache.neighbours)
     except Trouble as exc:
-        return _miss(ticket, exc.reason)
+        slow = exc.reason.startswith("redis_")  # then do not spend time on storing either
+        return _miss(msgspec.structs.replace(ticket, trouble=slow), exc.reason)
     candidates = []
     for data, similarity in found:
         entry = _usable(data, None, rules)
