@@ -53,7 +53,8 @@ sys.stdin.read()
 """
 
 FORK = """
-import os, sys
+import os, sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # NumPy's threads, Python 3.12 and later
 import redis
 from aegis_llm.stores.embedded import EmbeddedRedis
 server = EmbeddedRedis(sys.argv[1])
