@@ -41,7 +41,7 @@ def request_from_body(body: Body, *, server: str = "") -> Request:
     params = {
         name: value
         for name, value in body.items()
-        if name not in _NOT_IN_THE_KEY and not _absent(value)
+        if name not in _NOT_IN_THE_KEY and not _unset(name, value)
     }
     return Request(
         model=normal_model(str(body.get("model", ""))),
@@ -64,8 +64,13 @@ def query_hash(request: Request, digest: str, control: Control) -> str:
     Raises:
         UncacheableError: A part has no canonical form (lone surrogates, NaN, a function).
     """
-    parts = _identity(request, digest, control)
-    parts += _messages(request.messages)
+    try:
+        parts = _identity(request, digest, control)
+        parts += _messages(request.messages)
+    except UncacheableError:
+        raise
+    except Exception as exc:  # a message that is no mapping, tool calls that are no list, ...
+        raise UncacheableError("uncacheable_request") from exc
     return _hash(b"aegis-query-1", parts)
 
 
@@ -177,16 +182,24 @@ def _tool_call(call: Mapping[str, Any], call_ids: dict[str, int]) -> list[Any]:
 
 
 def _image(image: Any) -> str:
-    data = image if isinstance(image, bytes) else _text(str(image))
+    if isinstance(image, bytes):
+        return hashlib.sha256(image).hexdigest()
+    text = _text(str(image))
     try:
-        data = base64.b64decode(data, validate=True)
+        return hashlib.sha256(base64.b64decode(text, validate=True)).hexdigest()
     except (binascii.Error, ValueError):
-        return "raw:" + hashlib.sha256(data).hexdigest()
-    return hashlib.sha256(data).hexdigest()
+        return "raw:" + hashlib.sha256(text).hexdigest()
 
 
 def _absent(value: Any) -> bool:
     return value is None or (not value and isinstance(value, _EMPTY))
+
+
+def _unset(name: str, value: Any) -> bool:
+    if isinstance(value, Mapping):
+        # Options that are all null are none; an empty schema is one that every JSON text meets.
+        return name == "options" and all(v is None for v in value.values())
+    return _absent(value)
 
 
 def _text(text: str) -> bytes:
@@ -229,7 +242,8 @@ def _hash(kind: bytes, parts: Iterable[bytes]) -> str:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+    return whole or isinstance(value, float)
 
 
 @lru_cache(maxsize=256)
