@@ -68,10 +68,16 @@ def _split(content: str, index: int, start: int, end: int) -> Split | NoQuestion
 
 
 def _find(content: str) -> tuple[int, int] | str:
+    known = False
     for start, end, closed in cuts(content):
         part = content[start:end].strip()
+        if not part:
+            return "empty_question"
         if is_whole(part) if closed else is_plain(part, colons=True, lead=True):
             return start, end
+        known = known or closed
+    if known:
+        return "question_not_separable"
     span = locate(content)
     if span is not None:
         return span

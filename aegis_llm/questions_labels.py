@@ -23,6 +23,7 @@ _SECTIONS = (
     "information", "knowledge", "chat_history", "history",
 )  # fmt: skip
 _PREFIX_CHARS = 120
+_MOST = 16
 
 _AFTER = re.compile(
     r"(?P<plain>(?:[ \t](?:is|as|follows|below|ist|lautet|est|es))*[*_`\")\]]{0,3}"
@@ -38,14 +39,20 @@ _HEADING_END = re.compile(r"[sn]?[ \t]*[\]*_#=>%\-]*[ \t]*(?:\n|\Z)")
 _HEADING_START = re.compile(r"[ \t]*([#>*_\-=\[<%]*)[ \t]*(?:[^\W\d_][\w'\u2019]*[ \t]+){0,2}\Z")
 _LABEL_START = re.compile(
     r"(?:\A|[.!?,;][ \t]+)[ \t#>*_\-=\[(|%]*(?:\d{1,3}[.)][ \t]+)?"
-    r"(?:[^\W\d_][\w'\u2019\-]*[ \t]+){0,5}\Z"
+    r"(?:(?:the|this|these|my|our|your|a|an|user|user['\u2019]s|users|customer|human|student|client|"
+    r"original|final|current|actual|main|new|next|real|initial|input|search|standalone|follow|up|"
+    r"follow-up|follow-on|following|latest|last|here|is|now|please|and|then|to|about|with|on|"
+    r"answer|respond|reply|consider|given|using|based|above|below|context|"
+    r"die|der|das|meine|deine|unsere|folgende|letzte|neue|aktuelle|nutzer|beantworte|bitte|"
+    r"la|le|les|ma|mon|votre|su|mi|una|une|un|voici|r\u00e9pondez?|responde|\u00e0|a)"
+    r"[ \t]+){0,6}\Z"
 )
 _PLACEHOLDER = re.compile(
     r"[ \t]*(?:\"?question here\"?|<[^\n<>]{1,60}>|\[[^\n\[\]]{1,60}\]|\$?\{[^\n{}]{1,60}\}|"
     r"(?:the )?input question[^\n]{0,40}|\.\.\.)[ \t]*(?:\n|\Z)"
 )
 _TAG = re.compile(r"<(/?)(?:(?:user|input|original|current)[_\- ]?)?(?:question|query|frage)>")
-_RULE = re.compile(r"\n[ \t]*([-=*_~#]{3,}|\"\"\"|```)[\w]*[ \t]*(?=\n|\Z)")
+_RULE = re.compile(r"\n[ \t]*(?:([-=*_~#]{3,}|\"\"\")|```\w*)[ \t]*(?=\n|\Z)")
 _CONTEXT_WORD = re.compile(rf"(?<!\w)(?:{CONTEXT})(?!\w)")
 
 
@@ -71,7 +78,7 @@ def lowered(text: str) -> str:
 
 
 def sections(low: str) -> list[Span] | None:
-    """Return the parts that tags or rules mark off as context, or None when they overlap."""
+    """Return the parts that tags or rules mark off as context; None: they overlap, or too many."""
     found = []
     if "</" in low:
         for name in _SECTIONS:
@@ -90,13 +97,13 @@ def sections(low: str) -> list[Span] | None:
         if outer and start < outer[-1][1]:
             return None
         outer.append((start, end))
-    return outer
+    return outer if len(outer) <= _MOST else None
 
 
 def _ruled(low: str) -> list[Span]:
     rules: dict[str, list[re.Match[str]]] = {}
     for rule in _RULE.finditer(low):
-        rules.setdefault(rule[1], []).append(rule)
+        rules.setdefault(rule[1] or "```", []).append(rule)
     found = []
     for pair in rules.values():
         if len(pair) == 2:
@@ -116,7 +123,8 @@ def claims(text: str, low: str, outside: list[Span]) -> list[Claim]:
         while position >= 0 and len(found) < 2:
             if not _inside(position, outside):
                 claim = _claim(text, low, position, word)
-                if claim and _PLACEHOLDER.match(low, claim.body):
+                described = claim and len(descriptions) < _MOST
+                if claim and described and _PLACEHOLDER.match(low, claim.body):
                     descriptions.append((position, claim.body + 80))
                 elif claim and claim.body < filled:
                     found.append(claim)

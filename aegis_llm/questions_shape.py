@@ -27,8 +27,14 @@ _ASKS = (
     r"frage|beantworte|pregunta|respond[ae]|r[ée]pond|domanda|pergunta|问题|質問|вопрос"
 )
 _STRONG_CUE = re.compile(_ASKS)
-_CUE = re.compile(
-    rf"{_ASKS}|answer|context|document|you are|you're|act as|assistant|based on|using|use |kontext"
+_CUE = re.compile(rf"{_ASKS}|answer|context|document|based on|kontext")
+_PERSONA = re.compile(
+    r"\s*(?:(?:you are|you're|act as|du bist|vous \u00eates|eres)\b[^.!\n]*(?:[.!]\s*|\s*\Z))+"
+)
+_ORDER = re.compile(
+    r"(?:[-*]|\d+[.)])?\s*(?:please |always |only |if |do not |don't |use |using |based |base |answer|"
+    r"respond|reply|provide |keep |be |cite |include |return |instruction|note|hint|rule|remember|"
+    r"important|format|make sure|when |you |your |the (?:answer|response)|bitte|antworte)"
 )
 _MAKES_QUESTIONS = re.compile(
     r"(?:come up with|generate|create|write|produce)"
@@ -121,8 +127,10 @@ def _is_label(rest: str) -> bool:
 def _is_instructions(rest: str) -> bool:
     if "?" in rest or rest.count(" ") > _INSTRUCTION_WORDS or _LABELLED.search(rest):
         return False
-    *parts, last = [part for part in rest.split("\n\n") if part.strip()]
-    return all(map(_CUE.search, parts)) and bool(_CUE.search(last) or _is_label(last.strip()))
+    *parts, last = [part.strip() for part in rest.split("\n\n") if part.strip()]
+    if not _is_label(last):
+        parts.append(last)
+    return all(_ORDER.match(part) and _CUE.search(part) for part in parts)
 
 
 def opens_context(line: str) -> bool:
@@ -178,7 +186,7 @@ def _intro(before: str, marked: list[Span]) -> str | None:
 
 def _is_intro(part: str, *, weak: bool = False) -> bool:
     """Return whether the text around the context can only be instructions about a question."""
-    if not part.strip():
+    if not part.strip() or _PERSONA.fullmatch(part):
         return True
     cue = _CUE if weak else _STRONG_CUE
     if "?" in part or not cue.search(part):

@@ -43,6 +43,7 @@ _LINE_LABEL = re.compile(
     r"\n[ \t]*(?:[^\s:\uff1a][^\n:\uff1a]{0,40}[:\uff1a](?:[ \t*_]|$|\n)|"
     r"[-=*_~#]{3,}|```|\"\"\"|<[/\w]|#{1,6} |\[)"
 )
+_BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _FOREIGN = re.compile(
     r"```|</|/>|(?:question|query|frage)[ \t]*['\"`\u201c\u201e\u00ab]", re.IGNORECASE
 )
@@ -74,7 +75,7 @@ def is_whole(text: str) -> bool:
     """Return whether `text`, found between fixed texts, shows no sign of a second section."""
     if not text or len(text) > _STRUCTURE_CHARS:
         return False
-    return not ("\n" in text and ("\n\n" in text or _LINE_LABEL.search(text)))
+    return "\n" not in text or not (_BLANK_LINE.search(text) or _LINE_LABEL.search(text))
 
 
 def is_asking(sentence: str) -> bool:
