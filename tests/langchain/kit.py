@@ -1,0 +1,117 @@
+"""Models for a test: ChatAegis and the stock ChatOllama, on one simulator and one Redis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_ollama import ChatOllama
+
+from aegis_llm import AegisConfig
+from aegis_llm.testing import OllamaSimulator
+from langchain_aegis import AegisCache, ChatAegis
+
+MODEL = "llama3.1:8b"
+PATIENT = {
+    "redis_timeout_ms": 5000,
+    "redis_connect_timeout_ms": 5000,
+    "embed_timeout_ms": 30000,
+}
+"""Time limits that a busy test machine does not reach."""
+NO_TLS = {"verify": False}
+"""Spares each client the loading of certificates, which nothing on loopback needs."""
+OPTIONS = ("redis_timeout_ms", "redis_connect_timeout_ms", "embed_timeout_ms", "local_max_bytes",
+           "local_max_age_s", "store_prompts", "single_flight", "max_question_tokens",
+           "embedding_id", "neighbours")  # fmt: skip
+
+
+class Kit:
+    """Makes models and closes what they opened."""
+
+    def __init__(
+        self, ollama: OllamaSimulator, redis_url: str, namespace: str, embeddings: Any
+    ) -> None:
+        self.ollama = ollama
+        self.redis_url = redis_url
+        self.namespace = namespace
+        self.embeddings = embeddings
+        self._open: list[ChatOllama] = []
+        self._caches: list[AegisCache] = []
+
+    @property
+    def calls(self) -> int:
+        """How often the model was asked so far."""
+        return self.ollama.count("/api/chat")
+
+    def aegis(self, *, warm: bool = True, **given: Any) -> ChatAegis:
+        """Return a ChatAegis that knows its model's digest, unless `warm` is off."""
+        nested = {name: given.pop(name) for name in OPTIONS if name in given}
+        settings = {
+            "model": MODEL,
+            "base_url": self.ollama.base_url,
+            "client_kwargs": NO_TLS,
+            "redis_url": self.redis_url,
+            "namespace": self.namespace,
+            "embeddings": self.embeddings,
+            "aegis": AegisConfig().with_options(**(PATIENT | nested)),
+        } | given
+        model = ChatAegis(**settings)
+        self._open.append(model)
+        if warm:
+            warm_up(model)
+        return model
+
+    def stock(self, **given: Any) -> ChatOllama:
+        """Return the stock model with the same settings."""
+        settings = {
+            "model": MODEL,
+            "base_url": self.ollama.base_url,
+            "client_kwargs": NO_TLS,
+        } | given
+        model = ChatOllama(**settings)
+        self._open.append(model)
+        return model
+
+    def cache(self, **given: Any) -> AegisCache:
+        """Return an AegisCache."""
+        settings = {
+            "redis_url": self.redis_url,
+            "namespace": self.namespace,
+            "embeddings": self.embeddings,
+        } | given
+        config = AegisConfig().with_options(**PATIENT)
+        made = AegisCache(config=config, **settings)
+        self._caches.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close the blocking connections."""
+        for cache in self._caches:
+            cache._service.store.close()
+        for model in self._open:
+            model._client.close()
+            if isinstance(model, ChatAegis):
+                model._answering.service.store.close()
+
+    async def aclose(self) -> None:
+        """Close the stock models' awaited connections, which nothing else closes."""
+        for model in self._open:
+            if not isinstance(model, ChatAegis):
+                await model._async_client.close()
+
+
+def warm_up(model: ChatAegis) -> None:
+    """Wait until the digests are known, so that a busy machine changes no outcome."""
+    digests = model._answering.service.digests
+    _, fetching = digests.look(model._source.server, MODEL)
+    if fetching is not None:
+        fetching.result(10)
+
+
+def outcome(message: Any) -> str:
+    """Return where a message came from."""
+    return str(message.response_metadata["aegis"]["outcome"])
+
+
+def reason(message: Any) -> str:
+    """Return why a message came from there."""
+    return str(message.response_metadata["aegis"]["reason"])
