@@ -109,6 +109,29 @@ def observe() -> Iterator[Observation]:
         _observers.reset(token)
 
 
+class Surroundings:
+    """What the `cache_control` and `observe` blocks around this place say, to be restored later.
+
+    A stream is often read outside the block, or in a thread, that asked for it.
+    """
+
+    __slots__ = ("_asked", "_observing")
+
+    def __init__(self) -> None:
+        self._asked = _control.get()
+        self._observing = _observers.get()
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Make it hold inside the block."""
+        asked, observing = _control.set(self._asked), _observers.set(self._observing)
+        try:
+            yield
+        finally:
+            _observers.reset(observing)
+            _control.reset(asked)
+
+
 def report(origin: Origin) -> None:
     """Tell the enclosing `observe()` blocks about one answer."""
     for observer in _observers.get():

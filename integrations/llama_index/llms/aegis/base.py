@@ -1,0 +1,197 @@
+"""AegisOllama: LlamaIndex's Ollama that answers repeated questions from Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    LLMMetadata,
+)
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
+from llama_index.llms.ollama import Ollama
+from ollama import AsyncClient
+
+from aegis_llm.answering import Answering
+from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.errors import ConfigError
+from aegis_llm.wiring import connect, say_once
+from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
+from llama_index.llms.aegis._server import Links
+from llama_index.llms.aegis._turn import Sent, Turn
+from llama_index.llms.aegis._window import windows
+
+_GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
+_NO_FIELDS = frozenset({"client", "async_client", "class_name"})
+_PACKED = (
+    "context_window is not set: Ollama gets no num_ctx, and LlamaIndex packs prompts into %d "
+    "tokens; AegisOllama(context_window=8192) lets both use 8192"
+)
+
+
+class AegisOllama(Ollama):
+    """Ollama whose answers are cached in Redis, exactly and by meaning, streams included.
+
+    Takes what `Ollama` takes, and beside it the settings of the cache. Makes no connection when
+    constructed. When Redis is down, hung or full, the model answers as it would without this
+    class; `response.additional_kwargs["aegis"]` says where each answer came from, and why.
+
+    Without `embed_model` only exact repeats are served. Without `redis_url`, Redis is looked for
+    at `redis://localhost:6379`. Without `context_window` no `num_ctx` is sent, so the model runs
+    with Ollama's own default.
+
+    Raises:
+        ConfigError: An option does not exist or its value is not usable.
+    """
+
+    redis_url: str | None = Field(default=None, repr=False, exclude=True)
+    """Where answers are kept; see `CacheConfig.redis_url`. A secret: never shown."""
+    embed_model: BaseEmbedding | None = Field(default=None, repr=False, exclude=True)
+    """Embeds questions for the semantic tier."""
+    namespace: str | None = None
+    """Separates applications on one Redis."""
+    ttl: float | None = None
+    """Seconds an entry lives."""
+    similarity: float | None = None
+    """Least cosine similarity of a semantic hit."""
+    extractor: Any = Field(default=None, repr=False, exclude=True)
+    """Finds the question in messages that the built-in patterns do not know."""
+    aegis: Any = Field(default=None, repr=False, exclude=True)
+    """All other settings, an `AegisConfig`; the fields above win over it."""
+
+    _links: Links = PrivateAttr()
+
+    def __init__(self, model: str, *args: Any, **kwargs: Any) -> None:
+        _refuse_unknown(kwargs, frozenset(type(self).model_fields) | _NO_FIELDS)
+        super().__init__(model, *args, **kwargs)
+        self._links = Links(self._connected(), self)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Return the name under which LlamaIndex serializes the model."""
+        return "AegisOllama_llm"
+
+    @property
+    def answering(self) -> Answering:
+        """The cache that this model shares with every model of the same settings."""
+        return self._links.answering
+
+    def server(self, *, awaited: bool) -> str:
+        """Return the name of the Ollama that blocking, or awaited, requests go to."""
+        return self._links.server(awaited=awaited)
+
+    def connect_now(self, timeout: float = 5.0) -> None:
+        """Connect to Redis now (starting a private one) instead of at the first request.
+
+        Raises:
+            StoreTrouble: Redis does not answer within `timeout` seconds.
+        """
+        self.answering.service.store.ready(timeout)
+
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer from the cache, else ask the model."""
+        response: ChatResponse = Turn(self).chat(messages, **kwargs)
+        return response
+
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Like `chat`, awaited."""
+        response: ChatResponse = await Turn(self).achat(messages, **kwargs)
+        return response
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Like `chat`, in chunks."""
+        chunks: ChatResponseGen = Turn(self).stream_chat(messages, **kwargs)
+        return chunks
+
+    async def astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        """Like `stream_chat`, awaited."""
+        chunks: ChatResponseAsyncGen = await Turn(self).astream_chat(messages, **kwargs)
+        return chunks
+
+    @property
+    def async_client(self) -> AsyncClient:
+        """The client given at construction, else one that works in every event loop."""
+        if self._async_client is None:
+            self._async_client = self._links.loop_client()
+        return self._async_client
+
+    def get_context_window(self) -> int:
+        """Return how many tokens to pack into a prompt; may ask Ollama once (see `_window`)."""
+        told = self._told_window()
+        if told is not None:
+            return told
+        window = windows.get(self._window_key(), lambda: self._links.show(self.model))
+        say_once(_PACKED % window)
+        return window
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return what events tell of this model, as far as it is known without asking."""
+        told = self._told_window()
+        metadata = LLMMetadata(
+            context_window=windows.known(self._window_key()) if told is None else told,
+            num_output=DEFAULT_NUM_OUTPUTS,
+            model_name=self.model,
+            is_chat_model=True,
+            is_function_calling_model=self.is_function_calling_model,
+        )
+        return {"class_name": self.class_name(), **metadata.model_dump()}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy that shares clients, embedder and cache: those have no copies."""
+        memo = {} if memo is None else memo
+        for shared in (
+            self.embed_model, self.extractor, self.aegis, self._links, self._client,
+            self._async_client, self.rate_limiter,
+        ):  # fmt: skip
+            memo[id(shared)] = shared
+        return super().__deepcopy__(memo)
+
+    @property
+    def _model_kwargs(self) -> dict[str, Any]:
+        num_ctx = None if self.context_window == -1 else self.context_window
+        given = {"temperature": self.temperature, "num_ctx": num_ctx, **self.additional_kwargs}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _convert_to_ollama_messages(self, messages: Sequence[ChatMessage]) -> Any:
+        if isinstance(messages, Sent):
+            return messages.wire
+        return super()._convert_to_ollama_messages(messages)
+
+    def _told_window(self) -> int | None:
+        if self.context_window != -1:
+            return self.context_window
+        num_ctx = self.additional_kwargs.get("num_ctx")
+        return num_ctx if isinstance(num_ctx, int) and num_ctx > 0 else None
+
+    def _window_key(self) -> tuple[str, str]:
+        return self.server(awaited=False), self.model
+
+    def _connected(self) -> Answering:
+        config = self.aegis if self.aegis is not None else AegisConfig()
+        if not isinstance(config, AegisConfig):
+            msg = f"aegis={config!r}: give an AegisConfig"
+            raise ConfigError(msg)
+        given = {name: getattr(self, name) for name in _GIVEN}
+        config = config.with_options(**{k: v for k, v in given.items() if v is not None})
+        if self.embed_model is None:
+            say_once("no embed_model given: only exact repeats are answered from the cache")
+            return connect(config)
+        return connect(config, LlamaIndexEmbedder(self.embed_model, config.cache.embedding_id))
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: frozenset[str]) -> None:
+    for name in given:
+        if name in known:
+            continue
+        if name in OPTION_NAMES:
+            msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
+            raise ConfigError(msg)
+        raise unknown_option(name, known)
