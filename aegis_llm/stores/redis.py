@@ -16,6 +16,7 @@ from aegis_llm.stores import redis_commands as commands
 from aegis_llm.stores.deadline import within
 from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_clients import async_client, single_node, sync_client
+from aegis_llm.stores.redis_lines import Lines
 from aegis_llm.stores.semantic import Semantic
 
 _ADMIN_TIMEOUT_S = 5.0
@@ -41,6 +42,8 @@ class RedisStore:
         self._resolve = resolve
         self._url = ""
         self._sync: Any = None
+        self._call: Any = None
+        self._lines: Lines | None = None
         self._timeout = config.redis_timeout_ms / 1000
         self._connect = config.redis_connect_timeout_ms / 1000
         self._link = Link(config.redis_url, self._contact, pool, self._timeout + self._connect)
@@ -59,9 +62,9 @@ class RedisStore:
 
     def get(self, key: str) -> bytes | None:
         """Return the value of the exact tier; empty bytes stand for a foreign value."""
-        client = self._client()
+        self._client()
         try:
-            data: bytes | None = client.get(key)
+            data: bytes | None = self._call("GET", key)
         except Exception as exc:  # noqa: BLE001 - every error of the client is trouble
             return self._unless_foreign(exc)
         self._link.worked()
@@ -82,7 +85,7 @@ class RedisStore:
         client = self._client()
         try:
             if (batch := self._batch(put)) is None:
-                client.execute_command(*commands.set_exact(put.key, put.data, put.ttl_ms))
+                self._call(*commands.set_exact(put.key, put.data, put.ttl_ms))
             else:
                 with client.pipeline(transaction=True) as pipe:
                     for command in batch:
@@ -117,7 +120,7 @@ class RedisStore:
         try:
             search, sizing = semantic.commands(scope, vector, count)
             if sizing is None:
-                reply = client.execute_command(*search)
+                reply = self._call(*search)
             else:
                 with client.pipeline(transaction=False) as pipe:
                     pipe.execute_command(*search)
@@ -198,6 +201,8 @@ class RedisStore:
         """Close the blocking connections; they open again when used."""
         if self._sync is not None:
             self._sync.close()
+        if self._lines is not None:
+            self._lines.close()
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, and the blocking ones."""
@@ -223,9 +228,13 @@ class RedisStore:
             wait(making, self._link.patience_s, STARTING)
         if self._sync is None:
             try:
-                self._sync = sync_client(self._url, self._timeout, self._connect)
+                client = sync_client(self._url, self._timeout, self._connect)
             except Exception as exc:
                 raise self._link.failed(exc) from exc
+            if single_node(self._config.redis_url):
+                self._lines = Lines(client)
+            self._call = client.execute_command if self._lines is None else self._lines.call
+            self._sync = client
         return self._sync
 
     async def _aclient(self) -> Any:
