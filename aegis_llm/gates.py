@@ -151,5 +151,5 @@ def _contracted(a: Facts, b: Facts) -> bool:
 
 
 def _scope(facts: Facts, told: list[str]) -> list[tuple[str, str]]:
-    """Return each negation with the word that it governs."""
-    return sorted((name, "".join(told[place : place + 1])) for name, place in facts.negations)
+    """Return each negation with the words that it governs."""
+    return sorted((name, " ".join(told[place : place + 2])) for name, place in facts.negations)

@@ -14,9 +14,12 @@ _CLAUSE: Final = ","
 _JOINED: Final = "&"
 _GENITIVE: Final = frozenset({"of"})
 _LOOSE: Final = frozenset(split("of in on at for"))
-_WHOLE: Final = 1_000_000
-_READINGS: Final = ((_GENITIVE, 1), (_GENITIVE, _WHOLE), (_LOOSE, 1))
-_COMPARED: Final = {"between": "", "from": _JOINED}
+_MOST_MOVED: Final = 200  # words; in longer texts the order has to be the same
+_WHOLE: Final = _MOST_MOVED
+_PLAIN_READINGS: Final = ((_GENITIVE, 1), (_GENITIVE, _WHOLE))
+_READINGS: Final = (*_PLAIN_READINGS, (_LOOSE, 1), (_LOOSE, 2))
+"""Which prepositional phrases describe what stands before them, and how many words of it."""
+_BETWEEN: Final = "between"
 _EXTREMES: Final = frozenset({"best", "worst", "last"})
 
 Phrase = tuple[str, list[str]]
@@ -55,15 +58,18 @@ def misplaced(a: Words, b: Words) -> str | None:
     if a[0] == b[0]:
         pairs = zip(a[1], b[1], strict=True)
         return "veto_direction" if any(_conflict(one, other) for one, other in pairs) else None
+    if len(a[0]) > _MOST_MOVED:
+        return "veto_order"
     governs = dict(zip(*a, strict=True))
-    if len(governs) == len(a[0]):  # of a repeated word only the order can tell
+    distinct = len(governs) == len(a[0])
+    if distinct:  # of a repeated word only the order can tell
         for word, head in zip(*b, strict=True):
             if _conflict(head, governs[word]):
                 return "veto_direction"
     left, right = _unfronted(*a), _unfronted(*b)
     if "differ" in governs:
         left, right = _compared(left), _compared(right)
-    for merged, before in _READINGS:
+    for merged, before in _READINGS if distinct else _PLAIN_READINGS:
         if _same_phrases(_phrases(left, merged, before), _phrases(right, merged, before)):
             return None
     return "veto_order"
@@ -85,8 +91,13 @@ def _same_phrases(left: list[Phrase], right: list[Phrase]) -> bool:
         return True
     if sum(not head for head, _ in left) > 1 or sorted(left) != sorted(right):
         return False
-    by_head = sorted(left, key=lambda phrase: phrase[0])
-    return by_head == sorted(right, key=lambda phrase: phrase[0])
+    return _by_head(left) == _by_head(right)
+
+
+def _by_head(phrases: list[Phrase]) -> list[Phrase]:
+    """Sort by preposition and keep the order under one, except of what is "between"."""
+    bound = [phrase for phrase in phrases if phrase[0] != _BETWEEN]
+    return sorted(bound, key=lambda phrase: phrase[0])
 
 
 def _phrases(parts: Words, merged: frozenset[str], before: int) -> list[Phrase]:
@@ -109,6 +120,8 @@ def _phrases(parts: Words, merged: frozenset[str], before: int) -> list[Phrase]:
         if place >= 0:
             phrase.insert(place, word)
             place += 1
+        elif head == _JOINED and found[-1][0] == _BETWEEN:
+            found.append((_BETWEEN, [word]))
         elif head == _JOINED and phrase:
             phrase[-1:] = sorted((phrase[-1], word))
         elif head and head != _JOINED:
@@ -127,10 +140,12 @@ def _month_first(phrase: list[str]) -> None:
 
 
 def _compared(parts: Words) -> Words:
-    """Leave out "differ", so that "a and b differ" reads as "the difference between a and b"."""
+    """Turn "how a and b differ" and "how a differs from b" into "between a and b"."""
     kept = [index for index, word in enumerate(parts[0]) if word != "differ"]
-    heads = [parts[1][index] for index in kept]
-    return [parts[0][index] for index in kept], [_COMPARED.get(head, head) for head in heads]
+    heads = [_JOINED if parts[1][index] == "from" else parts[1][index] for index in kept]
+    if _BETWEEN not in heads:
+        heads[:1] = [_BETWEEN]
+    return [parts[0][index] for index in kept], heads
 
 
 def _superlative_first(phrase: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aegis_llm.gates_text import WORD, Token
+from aegis_llm.gates_text import STOP, WORD, Token
 
 _REWRITES: Final = """
 is there a way to = can i
@@ -50,6 +50,8 @@ how large = what size
 how deep = what depth
 how wide = what width
 how heavy = what weight
+how long is = what length
+how long are = what length
 how long = howlong
 how often = howoften
 what year = when
@@ -88,9 +90,9 @@ could someone explain =
 can you describe =
 describe =
 define = what is
-what is meant by = what mean
-what is the meaning of = what mean
-what is the definition of = what mean
+what is meant by = what mean of
+what is the meaning of = what mean of
+what is the definition of = what mean of
 used to be = habitually
 use to be = habitually
 what is the process for = how
@@ -136,6 +138,12 @@ log off = logout
 sign out = logout
 sign off = logout
 sign up = signup
+back up = backup
+backing up = backup
+have to = must
+has to = must
+need to = must
+needs to = must
 set up = setup
 setting up = setup
 turn on = enable
@@ -161,18 +169,23 @@ world war 2 = ww2
 world war two = ww2
 """
 
-PHRASES: Final[dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]] = {}
-"""First word of a phrase, to its other words and its rewriting; the longest comes first."""
+_Rewriting = tuple[tuple[str, ...], tuple[Token, ...]]
+
+_BEFORE_COMMANDS: Final = frozenset({"please", "kindly"})
+_HEADS: Final[set[str]] = set()
+_PHRASES: Final[dict[tuple[str, str], list[_Rewriting]]] = {}
+"""First two words of a phrase, to its other words and its rewriting; the longest comes first."""
 
 
 def _fill() -> None:
-    found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
     for line in _REWRITES.strip().splitlines():
         phrase, _, rewriting = line.partition("=")
-        head, *rest = phrase.split()
-        found.setdefault(head, []).append((tuple(rest), tuple(rewriting.split())))
-    for head, options in found.items():
-        PHRASES[head] = tuple(sorted(options, key=lambda option: -len(option[0])))
+        first, second, *rest = (*phrase.split(), "")
+        plain = tuple((word, WORD, "") for word in rewriting.split())
+        _HEADS.add(first)
+        _PHRASES.setdefault((first, second), []).append((tuple(filter(None, rest)), plain))
+    for options in _PHRASES.values():
+        options.sort(key=lambda option: -len(option[0]))
 
 
 _fill()
@@ -180,19 +193,31 @@ _fill()
 
 def plainer(tokens: list[Token]) -> list[Token]:
     """Replace the turns of phrase that have a plainer form."""
-    if not any(token[0] in PHRASES for token in tokens):
+    if _HEADS.isdisjoint([token[0] for token in tokens]):
         return tokens
     found: list[Token] = []
     index = 0
     while index < len(tokens):
         token = tokens[index]
-        for rest, plain in PHRASES.get(token[0], ()):
-            end = index + 1 + len(rest)
-            if tuple(word for word, _, _ in tokens[index + 1 : end]) == rest:
-                found.extend((word, WORD, "") for word in plain)
-                index = end
-                break
-        else:
+        length = 0
+        if token[0] in _HEADS:
+            length, plain = _rewriting(tokens, index)
+            found.extend(plain)
+        if not length:
             found.append(token)
-            index += 1
+        index += length or 1
     return found
+
+
+def _rewriting(tokens: list[Token], index: int) -> tuple[int, tuple[Token, ...]]:
+    """Return how many tokens from here make a known phrase, and what stands for them."""
+    first = tokens[index][0]
+    second = tokens[index + 1][0] if index + 1 < len(tokens) else ""
+    for rest, plain in _PHRASES.get((first, second), ()):
+        end = index + 2 + len(rest)
+        if tuple(token[0] for token in tokens[index + 2 : end]) == rest:
+            return end - index, plain
+    if index == 0 or tokens[index - 1][1] == STOP or tokens[index - 1][0] in _BEFORE_COMMANDS:
+        for _, plain in _PHRASES.get((first, ""), ()):
+            return 1, plain
+    return 0, ()

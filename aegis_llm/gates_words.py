@@ -25,7 +25,7 @@ ROLES: Final[dict[str, tuple[int, str]]] = (
     _each("a an the be been being done having one ones this that these those there", NOTHING)
     | _each("here please kindly really actually truly indeed exactly exact basically", NOTHING)
     | _each("simply literally so such very quite also too just then well etc any ever", NOTHING)
-    | _each("somebody someone something anyone anything anybody hello hi hey thanks", NOTHING)
+    | _each("anyone anything anybody hello hi hey thanks", NOTHING)
     | _each("thank ok okay let lets get gets got getting gotten go goes located", NOTHING)
     | _each("situated want wants doing 's", NOTHING)
     | _each("i me my mine myself we our ours ourselves you your yours yourself", NOTHING, "x")
@@ -44,7 +44,7 @@ ROLES: Final[dict[str, tuple[int, str]]] = (
     | _each("after since against because despite than unlike behind beyond", PREPOSITION, "=")
     | _each("above over", PREPOSITION, "above")
     | _each("below under beneath", PREPOSITION, "below")
-    | _each("not never no cannot nor neither none nothing nobody nowhere", NEGATION, "not")
+    | _each("not non never no cannot nor neither none nothing nobody nowhere", NEGATION, "not")
     | _each("hardly barely dont doesnt didnt cant wont isnt arent wasnt", NEGATION, "not")
     | _each("werent couldnt shouldnt wouldnt nicht kein keine keinen keiner", NEGATION, "not")
     | _each("keines keinem nie niemals pas jamais aucun aucune", NEGATION, "not")
@@ -56,7 +56,7 @@ ROLES: Final[dict[str, tuple[int, str]]] = (
     | _each("only solely exclusively merely", QUANTIFIER, "only")
     | _each("most", QUANTIFIER, "most")
     | _each("both", QUANTIFIER, "both")
-    | _each("some several few certain", QUANTIFIER, "some")
+    | _each("some several few certain someone somebody something", QUANTIFIER, "some")
     | _each("many much", QUANTIFIER, "many")
     | _each("he him his himself", PERSON, "he")
     | _each("she her hers herself", PERSON, "she")
@@ -192,7 +192,8 @@ for _pair in split(
     "enable/disable activate/deactivate before/after more/less,fewer most/least,fewest first/last"
     " highest/lowest high/low higher/lower maximum/minimum max/min include/exclude"
     " including/excluding with/without increase/decrease,reduce,lower raise/lower,reduce"
-    " from/to,into start,begin/stop,end,finish open/close,shut on/off up/down in/out left/right"
+    " must/may,can,could should/will,shall start,begin/stop,end,finish open/close,shut on/off up/down in/out"
+    " left/right"
     " over/under above/below inside/outside internal/external buy,purchase/sell import/export"
     " upload/download encrypt/decrypt encode/decode compress/decompress,extract push/pull"
     " add/remove,subtract,delete insert/delete,remove create,make/delete,destroy install/uninstall"
@@ -219,7 +220,7 @@ for _pair in split(
     " majority/minority major/minor odd/even single/married,multiple presence/absence"
     " wider/narrower wide/narrow deep/shallow rise/fall import/export ally/enemy attack/defend"
     " cause/cure,prevent agree/disagree appear/disappear freeze/thaw,melt subscribe/unsubscribe"
-    " follow/unfollow mute/unmute mount/unmount join/leave,split merge/split"
+    " login/logout follow/unfollow mute/unmute mount/unmount join/leave,split merge/split"
     " since/until if/because"
 ):
     _left, _, _right = _pair.partition("/")

@@ -7,7 +7,8 @@ from math import inf, isnan
 
 import msgspec
 
-from aegis_llm.gates import gate
+from aegis_llm.gates import gate, same_text, veto
+from aegis_llm.gates_facts import Facts
 from aegis_llm.values import Candidate
 
 __all__ = ["Verdict", "choose", "gate"]
@@ -31,8 +32,18 @@ def choose(question: str, candidates: Sequence[Candidate], *, similarity: float)
     refused, since no gate can look at it.
     """
     reason = "no_candidate"
+    asked: Facts | None = None
     for candidate in sorted(candidates, key=_nearness, reverse=True):
-        refused = _refusal(question, candidate, similarity)
+        refused: str | None
+        if not candidate.similarity >= similarity:
+            refused = "below_threshold"
+        elif candidate.question is None:
+            refused = "no_question_text"
+        elif same_text(question, candidate.question):
+            refused = None
+        else:
+            asked = asked or Facts(question)
+            refused = veto(asked, Facts(candidate.question))
         if refused is None:
             return Verdict(candidate, "")
         if reason == "no_candidate":
@@ -43,11 +54,3 @@ def choose(question: str, candidates: Sequence[Candidate], *, similarity: float)
 def _nearness(candidate: Candidate) -> tuple[float, str]:
     near = candidate.similarity
     return (-inf if isnan(near) else near), candidate.entry.key
-
-
-def _refusal(question: str, candidate: Candidate, similarity: float) -> str | None:
-    if not candidate.similarity >= similarity:
-        return "below_threshold"
-    if candidate.question is None:
-        return "no_question_text"
-    return gate(question, candidate.question)

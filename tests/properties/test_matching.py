@@ -9,11 +9,12 @@ from aegis_llm.gates import veto
 from aegis_llm.gates_facts import Facts
 from aegis_llm.matching import gate
 
-_WORDS = (
+_PROSE = (
     "what is the capital of France Paris cat cats not don't from to by in 5 mg 1,000 2nd A.B. @x"
-    " $5 ? , . and or who when how many way Will May X I if first most he colour color"
-    " \u2019s \ud800 \u0661 \U0001f600 `f(x)` \"go\" 12-year-old either/or"
-).split()
+    " $5 ? , . and or who when how many way Will May X I if first most he colour color be seen see"
+    ' \u2019s \ud800 \u0661 \U0001f600 `f(x)` "go" 12-year-old either/or between best wifi wi fi'
+)
+_WORDS = _PROSE.split()
 _PIECES = st.lists(st.sampled_from(_WORDS), max_size=12)
 _TEXTS = st.one_of(st.text(), _PIECES.map(" ".join))
 
