@@ -18,7 +18,7 @@ def encode(entry: Entry) -> bytes:
     """
     try:
         return _encoder.encode(entry)
-    except (TypeError, UnicodeError, msgspec.MsgspecError) as exc:
+    except (TypeError, UnicodeError, RecursionError, msgspec.MsgspecError) as exc:
         msg = f"the answer cannot be stored: {exc}"
         raise ValueError(msg) from exc
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 Outcome = Literal["hit_local", "hit_exact", "hit_semantic", "coalesced", "miss", "bypass"]
 """Where an answer came from; see `Origin`."""
+
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""A time since the epoch; one that no clock can show is not read."""
 
 Body = Mapping[str, Any]
 """A request body in the shape of Ollama's `/api/chat`, as it would be sent."""
@@ -50,8 +53,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag=
 
     key: str
     answers: tuple[Answer, ...]
-    created_ms: int
-    expires_ms: int
+    created_ms: Milliseconds
+    expires_ms: Milliseconds
     model: str = ""
     digest: str = ""
     scope: str = ""
