@@ -11,11 +11,13 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import TypeVar
 
+from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.streams import ENDED, LEFT, AsyncSharedStream, End, Reader, SharedStream
 from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Request
 
 log = logging.getLogger("aegis_llm")
+_quiet = Quiet()
 R = TypeVar("R")
 C = TypeVar("C")
 
@@ -184,6 +186,7 @@ def _answers(answers_of: Callable[[R], list[Answer]], native: R) -> list[Answer]
     """Return the answers; a native answer that cannot be read is served and not stored."""
     try:
         return answers_of(native)
-    except Exception:
-        log.exception("an answer could not be read for the cache; it was served all the same")
+    except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
+        if _quiet.may_say(f"{type(exc)}"):
+            log.error("an answer could not be read for the cache; it was served", exc_info=exc)
         return []

@@ -114,12 +114,10 @@ class Stage:
             self._embed_elsewhere()
 
     def _find_redis(self) -> None:
-        from aegis_llm.stores import embedded
-
         if url := os.environ.get("AEGIS_REDIS_URL", ""):
             self.redis_url = url
             self.notes.append(f"Redis at {safe_url(url)} (AEGIS_REDIS_URL)")
-        elif (why := embedded.available()) is None:
+        elif (why := _no_private_redis()) is None:
             self.redis_url = "embedded://"
             self.notes.append("Redis: a private one that the package starts (embedded://)")
         else:
@@ -163,6 +161,14 @@ def timed(
 def wrong(rows: list[Row]) -> list[Row]:
     """Return the rows whose outcome must not be: a look-alike that hit, a repeat that missed."""
     return [row for row in rows if row.origin.hit != row.ask.may_hit]
+
+
+def _no_private_redis() -> str | None:
+    try:
+        from aegis_llm.stores.embedded import available
+    except ImportError:
+        return "a private Redis needs Linux or macOS"
+    return available()
 
 
 def _models(host: str | None) -> dict[str, list[str]] | None:

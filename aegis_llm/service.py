@@ -14,6 +14,7 @@ from aegis_llm.control import current_control, report
 from aegis_llm.drivers import arun, run
 from aegis_llm.errors import EmbedTrouble, NotCachedError, Trouble
 from aegis_llm.ports import Store
+from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.digests import FIRST_WAIT_S, DigestBook
 from aegis_llm.scheduler.embedding import Embedding
 from aegis_llm.scheduler.flight import ALONE, Flights
@@ -22,6 +23,7 @@ from aegis_llm.stores.local import LocalCopy
 from aegis_llm.values import Answer, Entry, Origin, Request
 
 log = logging.getLogger("aegis_llm")
+_quiet = Quiet()
 _NOT_YET = Trouble("digest_pending")
 
 
@@ -58,8 +60,8 @@ class Lookup:
         plan = p.close_plan(ticket, answers, self._service.rules)
         try:
             self._unstored(run(plan, self._service.perform))
-        except Exception:  # noqa: BLE001 - a cache never costs an answer
-            self._broken()
+        except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
+            self._broken(exc)
 
     async def astore(self, *answers: Answer) -> None:
         """Like `store`, awaited."""
@@ -69,8 +71,8 @@ class Lookup:
         plan = p.close_plan(ticket, answers, self._service.rules)
         try:
             self._unstored(await arun(plan, self._service.aperform))
-        except Exception:  # noqa: BLE001
-            self._broken()
+        except Exception as exc:  # noqa: BLE001
+            self._broken(exc)
 
     def failed(self, error: BaseException) -> None:
         """Note that the model call failed, or was cancelled (anything but an `Exception`)."""
@@ -101,11 +103,10 @@ class Lookup:
             said = f"{self.origin.reason}; not stored: {reason}"
             self.origin = msgspec.structs.replace(self.origin, reason=said)
 
-    def _broken(self) -> None:
-        log.exception(  # noqa: LOG004 - called by the handlers
-            "storing an answer failed; it was served all the same"
-        )
-        self.failed(RuntimeError())
+    def _broken(self, error: Exception) -> None:
+        if _quiet.may_say(f"storing {type(error)}"):
+            log.error("storing an answer failed; it was served all the same", exc_info=error)
+        self.failed(error)
 
 
 class Service:
@@ -175,8 +176,8 @@ class Service:
             opened = run(plan, self.perform)
         except NotCachedError:
             raise
-        except Exception:  # noqa: BLE001 - a cache never costs an answer
-            opened = _broken()
+        except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
+            opened = _broken(exc)
         return Lookup(self, opened, started)
 
     async def aopen(self, request: Request, stream: int = 0) -> Lookup:
@@ -188,8 +189,8 @@ class Service:
             opened = await arun(plan, self.aperform)
         except NotCachedError:
             raise
-        except Exception:  # noqa: BLE001 - a cache never costs an answer
-            opened = _broken()
+        except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
+            opened = _broken(exc)
         return Lookup(self, opened, started)
 
     def _digest(self, effect: p.Digest) -> str | None:
@@ -225,8 +226,7 @@ class Service:
         return await self._embedding.aembed(effect.question)
 
 
-def _broken() -> p.Opened:
-    log.exception(  # noqa: LOG004 - called by the handlers
-        "the cache failed on a request, which goes to the model"
-    )
+def _broken(error: Exception) -> p.Opened:
+    if _quiet.may_say(f"looking up {type(error)}"):
+        log.error("the cache failed on a request, which goes to the model", exc_info=error)
     return p.Opened(Origin("bypass", "internal_error"))

@@ -22,10 +22,11 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> Iterator[str]:
-    """The URL of the session's Redis; its data is deleted after the test."""
+    """The URL of the session's Redis; a private one is emptied after the test."""
     yield redis_server.url
-    with redis_server.client() as client:
-        client.flushall()
+    if redis_server.private:
+        with redis_server.client() as client:
+            client.flushall()
 
 
 @pytest.fixture

@@ -84,24 +84,25 @@ class DigestBook:
     def _fetch(self, source: ModelSource, known: _Server) -> None:
         """Ask Ollama; when it cannot be asked, keep what is known or what the store kept."""
         wait = REFRESH_S
+        digests: Mapping[str, str] = known.digests
         try:
             digests = {normal_model(name): d for name, d in source.fetch().items() if d}
+            self._keep(source.server, digests, known.digests)
         except Exception:  # noqa: BLE001 - Ollama cannot be asked now
             wait = RETRY_S
-            digests = dict(known.digests) or self._kept(source.server)
-        else:
-            self._keep(source.server, digests, known.digests)
-        with self._lock:
-            known.digests = digests
-            known.next_fetch = self._now() + wait
-            known.fetched = True
-            known.fetching = None
+            digests = digests or self._kept(source.server)
+        finally:
+            with self._lock:
+                known.digests = digests
+                known.next_fetch = self._now() + wait
+                known.fetched = True
+                known.fetching = None
 
     def _kept(self, server: str) -> dict[str, str]:
         try:
             data = self._store.get(digest_key(self._namespace, server))
             return _decode(data) if data else {}
-        except (StoreTrouble, msgspec.MsgspecError):
+        except (StoreTrouble, msgspec.MsgspecError, ValueError):
             return {}
 
     def _keep(self, server: str, digests: Mapping[str, str], before: Mapping[str, str]) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 from aegis_llm.breaker import Breaker
 from aegis_llm.errors import EmbedTrouble
 from aegis_llm.ports import Embedder
+from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 
 log = logging.getLogger("aegis_llm")
 _LATE = EmbedTrouble("embedding_timeout")
-_QUIET_S = 60.0
 
 
 class Embedding:
@@ -30,7 +30,7 @@ class Embedding:
         self._timeout = timeout_s
         self._pool = DaemonPool("aegis-embed", 4)
         self._breaker = Breaker(pause=1.0, longest=30.0)
-        self._logged = -_QUIET_S
+        self._quiet = Quiet()
 
     def embed(self, text: str) -> bytes:
         """Return the vector of `text`."""
@@ -80,11 +80,9 @@ class Embedding:
     def _failed(self, future: Future[bytes], exc: Exception) -> EmbedTrouble:
         queued = future.cancel()  # it never started: the others in front took the time
         trouble = exc if isinstance(exc, EmbedTrouble) else EmbedTrouble("embedding_failed")
-        now = time.monotonic()
         if not queued:
-            self._breaker.failure(now)
-        if now - self._logged >= _QUIET_S:
-            self._logged = now
+            self._breaker.failure(time.monotonic())
+        if self._quiet.may_say(trouble.reason):
             log.warning(
                 "the embedder %s: %s; the exact tier goes on without the semantic one",
                 self._embedder.embedding_id,

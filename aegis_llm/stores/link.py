@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from aegis_llm.breaker import Breaker
 from aegis_llm.config import safe_url
 from aegis_llm.errors import StoreTrouble
+from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.stores.redis_commands import counts_for_breaker, reason_of
 
@@ -23,7 +24,6 @@ _HELP = {
     "redis_no_permission": "allow GET SET DEL HSET PEXPIRE MULTI EXEC FT.* on the prefix 'aegis:'",
     "no_query_engine": "only the exact tier works; the semantic tier needs Redis 8 or Redis Stack",
 }
-_QUIET_S = 60.0
 
 
 class Link:
@@ -44,7 +44,7 @@ class Link:
         self._breaker = Breaker()
         self._lock = threading.Lock()
         self._first: Future[None] | None = None
-        self._logged: dict[str, float] = {}
+        self._quiet = Quiet()
         self.reached = False
 
     @property
@@ -77,7 +77,7 @@ class Link:
         """Note that Redis answered."""
         if self._breaker.success():
             log.info("Redis at %s is back: answers are cached again", self._shown)
-            self._logged.clear()
+            self._quiet.forget()
 
     def failed(self, error: BaseException) -> StoreTrouble:
         """Note an error and return the trouble to raise; logs once a minute per reason."""
@@ -89,9 +89,7 @@ class Link:
 
     def say(self, reason: str) -> None:
         """Log a reason, unless it was logged within the last minute."""
-        now = time.monotonic()
-        if now - self._logged.get(reason, -_QUIET_S) >= _QUIET_S:
-            self._logged[reason] = now
+        if self._quiet.may_say(reason):
             hint = _HELP.get(reason, "requests go to the model; caching resumes by itself")
             log.warning("Redis at %s: %s; %s", self._shown, reason, hint)
 
