@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -15,6 +15,7 @@ from ollama import ChatResponse
 
 from aegis_llm.replay import pieces
 from aegis_llm.values import Answer, Entry, Origin, ToolCall
+from langchain_aegis._messages import new_message
 
 
 def answers_of_result(result: ChatResult) -> list[Answer]:
@@ -44,11 +45,8 @@ def copy_chunk(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
 def result_of(entry: Entry, origin: Origin) -> ChatResult:
     """Return a new result for a hit: no id yet, usage zero, the origin in its metadata."""
     answer = entry.answer
-    message = AIMessage(
-        content=answer.text,
-        additional_kwargs=_thinking(answer),
-        tool_calls=_tool_calls(answer),
-        usage_metadata=_no_usage(),
+    message = new_message(
+        answer.text, additional_kwargs=_thinking(answer), tool_calls=_tool_calls(answer)
     )
     generation = ChatGeneration(message=message, generation_info=_info(entry, origin))
     return ChatResult(generations=[generation])
@@ -59,14 +57,13 @@ def chunks_of(entry: Entry, origin: Origin) -> Iterator[ChatGenerationChunk]:
     answer = entry.answer
     if answer.thinking:
         yield _chunk("", additional_kwargs=_thinking(answer))
-    for piece in pieces(answer.text):
-        yield _chunk(piece)
-    yield ChatGenerationChunk(
-        message=AIMessageChunk(
-            content="", tool_calls=_tool_calls(answer), usage_metadata=_no_usage()
-        ),
-        generation_info=_info(entry, origin),
-    )
+    for piece, logprobs in _pieces(answer):
+        chunk = _chunk(piece)
+        chunk.generation_info = None if logprobs is None else {"logprobs": logprobs}
+        yield chunk
+    last = _chunk("", tool_calls=_tool_calls(answer), usage_metadata=_no_usage())
+    last.generation_info = {**_info(entry, origin), "logprobs": None}
+    yield last
 
 
 def with_origin(info: Mapping[str, Any] | None, origin: Origin) -> dict[str, Any]:
@@ -131,6 +128,19 @@ def _info(entry: Entry, origin: Origin) -> dict[str, Any]:
         "logprobs": _logprobs(answer),
         "aegis": origin.as_dict(),
     }
+
+
+def _pieces(answer: Answer) -> Iterator[tuple[str, Any]]:
+    """Cut the text as it was streamed: by its tokens where their log probabilities are known."""
+    logprobs = _logprobs(answer)
+    if logprobs is None:
+        for piece in pieces(answer.text):
+            yield piece, None
+    elif "".join(one.token for one in logprobs) == answer.text:
+        for one in logprobs:
+            yield one.token, [one]
+    else:
+        yield answer.text, logprobs
 
 
 def _logprobs(answer: Answer) -> Any:
