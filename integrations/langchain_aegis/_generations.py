@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation
 
 from aegis_llm.values import Answer, Entry, Origin, ToolCall
+from langchain_aegis._messages import new_id, new_message
 
 _STOP = frozenset({"stop", "end_turn", "STOP", "tool_calls", "eos", "COMPLETE", "stop_sequence"})
 _REASONS = ("done_reason", "finish_reason", "stop_reason")
@@ -67,21 +68,30 @@ def _answer(generation: Generation) -> Answer:
 
 def _generation(answer: Answer, origin: Origin) -> Generation:
     info = answer.info or {}
+    told = _dict(info.get("generation_info"))
     if not info.get("chat"):
-        return Generation(text=answer.text, generation_info=info.get("generation_info"))
-    message = AIMessage(
-        content=answer.text if answer.blocks is None else answer.blocks,
-        additional_kwargs=info.get("additional_kwargs") or {},
-        response_metadata={**(info.get("response_metadata") or {}), "aegis": origin.as_dict()},
+        return Generation(text=answer.text, generation_info=told)
+    name = info.get("name")
+    message = new_message(
+        answer.text if answer.blocks is None else answer.blocks,
+        additional_kwargs=_dict(info.get("additional_kwargs")) or {},
+        response_metadata={
+            **(_dict(info.get("response_metadata")) or {}),
+            "aegis": origin.as_dict(),
+        },
         tool_calls=[
             {"name": call.name, "args": call.arguments, "id": str(uuid4()), "type": "tool_call"}
             for call in answer.tool_calls
         ],
-        usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
-        name=info.get("name"),
-        id=f"lc_run--{uuid4()}",
+        name=name if isinstance(name, str) else None,
+        id=new_id(),
     )
-    return ChatGeneration(message=message, generation_info=info.get("generation_info"))
+    return ChatGeneration(message=message, generation_info=told)
+
+
+def _dict(value: Any) -> dict[str, Any] | None:
+    """Return a dictionary as it is; what else stands in its place was not written by us."""
+    return value if isinstance(value, dict) else None
 
 
 def _reason(info: Any) -> str | None:

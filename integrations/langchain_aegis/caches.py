@@ -122,9 +122,16 @@ class AegisCache(BaseCache):
         return identified(llm, self)
 
     def _found(self, lookup: Lookup, prompt: str, llm_string: str) -> Sequence[Generation] | None:
-        lookup.reported()
         if lookup.entry is not None:
-            return generations_of(lookup.entry, lookup.origin)
+            try:
+                found = generations_of(lookup.entry, lookup.origin)
+            except (ValueError, TypeError):  # a value that was not written by us
+                lookup.alone("unreadable_entry")
+                lookup.reported()
+                return None
+            lookup.reported()
+            return found
+        lookup.reported()
         with self._lock:
             count = self._pending.pop((prompt, llm_string), (lookup, 0))[1]
             self._pending[prompt, llm_string] = (lookup, count + 1)
