@@ -32,9 +32,9 @@ _PERSONA = re.compile(
     r"\s*(?:(?:you are|you're|act as|du bist|vous \u00eates|eres)\b[^.!\n]*(?:[.!]\s*|\s*\Z))+"
 )
 _ORDER = re.compile(
-    r"(?:[-*]|\d+[.)])?\s*(?:please |always |only |if |do not |don't |use |using |based |base |answer|"
-    r"respond|reply|provide |keep |be |cite |include |return |instruction|note|hint|rule|remember|"
-    r"important|format|make sure|when |you |your |the (?:answer|response)|bitte|antworte)"
+    r"(?:[-*]|\d+[.)])?\s*(?:please |always |only |if |do not |don't |use |using |based |base |"
+    r"answer|respond|reply|provide |keep |be |cite |include |return |instruction|note|hint|rule|"
+    r"remember|important|format|make sure|when |you |your |the (?:answer|response)|bitte|antworte)"
 )
 _MAKES_QUESTIONS = re.compile(
     r"(?:come up with|generate|create|write|produce)"

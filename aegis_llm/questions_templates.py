@@ -86,6 +86,12 @@ TEMPLATES: tuple[Template, ...] = (
         "Follow this example when generating answers.\n        Question:\n",
         "\n        Information:",
     ),
+    Template(
+        "early",
+        "Skill 1. Use the Search API",
+        "Try to limit generation to one sentence if possible.\n\n\nQuery: ",
+        "\nExisting Answer: ",
+    ),
     Template("late", _CYPHER, "\nThe question is:\n", ""),
     Template(
         "late",
