@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from langchain_tests.integration_tests import AsyncCacheTestSuite, SyncCacheTestSuite
 
@@ -13,20 +11,20 @@ from tests.langchain.kit import Kit
 
 class _OnRedis:
     @pytest.fixture
-    def cache(self, kit: Kit) -> Iterator[AegisCache]:
-        yield kit.cache()
+    def cache(self, kit: Kit) -> AegisCache:
+        return kit.cache()
 
 
 class _OnRedisExactly:
     @pytest.fixture
-    def cache(self, kit: Kit) -> Iterator[AegisCache]:
-        yield kit.cache(embeddings=None)
+    def cache(self, kit: Kit) -> AegisCache:
+        return kit.cache(embeddings=None)
 
 
 class _InMemory:
     @pytest.fixture
-    def cache(self, kit: Kit) -> Iterator[AegisCache]:
-        yield kit.cache(redis_url="memory://")
+    def cache(self, kit: Kit) -> AegisCache:
+        return kit.cache(redis_url="memory://")
 
 
 class TestSyncOnRedis(_OnRedis, SyncCacheTestSuite):
