@@ -14,6 +14,7 @@ from aegis_llm.gates_order import in_active_voice, misplaced, passive_verb
 from aegis_llm.gates_words import (
     FUTURE,
     OPPOSITES,
+    PARTICLES,
     PAST,
     PRESENT,
     split,
@@ -21,8 +22,11 @@ from aegis_llm.gates_words import (
 
 _ALWAYS_TOLD: Final = frozenset({"only", "most"})
 _VAGUE: Final = frozenset({"some", "many"})
-_MINE: Final = frozenset(split("i me my mine we us our ours myself"))
-_YOURS: Final = frozenset(split("you your yours yourself"))
+_DUTIES: Final = frozenset(split("must should ought"))
+_MINE: Final = frozenset({"i", "my"})
+_YOURS: Final = frozenset({"you", "your"})
+_TALKING: Final = frozenset({"i", "you"})
+_THIRD: Final = frozenset({"he", "she", "they"})
 _GENERAL: Final = frozenset(split("can do should would could"))
 _OPEN_KINDS: Final = ({"what"}, {"how"})
 _TIMES: Final = ({"whattime"}, {"when"})
@@ -72,18 +76,25 @@ def veto(a: Facts, b: Facts) -> str | None:
 
 
 def _function_words(a: Facts, b: Facts) -> str | None:
-    """Compare what the small words say: contraries, amounts, time, persons."""
-    only_b = b.said - a.said
-    for word in a.said - b.said:
+    """Compare what the small words say: contraries, amounts, duty, time, persons."""
+    only_a, only_b = a.said - b.said, b.said - a.said
+    for word in only_a:
         if word in OPPOSITES and not OPPOSITES[word].isdisjoint(only_b):
             return "veto_opposites"
+    if not PARTICLES.isdisjoint(only_a) or not PARTICLES.isdisjoint(only_b):
+        return "veto_direction"
     if a.quantifiers != b.quantifiers and _other_amount(a.quantifiers, b.quantifiers):
         return "veto_quantifiers"
+    if ("must" in only_a and _free(b)) or ("must" in only_b and _free(a)):
+        return "veto_modality"
     if _other_time(a, b) or _other_time(b, a):
         return "veto_tense"
-    if a.people != b.people and a.people and b.people:
-        return "veto_persons"
-    return "veto_persons" if _turned(a, b) or _turned(b, a) else None
+    return "veto_persons" if a.people != b.people and _other_persons(a, b) else None
+
+
+def _free(facts: Facts) -> bool:
+    """Tell whether a question leaves open whether something has to be done."""
+    return _DUTIES.isdisjoint(facts.said) and facts.kinds[:1] != ["how"]
 
 
 def _other_amount(a: set[str], b: set[str]) -> bool:
@@ -101,11 +112,29 @@ def _other_time(a: Facts, b: Facts) -> bool:
     return not FUTURE.isdisjoint(a.said) and FUTURE.isdisjoint(b.said)
 
 
+def _other_persons(a: Facts, b: Facts) -> bool:
+    """Tell whether the pronouns stand for other persons, or for the same in other roles."""
+    third_a = [person for person in a.people if person in _THIRD]
+    third_b = [person for person in b.people if person in _THIRD]
+    if third_a and third_b:
+        if third_a != third_b:
+            return True
+    elif third_a or third_b:
+        alone = b if third_a else a
+        if alone.people:
+            return True
+    talk_a = [person for person in a.people if person in _TALKING]
+    talk_b = [person for person in b.people if person in _TALKING]
+    if len(set(talk_a)) == len(set(talk_b)) == len(_TALKING):
+        return talk_a != talk_b
+    return _turned(a, b) or _turned(b, a)
+
+
 def _turned(a: Facts, b: Facts) -> bool:
     """Tell whether `a` is about the asker and `b` about the one who is asked."""
-    if _MINE.isdisjoint(a.said) or _YOURS.isdisjoint(b.said):
+    if _MINE.isdisjoint(a.people) or _YOURS.isdisjoint(b.people):
         return False
-    if not _YOURS.isdisjoint(a.said) or not _MINE.isdisjoint(b.said):
+    if not _YOURS.isdisjoint(a.people) or not _MINE.isdisjoint(b.people):
         return False
     return a.kinds[:1] != ["how"] or _GENERAL.isdisjoint(a.said)
 
@@ -130,15 +159,19 @@ def _kind(facts: Facts) -> set[str]:
 
 def _content(a: Facts, b: Facts, verbs: tuple[int, int]) -> str | None:
     """Compare the content words, then what governs them, then their order."""
+    if not a.words and not b.words and a.said != b.said:
+        return "veto_words"
     one, other = (a.words, a.heads), (b.words, b.heads)
     if a.words != b.words:
-        found = aligned(one, other)
+        names = a.names | b.names
+        found = aligned(one, other, names)
         if isinstance(found, list):
-            named = not a.names.isdisjoint(found) or not b.names.isdisjoint(found)
-            return "veto_names" if named else "veto_words"
+            return "veto_words" if names.isdisjoint(found) else "veto_names"
         one, other = found
     if a.negations and _scope(a, one[0]) != _scope(b, other[0]) and not _contracted(a, b):
         return "veto_negation"
+    if 0 in verbs and a.people + b.people:
+        return "veto_direction"  # "can I be paid" is not "can I pay"
     if verbs[0] >= 0:
         one = in_active_voice(one, verbs[0])
     if verbs[1] >= 0:

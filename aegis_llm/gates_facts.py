@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from aegis_llm.gates_phrases import plainer
-from aegis_llm.gates_synonyms import CANONICAL
+from aegis_llm.gates_synonyms import AGENTS, CANONICAL
 from aegis_llm.gates_text import CONTRACTED, LITERAL, NAME, NUMBER, STOP, WORD, Token, tokens_of
 from aegis_llm.gates_words import CONTENT, MONTHS, NUMERAL, OPENINGS, ROLES, UNITS
 
@@ -106,6 +106,8 @@ class Facts:
         if kind == LITERAL:
             self.literals.append(word)
         else:
+            if word in AGENTS and self.kinds[:1] == ["who"]:
+                word = AGENTS[word]
             word = CANONICAL.get(word, word)
             if kind == NAME:
                 self.names.add(word)

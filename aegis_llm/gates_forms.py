@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from aegis_llm.gates_words import split
@@ -15,18 +16,26 @@ _MOST_PARTS: Final = 3
 _ENDINGS: Final = frozenset(
     {
         ("", "s"), ("", "es"), ("", "ed"), ("", "ing"), ("e", "ed"), ("e", "ing"), ("y", "ies"),
-        ("s", "ing"), ("s", "ed"), ("es", "ed"), ("es", "ing"), ("ed", "ing"), ("", "d"),
-        ("s", "d"), ("y", "ied"), ("ies", "ied"), ("ies", "ying"), ("ied", "ying"), ("y", "ying"),
+        ("s", "ing"), ("s", "ed"), ("es", "ed"), ("es", "ing"), ("ed", "ing"), ("y", "ying"),
+        ("y", "ied"), ("ies", "ied"), ("ies", "ying"), ("ied", "ying"),
     }
 )  # fmt: skip
-_NOT_PLURALS: Final = frozenset(split("news arms customs goods glasses physics politics"))
+_AFTER_E: Final = frozenset({("", "d"), ("d", ""), ("s", "d"), ("d", "s")})
+_VOWELS: Final = frozenset("aeiouy")
+_OTHER_WORDS: Final = frozenset(
+    split("news arms customs goods glasses physics politics even evening")
+)
+"""Words that only look like a form of a shorter one."""
 
 Words = tuple[list[str], list[str]]
 """Content words, and what stands before each of them."""
 
 
-def aligned(a: Words, b: Words) -> tuple[Words, Words] | list[str]:
-    """Return both with forms of one word under one name, or the words that only one side has."""
+def aligned(a: Words, b: Words, names: AbstractSet[str]) -> tuple[Words, Words] | list[str]:
+    """Return both with forms of one word under one name, or the words that only one side has.
+
+    Names have no forms: Robert is not Roberts.
+    """
     one, other = a[0], b[0]
     left, right = Counter(one), Counter(other)
     over_a, over_b = list((left - right).elements()), list((right - left).elements())
@@ -43,7 +52,8 @@ def aligned(a: Words, b: Words) -> tuple[Words, Words] | list[str]:
     few, many = sorted((sorted(over_a), sorted(over_b)))
     for word in few:
         for form in many:
-            if form not in renamed and inflected(word, form):
+            named = word in names and form in names
+            if form not in renamed and not named and inflected(word, form):
                 renamed[form] = word
                 break
         else:
@@ -67,19 +77,30 @@ def _joined(parts: Words, run: list[str], compound: str) -> Words | None:
 def inflected(one: str, other: str) -> bool:
     """Tell whether two words are forms or spellings of one word."""
     short = min(len(one), len(other))
-    if short < _SHORTEST or one in _NOT_PLURALS or other in _NOT_PLURALS:
+    if short < _SHORTEST or one in _OTHER_WORDS or other in _OTHER_WORDS:
         return False
     same = 0
     while same < short and one[same] == other[same]:
         same += 1
     if same >= _SHORTEST:
-        ends = (one[same:], other[same:])
-        if ends in _ENDINGS or ends[::-1] in _ENDINGS:
+        stem, ends = one[:same], (one[same:], other[same:])
+        if stem[-1] == "e" and ends in _AFTER_E:
             return True
-        doubled = (one[same - 1] + "ing", one[same - 1] + "ed")
-        if not all(ends) and "".join(ends) in doubled:
+        if ends in _ENDINGS or ends[::-1] in _ENDINGS:
+            return "" not in ends or not _takes_no(stem, "".join(ends))
+        doubled = (stem[-1] + "ing", stem[-1] + "ed")
+        if "" in ends and "".join(ends) in doubled:
             return True
     return _spelled(one) == _spelled(other)
+
+
+def _takes_no(stem: str, ending: str) -> bool:
+    """Tell whether the ending makes another word: "hop" becomes "hopping", not "hoping"."""
+    if ending in ("s", "es"):
+        return stem[-1] == "s" and ending == "s"
+    if stem[-1] in "wxy" or stem[-1] in _VOWELS or stem[-2] not in _VOWELS:
+        return False
+    return sum(char in _VOWELS for char in stem) == 1
 
 
 def _spelled(word: str) -> str:

@@ -9,7 +9,7 @@ from aegis_llm.gates_forms import Words
 from aegis_llm.gates_synonyms import CANONICAL, PARTICIPLES
 from aegis_llm.gates_words import CONFLICTS, HARD_HEADS, MONTHS, split
 
-_BE: Final = frozenset(split("is are am was were be been being"))
+_BE: Final = frozenset(split("is are am was were be been being get gets got getting"))
 _CLAUSE: Final = ","
 _JOINED: Final = "&"
 _GENITIVE: Final = frozenset({"of"})

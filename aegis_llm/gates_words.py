@@ -24,12 +24,11 @@ NUMERAL, CONTENT = 8, -1
 ROLES: Final[dict[str, tuple[int, str]]] = (
     _each("a an the be been being done having one ones this that these those there", NOTHING)
     | _each("here please kindly really actually truly indeed exactly exact basically", NOTHING)
-    | _each("simply literally so such very quite also too just then well etc any ever", NOTHING)
+    | _each("simply literally so such very quite also just then well etc any ever", NOTHING)
     | _each("anyone anything anybody hello hi hey thanks", NOTHING)
     | _each("thank ok okay let lets get gets got getting gotten go goes located", NOTHING)
-    | _each("situated want wants doing 's", NOTHING)
-    | _each("i me my mine myself we our ours ourselves you your yours yourself", NOTHING, "x")
-    | _each("it its itself they them their theirs themselves", NOTHING, "x")
+    | _each("situated doing 's", NOTHING)
+    | _each("it its itself", NOTHING, "x")
     | _each("is are am do does has have was were did had will would shall", AUXILIARY)
     | _each("can could may might must should ought", AUXILIARY)
     | _each("what which", ASKS, "what")
@@ -58,8 +57,13 @@ ROLES: Final[dict[str, tuple[int, str]]] = (
     | _each("both", QUANTIFIER, "both")
     | _each("some several few certain someone somebody something", QUANTIFIER, "some")
     | _each("many much", QUANTIFIER, "many")
+    | _each("i me we us", PERSON, "i")
+    | _each("my mine myself our ours ourselves", PERSON, "my")
+    | _each("you", PERSON, "you")
+    | _each("your yours yourself yourselves", PERSON, "your")
     | _each("he him his himself", PERSON, "he")
     | _each("she her hers herself", PERSON, "she")
+    | _each("they them their theirs themselves", PERSON, "they")
     | _each("and or vs versus &", JOINER)
 )
 """Role of each function word, and its class; "=" is a class of its own, named by the word."""
@@ -81,6 +85,9 @@ CONFLICTS: Final = frozenset(
     for other in others
 )
 """Pairs of prepositions that tell two roles of one word apart."""
+
+PARTICLES: Final = frozenset(split("out off down"))
+"""Adverbs that make another verb of the verb before them."""
 
 PRESENT: Final = frozenset(split("is are am do does has have"))
 PAST: Final = frozenset(split("was were did had"))
@@ -192,9 +199,9 @@ for _pair in split(
     "enable/disable activate/deactivate before/after more/less,fewer most/least,fewest first/last"
     " highest/lowest high/low higher/lower maximum/minimum max/min include/exclude"
     " including/excluding with/without increase/decrease,reduce,lower raise/lower,reduce"
-    " must/may,can,could should/will,shall start,begin/stop,end,finish open/close,shut on/off up/down in/out"
-    " left/right"
-    " over/under above/below inside/outside internal/external buy,purchase/sell import/export"
+    " must/may,can,could should/will,shall start,begin/stop,end,finish open/close,shut on/off"
+    " up/down in/out left/right over/under above/below inside/outside internal/external"
+    " buy,purchase/sell import/export"
     " upload/download encrypt/decrypt encode/decode compress/decompress,extract push/pull"
     " add/remove,subtract,delete insert/delete,remove create,make/delete,destroy install/uninstall"
     " install/remove lock/unlock"
