@@ -166,9 +166,7 @@ class AegisOllama(Ollama):
         return super()._convert_to_ollama_messages(messages)
 
     def _told_window(self) -> int | None:
-        if self.context_window != -1:
-            return self.context_window
-        num_ctx = self.additional_kwargs.get("num_ctx")
+        num_ctx = self._model_kwargs.get("num_ctx")
         return num_ctx if isinstance(num_ctx, int) and num_ctx > 0 else None
 
     def _window_key(self) -> tuple[str, str]:
