@@ -188,7 +188,8 @@ def _open(request: Request, control: Control, rules: Rules, stream: str) -> Plan
     ticket = Ticket(request, control, digest, hashed, key)
     if control.only_if_cached:
         return (yield from _semantic(ticket, rules, trouble))
-    seat: Seat = yield Join(hashed + stream)
+    # A refresh must not end with the old entry that another's flight may find.
+    seat: Seat = yield Join(f"{hashed}{stream}!" if control.refresh else hashed + stream)
     if seat.entry is not None:
         return _hit("coalesced", seat.entry, rules)
     if seat.stream is not None:
@@ -244,11 +245,12 @@ def _semantic(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
     """Look for an entry that answers the same question in the same scope."""
     if trouble and trouble != UNREADABLE:
         return _miss(msgspec.structs.replace(ticket, trouble=True), trouble)
+    refresh = "refresh" if ticket.control.refresh else ""
     if not rules.semantic:
-        return _miss(ticket, trouble or "no_entry")
+        return _miss(ticket, refresh or trouble or "no_entry")
     split = _question(ticket.request, rules)
     if isinstance(split, NoQuestion):
-        return _miss(ticket, split.reason)
+        return _miss(ticket, refresh or split.reason)
     scope = scope_hash(
         ticket.request, ticket.digest, ticket.control, split.index, split.start, split.end
     )
@@ -257,8 +259,8 @@ def _semantic(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
         ticket = msgspec.structs.replace(
             ticket, scope=scope, question=split.question, vector=vector
         )
-        if ticket.control.refresh:
-            return _miss(ticket, "refresh")
+        if refresh:
+            return _miss(ticket, refresh)
         found: list[tuple[bytes, float]] = yield Nearest(scope, vector, rules.cache.neighbours)
     except Trouble as exc:
         slow = exc.reason.startswith("redis_")  # then do not spend time on storing either
