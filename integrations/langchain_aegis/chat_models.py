@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
+from inspect import signature
 from typing import Any, Self
 
 from langchain_core.callbacks import (
@@ -122,7 +124,9 @@ class ChatAegis(ChatOllama):
         self._async_client = LoopClient(  # type: ignore[assignment]
             lambda: AsyncClient(host=host, **awaited), self._async_client
         )
-        url = str(self._client._client.base_url)
+        blocking = self._client._client
+        weakref.finalize(self._client, blocking.close)  # nobody else closes its connections
+        url = str(blocking.base_url)
         self._source = OllamaModels(url, {**shared, **(self.sync_client_kwargs or {})})
         self._answering.service.digests.register(self._source)
         return self
@@ -138,13 +142,19 @@ class ChatAegis(ChatOllama):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """State the identity, so that any other LangChain cache tells two models apart."""
-        params = {name: getattr(self, name) for name in _IDENTIFYING}
-        given = {name: value for name, value in params.items() if value is not None}
+        fields = self.__dict__
+        given = {name: fields[name] for name in _IDENTIFYING if fields[name] is not None}
         return {**given, "cached_by": "aegis", "base_url": self._source.server}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_model_name"] = kwargs.get("model", self.model)
+        params = LangSmithParams(
+            ls_provider="ollama",
+            ls_model_name=kwargs.get("model", self.model),
+            ls_model_type="chat",
+            ls_temperature=kwargs.get("temperature", self.temperature),
+        )
+        if stop or self.stop:
+            params["ls_stop"] = stop or self.stop
         return params
 
     def _generate(
@@ -274,6 +284,11 @@ class ChatAegis(ChatOllama):
             return None
         except Exception:  # noqa: BLE001 - ChatOllama raises the same again
             return None
+
+
+for _method in (ChatAegis._generate, ChatAegis._agenerate):
+    # LangChain asks for it on every call; made anew it takes longer than the look-up of a hit.
+    vars(_method)["__signature__"] = signature(_method)
 
 
 def _hit(lookup: Lookup) -> ChatResult:
