@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from aegis_llm.config import CacheConfig
@@ -171,25 +171,24 @@ class RedisStore:
 
     def clear(self) -> None:
         """Delete every key of the namespace, found by SCAN; the index stays, empty."""
-        pattern = f"aegis:*:{self._config.namespace}:[xs]:*"
-        client = self._admin()
+        client = self._client()
         try:
-            batch: list[bytes] = []
-            for key in client.scan_iter(match=pattern, count=500):
-                batch.append(key)
-                if len(batch) >= 500:
-                    client.unlink(*batch)
-                    batch = []
-            if batch:
-                client.unlink(*batch)
+            found = client.scan_iter(commands.entries_of(self._config.namespace), count=500)
+            while keys := list(islice(found, 500)):
+                client.unlink(*keys)
         except Exception as exc:
             raise self._link.failed(exc) from exc
-        finally:
-            client.close()
 
     async def aclear(self) -> None:
-        """Like `clear`, in a thread of its own: it is no part of a request."""
-        await asyncio.to_thread(self.clear)
+        """Like `clear`, awaited."""
+        client = await self._aclient()
+        try:
+            found = client.scan_iter(commands.entries_of(self._config.namespace), count=500)
+            keys = [key async for key in found]
+            for start in range(0, len(keys), 500):
+                await within(_ADMIN_TIMEOUT_S, client.unlink(*keys[start : start + 500]))
+        except Exception as exc:
+            raise self._link.failed(exc) from exc
 
     def ready(self, timeout_s: float) -> None:
         """Connect now; raise `StoreTrouble` when Redis does not answer in `timeout_s`."""

@@ -59,6 +59,11 @@ def counts_for_breaker(reason: str) -> bool:
     return reason in _CONNECTION_REASONS
 
 
+def entries_of(namespace: str) -> str:
+    """Return the pattern of all keys of both tiers, of every schema version."""
+    return f"aegis:*:{namespace}:[xs]:*"
+
+
 def set_exact(key: str, data: bytes, ttl_ms: int) -> Command:
     """Return the command that stores a value with its expiry."""
     return ("SET", key, data, "PX", ttl_ms)
