@@ -61,7 +61,7 @@ def counts_for_breaker(reason: str) -> bool:
 
 def entries_of(namespace: str) -> str:
     """Return the pattern of all keys of both tiers, of every schema version."""
-    return f"aegis:*:{namespace}:[xs]:*"
+    return f"aegis:v[0-9]:{namespace}:[xs]:*"
 
 
 def set_exact(key: str, data: bytes, ttl_ms: int) -> Command:
