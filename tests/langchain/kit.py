@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from langchain_ollama import ChatOllama
@@ -115,3 +116,21 @@ def outcome(message: Any) -> str:
 def reason(message: Any) -> str:
     """Return why a message came from there."""
     return str(message.response_metadata["aegis"]["reason"])
+
+
+def error_of(call: Callable[[], Any]) -> tuple[type[BaseException], str] | None:
+    """Return the class and the text of what a call raises; None when it returns."""
+    try:
+        call()
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it gets compared
+        return type(exc), str(exc)
+    return None
+
+
+async def error_awaited(call: Callable[[], Awaitable[Any]]) -> tuple[type, str] | None:
+    """Like `error_of`, awaited."""
+    try:
+        await call()
+    except Exception as exc:  # noqa: BLE001
+        return type(exc), str(exc)
+    return None
