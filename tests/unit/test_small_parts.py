@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def test_the_pieces_are_the_text(text: str) -> None:
 @given(st.text("ab \n", max_size=400))
 def test_the_pieces_are_small_and_end_with_a_word(text: str) -> None:
     cut = list(pieces(text))
-    for piece, following in zip(cut, cut[1:], strict=False):
+    for piece, following in itertools.pairwise(cut):
         assert len(piece) >= 24
         assert piece[-1].isspace() or following[0].isspace() or len(piece.split()[-1]) >= 64
 
