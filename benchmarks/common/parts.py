@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache, InMemoryCache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -26,6 +27,7 @@ QUESTION = "When does the relay valve on the second floor open, and who closes i
 MESSAGES: list[BaseMessage] = [SystemMessage(SYSTEM), HumanMessage(QUESTION)]
 MODEL = "llama3.1:8b"
 SERVER = "http://bench"
+DIGEST = "46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e"
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class KnownModels:
 
     def fetch(self) -> Mapping[str, str]:
         """Return digests by model name."""
-        return {MODEL: "46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e"}
+        return {MODEL: DIGEST}
 
 
 def request(system: str = SYSTEM, question: str = QUESTION) -> Request:
@@ -112,7 +114,13 @@ class InstantChat(BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         return {"model": self.model, "temperature": self.temperature}
 
-    def _generate(self, *_: Any, **__: Any) -> ChatResult:
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
         if self.inside is not None:
             self.inside()
         return ChatResult(generations=[ChatGeneration(message=answer_message())])
