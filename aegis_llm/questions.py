@@ -61,7 +61,7 @@ def find_question(
 def _split(content: str, index: int, start: int, end: int) -> Split | NoQuestion:
     part = content[start:end]
     question = part.strip()
-    if not question:
+    if not any(map(str.isalnum, question)):
         return NoQuestion("empty_question")
     start += len(part) - len(part.lstrip())
     return Split(index, start, start + len(question), question)

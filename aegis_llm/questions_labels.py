@@ -138,6 +138,10 @@ def _claim(text: str, low: str, position: int, word: str) -> Claim | None:
     left = low[position - 1] if position else " "
     if word < "\u3000" and (left.isalnum() or (word == "q" and left in "_-'")):
         return None
+    bracket = low.rfind("<", max(0, position - 12), position)
+    tag = _TAG.match(low, bracket) if bracket >= 0 else None
+    if tag and tag.end() > position:
+        return None
     end = position + len(word)
     line = low.rfind("\n", max(0, position - _PREFIX_CHARS), position) + 1
     start = line or max(0, position - _PREFIX_CHARS)
@@ -153,7 +157,7 @@ def _claim(text: str, low: str, position: int, word: str) -> Claim | None:
         return Claim(position, end, usable=False) if bullet else None
     heading = _HEADING_END.match(low, end)
     before = _HEADING_START.match(low[start:position]) if heading and at_line else None
-    if heading and before and (before[1] or text[start:end].lstrip()[:1].isupper()):
+    if heading and before and (before[1] or text[start:end].isupper()):
         return Claim(start, heading.end(), usable=True)
     return None
 

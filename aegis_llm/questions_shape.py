@@ -27,17 +27,30 @@ _ASKS = (
     r"frage|beantworte|pregunta|respond[ae]|r[ée]pond|domanda|pergunta|问题|質問|вопрос"
 )
 _STRONG_CUE = re.compile(_ASKS)
-_CUE = re.compile(rf"{_ASKS}|answer|context|document|based on|kontext")
+_CUE = re.compile(rf"{_ASKS}|answer|context|based on|kontext")
 _PERSONA = re.compile(
     r"\s*(?:(?:you are|you're|act as|du bist|vous \u00eates|eres)\b[^.!\n]*(?:[.!]\s*|\s*\Z))+"
 )
 _ORDER = re.compile(
     r"(?:[-*]|\d+[.)])?\s*(?:please |always |only |if |do not |don't |use |using |based |base |"
-    r"answer|respond|reply|provide |keep |be |cite |include |return |instruction|note|hint|rule|"
-    r"remember|important|format|make sure|when |you |your |the (?:answer|response)|bitte|antworte)"
+    r"answer |respond |reply |provide |keep |be |cite |include |return |instruction|note|hint|"
+    r"rule|remember|important|format|make sure|when |you |your |the (?:answer|response)|bitte|"
+    r"antworte)"
+)
+_ORDERS = re.compile(
+    r"[#*\s<\[]*(?:instructions?|rules|notes?|guidelines|requirements|hints?|(?:output )?format)"
+    r"[\]>*:\s]*(?:\n|\Z)"
+)
+_LEADS_IN = re.compile(
+    r"(?:answer|respond to|here is|this is) (?:the|this|my|following|user)\b[\w' ]*"
+    r"(?:question|query)\b"
+)
+_OTHER_TASK = re.compile(
+    r"\b(?:summar(?:y|i[sz]e|i[sz]ing)|translat|extract|keywords|triples|triplets|rewrite|classif|"
+    r"proofread|paraphrase|zusammenfass|\u00fcbersetz|r\u00e9sum|tradui)"
 )
 _MAKES_QUESTIONS = re.compile(
-    r"(?:come up with|generate|create|write|produce)"
+    r"(?:come up with|generate|create|write|produce|extract|list|identify|count|find all)"
     r"(?:\s+(?!to\b|answer)[\w\-]+){0,4}\s+questions?\b"
 )
 _LABELLED = re.compile(
@@ -53,9 +66,10 @@ _RULE_LINE = re.compile(r"[ \t]*(?:[-=*_~#]{3,}|\"\"\"|```\w*)[ \t]*(?:\n|\Z)")
 _INLINE_TAIL = re.compile(
     rf"[ \t](?:[^\W\d_]+[ \t])?(?:{ANSWER})[ \t]?[:\uff1a][ \t]*\Z", re.IGNORECASE
 )
+_SECTION_LINE = re.compile(r"\n[ \t]*(?:[-=*_~#]{3,}|\"\"\"|```|<)")
+_MARK = re.compile(r"[?\uff1f]")
 _BLANKS = re.compile(r"[ \t]*\n?[ \t]*\n?[ \t]*")
 
-_BLANK_LINE = re.compile(r"[ \t]*\n[ \t]*\n")
 
 Rest = Literal["end", "answer", "label", "context", "instructions", "unknown"]
 
@@ -109,10 +123,10 @@ def _rest(low: str, after: int, marked: list[Span]) -> Rest:
     if not long and (not beyond or _is_label(beyond)):
         return "end" if not beyond else "answer" if _ANSWER_WORD.search(beyond) else "label"
     if ruled or opens_context(rest.partition("\n")[0]):
-        return "unknown" if _ASKER_LINE.search(low, after) else "context"
-    if long or not _BLANK_LINE.match(low, after) or any(end > after for _, end in marked):
-        return "unknown"
-    return "instructions" if _is_instructions(rest) else "unknown"
+        open_end = low.rstrip()[-1] in "?\uff1f" or _ASKER_LINE.search(low, after)
+        return "unknown" if open_end else "context"
+    clear = not long and all(end <= after for _, end in marked)
+    return "instructions" if clear and _is_instructions(rest) else "unknown"
 
 
 def _is_label(rest: str) -> bool:
@@ -125,8 +139,12 @@ def _is_label(rest: str) -> bool:
 
 
 def _is_instructions(rest: str) -> bool:
-    if "?" in rest or rest.count(" ") > _INSTRUCTION_WORDS or _LABELLED.search(rest):
+    if _MARK.search(rest) or _SECTION_LINE.search(rest) or _LABELLED.search(rest):
         return False
+    if rest.count(" ") > _INSTRUCTION_WORDS:
+        return False
+    if _ORDERS.match(rest):
+        return True
     *parts, last = [part.strip() for part in rest.split("\n\n") if part.strip()]
     if not _is_label(last):
         parts.append(last)
@@ -139,7 +157,7 @@ def opens_context(line: str) -> bool:
     if not line or _RULE_LINE.fullmatch(line):
         return bool(line)
     label, colon, _ = line.replace("\uff1a", ":").partition(":")
-    if colon and "?" not in label and label.count(" ") < 24:
+    if colon and not _MARK.search(label) and label.count(" ") < 24:
         return bool(_CONTEXT_WORD.search(label))
     return line[0] in "#<[*=%" and line.count(" ") < 8 and bool(_CONTEXT_WORD.search(line))
 
@@ -151,16 +169,21 @@ def _context_known(low: str, claim: Claim, rest: Rest, marked: list[Span]) -> bo
         return None
     if not before.strip():
         return rest == "context"
+    first = before.strip().partition("\n")[0]
+    if _OTHER_TASK.search(first) and not _STRONG_CUE.search(first):
+        return None
     intro = _intro(before, marked)
     if rest == "context":
         alone = intro is None and not _LABELLED.search(before)
         return True if alone and _is_intro(before) else None
     if intro is None:
-        first = before.strip().partition("\n")[0]
-        fine = "?" not in first if rest == "answer" else _is_intro(first)
+        told = not _MARK.search(first) and first[-1] not in ":\uff1a"
+        fine = told if rest == "answer" else _is_intro(first)
         return False if fine else None
     closed = bool(marked) and len(intro) <= marked[0][0] <= len(intro) + 2
-    return True if _is_intro(intro, weak=closed or rest == "answer") else None
+    led = before.rstrip()
+    weak = closed or rest == "answer" or bool(_LEADS_IN.search(led, led.rfind("\n") + 1))
+    return True if _is_intro(intro, weak=weak) else None
 
 
 def _intro(before: str, marked: list[Span]) -> str | None:
@@ -189,7 +212,7 @@ def _is_intro(part: str, *, weak: bool = False) -> bool:
     if not part.strip() or _PERSONA.fullmatch(part):
         return True
     cue = _CUE if weak else _STRONG_CUE
-    if "?" in part or not cue.search(part):
+    if _MARK.search(part) or not cue.search(part):
         return False
     return not (_ASKER_LINE.search("\n" + part) or _MAKES_QUESTIONS.search(part))
 
