@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from aegis_llm.errors import ConfigError
 from aegis_llm.values import Body
@@ -17,6 +17,9 @@ DEFAULT_REDIS_URL = "redis://localhost:6379"
 SCHEMES = (
     "redis", "rediss", "unix", "redis+sentinel", "redis+cluster", "embedded", "memory",
 )  # fmt: skip
+
+UNREADABLE = "<unreadable url>"
+_MANY_HOSTS = ("redis+sentinel", "redis+cluster")
 
 Extractor = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """Names the question inside a list of messages (Ollama's shape); None: exact tier only."""
@@ -66,20 +69,24 @@ class CacheConfig:
 
     def __post_init__(self) -> None:
         _check_url(self.redis_url)
-        _require(
-            bool(re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.namespace)),
-            f"namespace {self.namespace!r}",
-            "use 1 to 64 letters, digits, '_', '-' or '.'",
-        )
+        _check_name("namespace", self.namespace)
         _check_range("ttl", self.ttl, 0.001, 10 * 365 * 86400, "seconds, more than 0")
         _check_range("ttl_jitter", self.ttl_jitter, 0, 0.5, "a share from 0 to 0.5")
         _check_range("similarity", self.similarity, 0, 1, "a cosine similarity from 0 to 1")
-        _check_range("neighbours", self.neighbours, 1, 64, "a whole number from 1 to 64")
-        _check_range("max_question_tokens", self.max_question_tokens, 1, 1 << 20, "tokens")
+        _check_whole("neighbours", self.neighbours, 1, 64, "a whole number from 1 to 64")
+        tokens = "a whole number of tokens, 1 or more"
+        _check_whole("max_question_tokens", self.max_question_tokens, 1, 1 << 20, tokens)
+        _check_flag("store_prompts", self.store_prompts)
         for name in ("redis_timeout_ms", "redis_connect_timeout_ms", "embed_timeout_ms"):
             _check_range(name, getattr(self, name), 0.1, 600_000, "milliseconds, more than 0")
-        _check_range("local_max_bytes", self.local_max_bytes, 0, 1 << 50, "bytes, 0 turns it off")
+        _check_whole("local_max_bytes", self.local_max_bytes, 0, 1 << 50, "bytes, 0 turns it off")
         _check_range("local_max_age_s", self.local_max_age_s, 0, 86400, "seconds")
+        _require(
+            self.extractor is None or callable(self.extractor),
+            f"extractor={self.extractor!r}",
+            "give a function of the messages that returns the question",
+        )
+        _check_text("embedding_id", self.embedding_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +98,9 @@ class SchedulerConfig:
     """
 
     single_flight: bool = True
+
+    def __post_init__(self) -> None:
+        _check_flag("single_flight", self.single_flight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,22 +118,26 @@ class AegisConfig:
             ConfigError: A variable holds no usable value; the message names the variable.
         """
         env = os.environ if environ is None else environ
-        given: dict[str, Any] = {}
-        for name, option, convert in (
-            ("AEGIS_REDIS_URL", "redis_url", str),
-            ("AEGIS_NAMESPACE", "namespace", str),
-            ("AEGIS_TTL", "ttl", float),
-            ("AEGIS_SIMILARITY", "similarity", float),
+        cache = CacheConfig()
+        for name, option, example in (
+            ("AEGIS_REDIS_URL", "redis_url", ""),
+            ("AEGIS_NAMESPACE", "namespace", ""),
+            ("AEGIS_TTL", "ttl", "3600"),
+            ("AEGIS_SIMILARITY", "similarity", "0.92"),
         ):
             text = env.get(name, "").strip()
             if not text:
                 continue
             try:
-                given[option] = convert(text)
-            except ValueError:
-                msg = f"{name}={text!r} is not a number; write for example {name}=0.92"
+                given: dict[str, Any] = {option: float(text) if example else text}
+                cache = replace(cache, **given)
+            except ConfigError as exc:
+                msg = f"{name}: {exc}"
                 raise ConfigError(msg) from None
-        return cls(cache=CacheConfig(**given))
+            except ValueError:
+                msg = f"{name}={text!r} is not a number; write for example {name}={example}"
+                raise ConfigError(msg) from None
+        return cls(cache=cache)
 
     def with_options(self, **options: Any) -> Self:
         """Return a copy with options of any section changed, found by their names.
@@ -153,14 +167,31 @@ def unknown_option(name: str, known: frozenset[str] = OPTION_NAMES) -> ConfigErr
 
 
 def safe_url(url: str) -> str:
-    """Return the URL without user, password and query, fit for logs and errors."""
+    """Return the URL without user, password and query, fit for logs and errors.
+
+    Where it cannot be told for sure what is the password, nothing is shown.
+    """
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        port = f":{parts.port}" if parts.port else ""
+        if "@" in parts.path + parts.query + parts.fragment:
+            return UNREADABLE  # a "/", "?" or "#" in the password
+        hosts = ",".join(_shown(host) for host in _hosts(parts))
     except ValueError:
-        return "<unreadable url>"
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+        return UNREADABLE
+    return f"{parts.scheme}://{hosts}{parts.path}"
+
+
+def _hosts(parts: SplitResult) -> list[SplitResult]:
+    """Return the hosts that a URL names; the URLs of Sentinel and Cluster may name several."""
+    hosts = parts.netloc.rpartition("@")[2]
+    many = hosts.split(",") if parts.scheme in _MANY_HOSTS else [hosts]
+    return [urlsplit(f"//{host}") for host in many if host]
+
+
+def _shown(host: SplitResult) -> str:
+    name = host.hostname or ""
+    port = "" if host.port is None else f":{host.port}"
+    return f"[{name}]{port}" if ":" in name else f"{name}{port}"
 
 
 def _section_of(name: str) -> str:
@@ -181,11 +212,39 @@ def _check_range(name: str, value: object, low: float, high: float, meaning: str
     _require(ok, f"{name}={value!r}", f"give {meaning}")
 
 
+def _check_whole(name: str, value: object, low: int, high: int, meaning: str) -> None:
+    _require(isinstance(value, int), f"{name}={value!r}", f"give {meaning}")
+    _check_range(name, value, low, high, meaning)
+
+
+def _check_text(name: str, value: object) -> None:
+    ok = value is None or (isinstance(value, str) and bool(value))
+    _require(ok, f"{name}={value!r}", "give a text that is not empty")
+
+
+def _check_name(name: str, value: object) -> None:
+    ok = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value) is not None
+    _require(ok, f"{name} {value!r}", "use 1 to 64 letters, digits, '_', '-' or '.'")
+
+
+def _check_flag(name: str, value: object) -> None:
+    _require(isinstance(value, bool), f"{name}={value!r}", "give True or False")
+
+
 def _check_url(url: object) -> None:
     known = ", ".join(f"{s}://" for s in SCHEMES)
     _require(isinstance(url, str), "redis_url", f"give a text that starts with one of {known}")
+    shown = f"redis_url {safe_url(str(url))!r}"
     scheme = str(url).partition("://")[0] if "://" in str(url) else ""
-    _require(scheme in SCHEMES, f"redis_url {safe_url(str(url))!r}", f"start it with {known}")
+    _require(scheme in SCHEMES, shown, f"start it with {known}")
+    quoting = "quote what is special in the password ('@' is %40, '/' is %2F)"
+    _require(UNREADABLE not in shown, shown, f"write {scheme}://:PASSWORD@HOST:PORT; {quoting}")
+    parts = urlsplit(str(url))
+    _require(parts.path != "" or scheme != "unix", shown, "write unix:///path/to/redis.sock")
+    named = any(host.hostname for host in _hosts(parts))
+    _require(named or scheme not in _MANY_HOSTS, shown, f"write {scheme}://HOST:PORT")
+    numbers = parse_qs(parts.query).get("db", ["0"])
+    _require(all(n.isdecimal() for n in numbers), shown, "the database is a number, ?db=0")
 
 
 __all__ = [
