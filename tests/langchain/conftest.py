@@ -11,7 +11,7 @@ from langchain_core.globals import set_llm_cache
 from langchain_ollama import OllamaEmbeddings
 
 from aegis_llm.testing import OllamaSimulator
-from tests.langchain.kit import Kit
+from tests.langchain.kit import Kit, Remembered
 
 MODELS = ("llama3.1:8b", "mistral:7b", "qwen3:8b", "llava:7b", "all-minilm")
 
@@ -25,9 +25,9 @@ def _simulator() -> Iterator[OllamaSimulator]:
 
 @pytest.fixture(scope="session")
 def embeddings(_simulator: OllamaSimulator) -> Iterator[Any]:
-    """The real all-MiniLM-L6-v2, served by the simulated Ollama; one client for all tests."""
+    """The real all-MiniLM-L6-v2, served by the simulated Ollama, once for each text."""
     made = OllamaEmbeddings(model="all-minilm", base_url=_simulator.base_url)
-    yield made
+    yield Remembered(made)
     made._client.close()
 
 

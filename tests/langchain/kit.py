@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from langchain_core.embeddings import Embeddings
 from langchain_ollama import ChatOllama
 
 from aegis_llm import AegisConfig
@@ -23,6 +24,26 @@ NO_TLS = {"verify": False}
 OPTIONS = ("redis_timeout_ms", "redis_connect_timeout_ms", "embed_timeout_ms", "local_max_bytes",
            "local_max_age_s", "store_prompts", "single_flight", "max_question_tokens",
            "embedding_id", "neighbours")  # fmt: skip
+
+
+class Remembered(Embeddings):
+    """Real embeddings that compute each text once in a session, and count who asks."""
+
+    model = "all-minilm"
+
+    def __init__(self, embeddings: Embeddings) -> None:
+        self._embeddings = embeddings
+        self._known: dict[str, list[float]] = {}
+        self.asked: list[str] = []
+
+    def embed_query(self, text: str) -> list[float]:
+        self.asked.append(text)
+        if text not in self._known:
+            self._known[text] = self._embeddings.embed_query(text)
+        return self._known[text]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
 
 
 class Kit:
