@@ -45,7 +45,7 @@ movie film
 car automobile auto
 photo picture photograph pic
 phone telephone
-television tv
+television tv tvs
 doctor physician
 kid child
 illness disease sickness
@@ -69,7 +69,7 @@ mom mum mother
 bike bicycle
 plane airplane aeroplane
 fridge refrigerator
-ad advert advertisement
+ad ads advert advertisement
 app application
 info information
 email mail
@@ -218,36 +218,40 @@ PARTICIPLES: Final = frozenset(
 )
 """Irregular forms that may make a passive; a noun among them does no harm."""
 
+_SHORTEST: Final = 3
+_VOWELS: Final = frozenset("aeiou")
+
 CANONICAL: Final[dict[str, str]] = {}
 """Every listed word and its regular inflections, to the word that stands for its group."""
 
 
 def _inflected(word: str) -> list[str]:
     """Return the regular forms of a word, right or wrong for its part of speech."""
+    if len(word) < _SHORTEST:
+        return [word]
     if word.endswith("e"):
         return [word, word + "s", word + "d", word[:-1] + "ing"]
     if word.endswith("y") and word[-2:-1] not in "aeiou":
         return [word, word[:-1] + "ies", word[:-1] + "ied", word + "ing"]
     if word.endswith(("s", "x", "ch", "sh")):
         return [word, word + "es", word + "ed", word + "ing"]
-    doubled = word + word[-1]
-    return [word, word + "s", word + "ed", word + "ing", doubled + "ed", doubled + "ing"]
+    closed = word[-1] not in "wxyaiou" and word[-2] in _VOWELS and word[-3] not in _VOWELS
+    stem = word + word[-1] if closed and sum(char in _VOWELS for char in word) == 1 else word
+    return [word, word + "s", stem + "ed", stem + "ing"]
 
 
 def _fill() -> None:
+    heads = {}
+    for line in _GROUPS.strip().splitlines():
+        head, *others = line.split()
+        heads.update(dict.fromkeys(others, head))
     for line in _IRREGULAR.strip().splitlines():
         head, *forms = line.split()
         for form in (*_inflected(head), *forms):
-            CANONICAL.setdefault(form, head)
-    for line in _GROUPS.strip().splitlines():
-        head, *others = line.split()
-        head = CANONICAL.get(head, head)
-        for word in (head, *others):
-            for form in _inflected(word):
-                CANONICAL[form] = head
-        for form, target in list(CANONICAL.items()):
-            if target in others:
-                CANONICAL[form] = head
+            CANONICAL.setdefault(form, heads.get(head, head))
+    for word, head in (*heads.items(), *((head, head) for head in heads.values())):
+        for form in _inflected(word):
+            CANONICAL[form] = CANONICAL.get(head, head)
 
 
 _fill()

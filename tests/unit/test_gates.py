@@ -67,7 +67,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_text_is_read_in_linear_time(text: str) -> None:
-    """Quadratic reading would take minutes here and hit the time limit of the suite."""
+    """A reading in quadratic time would take minutes here."""
     turned = " ".join(reversed(text.split()))
     assert gate(text, text + " not") is not None
     assert gate(text, turned) == gate(turned, text)

@@ -1,0 +1,1 @@
+"""How often reuse by meaning is right, measured on labelled pairs."""
