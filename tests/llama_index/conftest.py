@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from llama_index.core import Settings
-from llama_index.llms.aegis._window import windows
 
 from aegis_llm.testing import OllamaSimulator
+from llama_index.llms.aegis._window import windows
 from tests.llama_index.kit import Kit
 
 MODELS = ("llama3.1:8b", "mistral:7b", "qwen3:8b", "llava:7b", "all-minilm")

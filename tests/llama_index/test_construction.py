@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
+import pickle  # noqa: TID251 - models are pickled by their users
 import subprocess
 import sys
 from typing import Any
@@ -14,10 +14,10 @@ import pytest
 from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM, ChatMessage
-from llama_index.llms.aegis import AegisOllama
 from llama_index.llms.ollama import Ollama
 
 from aegis_llm import AegisConfig, ConfigError
+from llama_index.llms.aegis import AegisOllama
 from tests.llama_index.kit import MODEL, Kit, ask, outcome
 
 SECRET = "redis://user:hunter2@localhost:6379"
@@ -43,7 +43,10 @@ def test_it_takes_what_ollama_takes() -> None:
             "completion_to_prompt": str,
             "callback_manager": CallbackManager([]),
         }
-        stock, ours = Ollama(MODEL, "http://h:1", **given), AegisOllama(MODEL, "http://h:1", **given)
+        stock, ours = (
+            Ollama(MODEL, "http://h:1", **given),
+            AegisOllama(MODEL, "http://h:1", **given),
+        )
         fields = set(Ollama.model_fields)
         assert {f: getattr(ours, f) for f in fields} == {f: getattr(stock, f) for f in fields}
         assert ours.client is client
@@ -115,7 +118,12 @@ def test_construction_makes_no_connection(kit: Kit) -> None:
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
 @pytest.mark.parametrize(
     "copied",
-    [copy.copy, copy.deepcopy, lambda llm: llm.model_copy(), lambda llm: llm.model_copy(deep=True)],
+    [
+        copy.copy,
+        copy.deepcopy,
+        lambda llm: llm.model_copy(),
+        lambda llm: llm.model_copy(deep=True),
+    ],
     ids=["copy", "deepcopy", "model_copy", "model_copy_deep"],
 )
 def test_a_copy_shares_the_cache(kit: Kit, copied: Any, used: bool) -> None:
@@ -138,9 +146,7 @@ def test_a_deep_copy_has_settings_of_its_own(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
-def test_a_pickle_connects_afresh(
-    kit: Kit, used: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_pickle_connects_afresh(kit: Kit, used: bool, caplog: pytest.LogCaptureFixture) -> None:
     llm = kit.aegis(ttl=7.0)
     if used:
         llm.chat(ask("Who?"))

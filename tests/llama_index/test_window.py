@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
-from llama_index.llms.aegis._window import usable_window, windows
 from ollama import ShowResponse
 
+from llama_index.llms.aegis._window import usable_window, windows
 from tests.llama_index.kit import MODEL, Kit, ask, outcome
 
 
