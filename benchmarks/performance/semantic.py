@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -62,9 +63,11 @@ def _hits(bench: Bench, corpus: Corpus, effort: Effort) -> Result:
     def perform_whole(effect: Any) -> Any:
         return vectors[effect.question] if type(effect) is p.Embed else service.perform(effect)
 
+    outcomes: Counter[str] = Counter()
+
     def opened(one: Asked, effects: Callable[[Any], Any]) -> None:
-        outcome = run(p.open_plan(one.request, Control(), service.rules), effects).origin.outcome
-        assert outcome == "hit_semantic", outcome
+        origin = run(p.open_plan(one.request, Control(), service.rules), effects).origin
+        outcomes[origin.reason or origin.outcome] += 1
 
     def nearest_of_all(one: Asked) -> object:
         return client.execute_command(*_unfiltered(corpus.index, one.vector))
@@ -88,6 +91,7 @@ def _hits(bench: Bench, corpus: Corpus, effort: Effort) -> Result:
             client.get("absent")
             return raw(one)
 
+        outcomes.clear()
         timings = interleave(
             [
                 Target(search, _each(asked, raw)),
@@ -103,7 +107,11 @@ def _hits(bench: Bench, corpus: Corpus, effort: Effort) -> Result:
         note = (
             "A semantic hit is the way from the request to the entry: key, scope, question, "
             "search, decoding, matching; the vector is at hand and the local copy is off. "
-            f"n = {effort.calls} for each, {len(asked)} questions."
+            f"n = {effort.calls} for each, {len(asked)} questions. Outcomes: "
+            + ", ".join(
+                f"{name} {count / outcomes.total():.1%}" for name, count in outcomes.most_common()
+            )
+            + "."
         )
         title = f"Semantic hits, {corpus.size:,} entries, {label}"
         result.tables.append(details(title, timings, search, note))
