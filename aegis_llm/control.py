@@ -5,7 +5,7 @@ Context variables travel into tasks and into the threads that LangChain starts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -155,8 +155,13 @@ def _check(given: dict[str, Any]) -> None:
             raise ConfigError(msg)
 
 
-def _words(name: str, words: Sequence[str], outer: tuple[str, ...]) -> tuple[str, ...]:
-    if isinstance(words, str) or not all(w and isinstance(w, str) for w in words):
-        msg = f"cache_control({name}={words!r}): give a list of texts that are not empty"
+def _each(words: object) -> Iterable[Any]:
+    return words if isinstance(words, Iterable) else [None]
+
+
+def _words(name: str, words: object, outer: tuple[str, ...]) -> tuple[str, ...]:
+    given: list[Any] = [None] if isinstance(words, str) else list(_each(words))
+    if not all(isinstance(w, str) and w and w.isprintable() for w in given):
+        msg = f"cache_control({name}={words!r}): give a list of printable texts, none empty"
         raise ConfigError(msg)
-    return tuple(dict.fromkeys((*outer, *words)))
+    return tuple(dict.fromkeys((*outer, *given)))
