@@ -49,6 +49,7 @@ class LocalCopy:
         """Keep `data` for `ttl_s` seconds, or the longest age if that is less."""
         size = self._size(key, data)
         if size > self._max_bytes or ttl_s <= 0:
+            self.delete(key)  # what was there is out of date all the same
             return
         deadline = self._now() + min(ttl_s, self._max_age)
         with self._lock:
