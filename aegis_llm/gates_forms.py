@@ -34,7 +34,7 @@ Words = tuple[list[str], list[str]]
 def aligned(a: Words, b: Words, names: AbstractSet[str]) -> tuple[Words, Words] | list[str]:
     """Return both with forms of one word under one name, or the words that only one side has.
 
-    Names have no forms: Robert is not Roberts.
+    Names have no forms: Robert is not Roberts. Nor has a word alone: stocking is not a stock.
     """
     one, other = a[0], b[0]
     left, right = Counter(one), Counter(other)
@@ -53,7 +53,8 @@ def aligned(a: Words, b: Words, names: AbstractSet[str]) -> tuple[Words, Words] 
     for word in few:
         for form in many:
             named = word in names and form in names
-            if form not in renamed and not named and inflected(word, form):
+            lone = len(one) == 1 and word.endswith("ing") != form.endswith("ing")
+            if form not in renamed and not named and not lone and inflected(word, form):
                 renamed[form] = word
                 break
         else:

@@ -30,6 +30,7 @@ need require
 shut close
 speak talk
 repeat redo
+reduce decrease
 fast quick rapid
 smart intelligent clever
 rich wealthy

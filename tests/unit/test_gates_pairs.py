@@ -270,6 +270,48 @@ LOOK_ALIKES = {
         What is half of 10? | What is double 10?
         Is tomorrow a holiday? | Is today a holiday?
         How do I renew a visa for Japan? | How do I renew a visa from Japan?
+        Wie aktiviere ich das WLAN? | Wie deaktiviere ich das WLAN?
+        Wie hoch ist der Eiffelturm? | Wie alt ist der Eiffelturm?
+        Darf ich hier parken? | Darf ich hier nicht parken?
+        Combien coûte un kilo de pommes ? | Combien coûte un kilo de poires ?
+        Comment aller de Paris à Lyon ? | Comment aller de Lyon à Paris ?
+        ¿Cuál es la capital de España? | ¿Cuál es la capital de Francia?
+        How many vacation days do interns get? | How many sick days do interns get?
+        Who approves travel expenses? | Who approves travel requests?
+        What is the SLA for P1 incidents? | What is the SLA for P2 incidents?
+        What is the policy for contractors? | What is the policy for employees?
+        Can I deploy on Fridays? | Can I deploy on Mondays?
+        What is the default timeout of the client? | What is the default timeout of the server?
+        How do I add a user to a group? | How do I remove a user from a group?
+        How do I add a user to a group? | How do I add a group to a user?
+        What is the maximum upload size? | What is the minimum upload size?
+        Is MFA required for admins? | Is MFA required for guests?
+        Who reports to Anna? | Who does Anna report to?
+        How long are logs kept? | How long are backups kept?
+        Is data encrypted at rest? | Is data encrypted in transit?
+        What is the price per month? | What is the price per year?
+        How do I opt in? | How do I opt out?
+        What is new in release 2.4.1? | What is new in release 2.4.2?
+        What does error 404 mean? | What does error 403 mean?
+        Can I use it offline? | Can I use it online?
+        Which plan includes SSO? | Which plan does not include SSO?
+        What happens before the trial ends? | What happens after the trial ends?
+        How do I scale up? | How do I scale down?
+        What is the CPU limit? | What is the memory limit?
+        Is the API free? | Is the API paid?
+        Should I use tabs? | Should I use spaces?
+        What is the capital of North Korea? | What is the capital of South Korea?
+        What is the capital of Korea? | What is the capital of North Korea?
+        Who is the wife of the king? | Who is the king's wife's mother?
+        Is x greater than y? | Is y greater than x?
+        Do I multiply a by b? | Do I divide a by b?
+        What is a stock? | What is stocking?
+        Is dinner at 7? | Is dinner at 7:30?
+        Is my flight at 7:30? | Is my flight at 8:30?
+        Is it 20 % off? | Is it 20 % on?
+        Are cats better than dogs? | Are cats as good as dogs?
+        What do cats like about dogs? | What do dogs like about cats?
+        When did Apple buy Beats? | When did Beats buy Apple?
     """,
     "language": """
         Was ist Liebe? | What is love?
@@ -400,6 +442,36 @@ REWORDINGS = """
     Is it going to rain tomorrow? | Will it rain tomorrow?
     How do I write a cover letter? | How should I write a cover letter?
     Could you tell me how to tie a tie? | How do I tie a tie?
+    How do I change the language of the app? | How can I change the app's language?
+    What is the largest city in Canada? | Which is Canada's largest city?
+    How do I freeze bread? | What's the best way to freeze bread?
+    When does the fiscal year start? | When does the fiscal year begin?
+    Can you explain recursion? | What is recursion?
+    How many calories are in a banana? | How many calories does a banana have?
+    What are the ingredients of hummus? | What ingredients are in hummus?
+    How do I join two tables in SQL? | In SQL, how do I join two tables?
+    Is a tomato a fruit? | Are tomatoes fruits?
+    How do I open a bank account in Spain? | How can I open a bank account in Spain?
+    Which countries border Germany? | What countries border Germany?
+    How do I reduce my electricity bill? | How can I lower my electricity bill?
+    Who was the first emperor of Rome? | Who was Rome's first emperor?
+    What does a liver do? | What is the function of the liver?
+    How do I clean a cast iron pan? | How should I clean a cast-iron pan?
+    What is the vacation policy for interns? | What's the vacation policy for interns?
+    How do I request a new badge? | How can I request a new badge?
+    Where do I submit expense reports? | Where should I submit my expense reports?
+    Who do I contact about payroll? | Whom do I contact about payroll?
+    What is the retention period for logs? | What's the log retention period?
+    How do I rotate the API keys? | How are the API keys rotated?
+    Which ports must be open? | What ports need to be open?
+    What is the SLA for support tickets? | What is the support ticket SLA?
+    How is overtime paid? | How do you pay overtime?
+    How do I restart the server? | How to restart the server?
+    What did the 1973 oil embargo cause? | What was caused by the 1973 oil embargo?
+    Why did the Roman Empire fall? | What is the reason for the fall of the Roman Empire?
+    How do I get a refund? | How can I get a refund?
+    When was NASA founded? | In what year was NASA founded?
+    How do I convert a PDF to Word? | How can I convert PDF files to Word?
 """
 """Rewordings as people write them; some are beyond rules (another word class, another view)."""
 
