@@ -134,6 +134,7 @@ class AsyncSharedStream(Generic[T]):
         self._finish = finish
         self._items: list[T] = []
         self._readers = 0
+        self._given_up = False
         self._ending = False
         self._over = False
         self._error: BaseException | None = None
@@ -143,7 +144,7 @@ class AsyncSharedStream(Generic[T]):
 
     def attach(self) -> bool:
         """Take a place as a reader; False when the stream was given up. Then call `read`."""
-        if self._over and (self._error is not None or not self._readers):
+        if self._given_up or (self._over and (self._error is not None or not self._readers)):
             return False
         self._readers += 1
         if self._task is None:
@@ -175,6 +176,7 @@ class AsyncSharedStream(Generic[T]):
         if self._readers or self._task is None:
             return
         if not self._ending:
+            self._given_up = True
             self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(self._task)
