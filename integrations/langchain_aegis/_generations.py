@@ -13,8 +13,11 @@ from langchain_core.outputs import ChatGeneration, Generation
 from aegis_llm.values import Answer, Entry, Origin, ToolCall
 from langchain_aegis._messages import new_id, new_message
 
-_STOP = frozenset({"stop", "end_turn", "STOP", "tool_calls", "eos", "COMPLETE", "stop_sequence"})
-_REASONS = ("done_reason", "finish_reason", "stop_reason")
+_STOP = frozenset({
+    "stop", "end_turn", "STOP", "tool_calls", "tool_use", "TOOL_CALL", "function_call", "eos",
+    "eos_token", "COMPLETE", "completed", "stop_sequence",
+})  # fmt: skip
+_REASONS = ("done_reason", "finish_reason", "stop_reason", "stopReason", "status")
 _round_trip = msgspec.json.Decoder(Answer).decode
 
 
@@ -53,6 +56,8 @@ def _answer(generation: Generation) -> Answer:
     info["response_metadata"] = message.response_metadata
     if message.name is not None:
         info["name"] = message.name
+    if ids := [call["id"] for call in message.tool_calls]:
+        info["call_ids"] = ids
     return _checked(
         Answer(
             text=message.content if isinstance(message.content, str) else "",
@@ -72,16 +77,20 @@ def _generation(answer: Answer, origin: Origin) -> Generation:
     if not info.get("chat"):
         return Generation(text=answer.text, generation_info=told)
     name = info.get("name")
+    ids = [str(uuid4()) for _ in answer.tool_calls]
+    given = info.get("call_ids")
+    pairs = zip(given if isinstance(given, list) else (), ids, strict=False)
+    fresh = {old: new for old, new in pairs if isinstance(old, str)}
     message = new_message(
-        answer.text if answer.blocks is None else answer.blocks,
-        additional_kwargs=_dict(info.get("additional_kwargs")) or {},
+        answer.text if answer.blocks is None else _renamed(answer.blocks, fresh),
+        additional_kwargs=_renamed(_dict(info.get("additional_kwargs")) or {}, fresh),
         response_metadata={
             **(_dict(info.get("response_metadata")) or {}),
             "aegis": origin.as_dict(),
         },
         tool_calls=[
-            {"name": call.name, "args": call.arguments, "id": str(uuid4()), "type": "tool_call"}
-            for call in answer.tool_calls
+            {"name": call.name, "args": call.arguments, "id": call_id, "type": "tool_call"}
+            for call, call_id in zip(answer.tool_calls, ids, strict=True)
         ],
         name=name if isinstance(name, str) else None,
         id=new_id(),
@@ -92,6 +101,18 @@ def _generation(answer: Answer, origin: Origin) -> Generation:
 def _dict(value: Any) -> dict[str, Any] | None:
     """Return a dictionary as it is; what else stands in its place was not written by us."""
     return value if isinstance(value, dict) else None
+
+
+def _renamed(value: Any, fresh: dict[str, str]) -> Any:
+    """Return the value with the ids of tool calls replaced, wherever a provider repeats them."""
+    if isinstance(value, dict):
+        return {
+            name: fresh.get(one, one)
+            if name in ("id", "call_id", "tool_call_id") and isinstance(one, str)
+            else _renamed(one, fresh)
+            for name, one in value.items()
+        }
+    return [_renamed(one, fresh) for one in value] if isinstance(value, list) else value
 
 
 def _reason(info: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,9 +13,10 @@ import msgspec
 
 _NAMES = ("model", "model_name", "model_id", "model_path", "deployment_name", "azure_deployment",
           "repo_id", "endpoint_name")  # fmt: skip
-_NAMED = re.compile(rf"""['"](?:{"|".join(_NAMES)})['"]\s*[,:]\s*['"][^'"]""")
+_NAMED = re.compile(rf"""\(['"](?:{"|".join(_NAMES)})['"], ['"][^'"]""")
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant",
           "HumanMessageChunk": "user"}  # fmt: skip
+_SENT = ("tool_call_id", "name", "additional_kwargs", "artifact", "status", "invalid_tool_calls")
 
 Kind = Literal["named", "unnamed", "aegis", "opaque"]
 """What an llm string says: a model's name, none, that ChatAegis made it, or nothing readable."""
@@ -23,10 +25,9 @@ Kind = Literal["named", "unnamed", "aegis", "opaque"]
 @lru_cache(maxsize=512)
 def kind_of(llm_string: str) -> Kind:
     """Return what the llm string says about the model."""
-    head = llm_string.partition("---")[0]
-    told = _literal(head) if head.startswith("[") else _json(head)
+    told = _literal(llm_string) if llm_string.startswith("[") else _leading_json(llm_string)
     if told is None:
-        if not head.startswith(("[(", "{")):
+        if not llm_string.startswith(("[(", "{")):
             return "opaque"
         return "named" if _NAMED.search(llm_string) else "unnamed"
     if isinstance(told, list):
@@ -68,14 +69,15 @@ def _message(told: dict[str, Any]) -> dict[str, Any]:
     else:
         texts = [b if isinstance(b, str) else b.get("text") for b in content]
         message["content"] = "\n".join(t for t in texts if isinstance(t, str))
-        if other := [b for b in content if not isinstance(b, str) and b.get("type") != "text"]:
-            message["images"] = [msgspec.json.encode(block).decode() for block in other]
+        if any(not isinstance(b, str) and b.get("type") != "text" for b in content):
+            # Where a text stands among pictures can change what it means.
+            message["images"] = [msgspec.json.encode(block).decode() for block in content]
     if kwargs.get("tool_calls"):
         message["tool_calls"] = [
             {"id": call.get("id"), "function": {"name": call["name"], "arguments": call["args"]}}
             for call in kwargs["tool_calls"]
         ]
-    for name in ("tool_call_id", "name", "additional_kwargs", "artifact", "status"):
+    for name in _SENT:
         if kwargs.get(name):
             message[name] = kwargs[name]
     return message
@@ -85,6 +87,14 @@ def _json(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
+def _leading_json(text: str) -> Any:
+    """Return the JSON value that a serialised model's string begins with."""
+    try:
+        return json.JSONDecoder().raw_decode(text)[0]
+    except (ValueError, RecursionError):
         return None
 
 

@@ -13,9 +13,9 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.outputs import Generation
 
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
-from aegis_llm.control import cache_control
+from aegis_llm.control import cache_control, current_control
 from aegis_llm.service import Lookup
-from aegis_llm.values import Answer, Request
+from aegis_llm.values import Answer, Control, Request
 from aegis_llm.wiring import build, say_once
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._fingerprint import identified
@@ -61,7 +61,7 @@ class AegisCache(BaseCache):
             embedder = LangChainEmbedder(embeddings, settings.cache.embedding_id)
         self._service = build(settings, embedder)
         self._lock = threading.Lock()
-        self._pending: OrderedDict[tuple[str, str], tuple[Lookup, int]] = OrderedDict()
+        self._pending: OrderedDict[tuple[str, str, Control], tuple[Lookup, int]] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"AegisCache(namespace={self._service.rules.cache.namespace!r})"
@@ -132,19 +132,21 @@ class AegisCache(BaseCache):
             lookup.reported()
             return found
         lookup.reported()
+        key = (prompt, llm_string, current_control())
         with self._lock:
-            count = self._pending.pop((prompt, llm_string), (lookup, 0))[1]
-            self._pending[prompt, llm_string] = (lookup, count + 1)
+            count = self._pending.pop(key, (lookup, 0))[1]
+            self._pending[key] = (lookup, count + 1)
             while len(self._pending) > _PENDING:
                 self._pending.popitem(last=False)
         return None
 
     def _asked(self, prompt: str, llm_string: str) -> Lookup | None:
         """Return the lookup that the update follows, so that a miss embeds once."""
+        key = (prompt, llm_string, current_control())
         with self._lock:
-            lookup, count = self._pending.pop((prompt, llm_string), (None, 0))
+            lookup, count = self._pending.pop(key, (None, 0))
             if lookup is not None and count > 1:
-                self._pending[prompt, llm_string] = (lookup, count - 1)
+                self._pending[key] = (lookup, count - 1)
             return lookup
 
 
