@@ -6,6 +6,7 @@ Works on the text in lower case (see `lowered`), with offsets that are valid in 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -24,6 +25,7 @@ _SECTIONS = (
 )  # fmt: skip
 _PREFIX_CHARS = 120
 _MOST = 16
+_MOST_MENTIONS = 5000
 
 _AFTER = re.compile(
     r"(?P<plain>(?:[ \t](?:is|as|follows|below|ist|lautet|est|es))*[*_`\")\]]{0,3}"
@@ -102,7 +104,9 @@ def sections(low: str) -> list[Span] | None:
 
 def _ruled(low: str) -> list[Span]:
     rules: dict[str, list[re.Match[str]]] = {}
-    for rule in _RULE.finditer(low):
+    for count, rule in enumerate(_RULE.finditer(low)):
+        if count > _MOST_MENTIONS:
+            return []
         rules.setdefault(rule[1] or "```", []).append(rule)
     found = []
     for pair in rules.values():
@@ -113,25 +117,34 @@ def _ruled(low: str) -> list[Span]:
     return found
 
 
-def claims(text: str, low: str, outside: list[Span]) -> list[Claim]:
-    """Return the claims outside the given sections, at most two: more would not help."""
+def claims(text: str, low: str, outside: list[Span]) -> list[Claim] | None:
+    """Return the claims outside the given sections, at most two; None: too much to look at."""
     found: list[Claim] = []
     descriptions: list[Span] = []
     filled = len(low.rstrip())
-    for word in (*_WORDS, "q"):
-        position = low.find(word)
-        while position >= 0 and len(found) < 2:
-            if not _inside(position, outside):
-                claim = _claim(text, low, position, word)
-                described = claim and len(descriptions) < _MOST
-                if claim and described and _PLACEHOLDER.match(low, claim.body):
-                    descriptions.append((position, claim.body + 80))
-                elif claim and claim.body < filled:
-                    found.append(claim)
-            position = low.find(word, position + len(word))
-    if "<" in low and len(found) < 2:
+    for count, (position, word) in enumerate(_mentions(low)):
+        if count > _MOST_MENTIONS:
+            return None
+        claim = None if _inside(position, outside) else _claim(text, low, position, word)
+        if claim is None or claim.body >= filled:
+            continue
+        if len(descriptions) < _MOST and _PLACEHOLDER.match(low, claim.body):
+            descriptions.append((position, claim.body + 80))
+            continue
+        found.append(claim)
+        if len(found) > 1:
+            return found
+    if "<" in low:
         found.extend(_tags(low, [*outside, *descriptions]))
     return found
+
+
+def _mentions(low: str) -> Iterator[tuple[int, str]]:
+    for word in (*_WORDS, "q"):
+        position = low.find(word)
+        while position >= 0:
+            yield position, word
+            position = low.find(word, position + len(word))
 
 
 def _claim(text: str, low: str, position: int, word: str) -> Claim | None:

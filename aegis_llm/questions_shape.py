@@ -64,7 +64,7 @@ _PURE_LABEL = re.compile(
 )
 _RULE_LINE = re.compile(r"[ \t]*(?:[-=*_~#]{3,}|\"\"\"|```\w*)[ \t]*(?:\n|\Z)")
 _INLINE_TAIL = re.compile(
-    rf"[ \t](?:[^\W\d_]+[ \t])?(?:{ANSWER})[ \t]?[:\uff1a][ \t]*\Z", re.IGNORECASE
+    rf"[ \t](?:(?:helpful|final)[ \t])?(?:{ANSWER})[ \t]?[:\uff1a][ \t]*\Z", re.IGNORECASE
 )
 _SECTION_LINE = re.compile(r"\n[ \t]*(?:[-=*_~#]{3,}|\"\"\"|```|<)")
 _MARK = re.compile(r"[?\uff1f]")
@@ -81,6 +81,8 @@ def locate(text: str) -> Span | str | None:
     if marked is None:
         return "sections_overlap"
     found = claims(text, low, marked)
+    if found is None:
+        return "question_not_separable"
     if len(found) > 1:
         return "several_questions"
     span = _accept(text, low, found[0], marked) if found else _beside(text, low, marked)
@@ -133,7 +135,8 @@ def _is_label(rest: str) -> bool:
     line, _, more = rest.partition("\n")
     if len(line) > 80 or line.count(" ") > 9 or not _RULE_LINE.fullmatch(more or "```"):
         return False
-    if line.rstrip("*_`\"'( ").endswith((":", "\uff1a")):
+    label = line.rstrip("*_`\"'( ").replace("\uff1a", ":")
+    if label.find(":") == len(label) - 1:
         return True
     return line[0] in "#<[*=" and bool(_ANSWER_WORD.search(line))
 
