@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,7 +78,6 @@ def marked(response: ChatResponse, origin: Origin) -> ChatResponse:
 def copy_chunk(chunk: ChatResponse) -> ChatResponse:
     """Return a chunk of its own for one reader: chat engines write into what they are given."""
     message = chunk.message
-    raw = dict(chunk.raw) if isinstance(chunk.raw, dict) else chunk.raw
     return ChatResponse(
         message=ChatMessage(
             role=message.role,
@@ -85,7 +85,7 @@ def copy_chunk(chunk: ChatResponse) -> ChatResponse:
             additional_kwargs=dict(message.additional_kwargs),
         ),
         delta=chunk.delta,
-        raw=raw,
+        raw=deepcopy(chunk.raw),
         logprobs=chunk.logprobs,
         additional_kwargs=dict(chunk.additional_kwargs),
     )
