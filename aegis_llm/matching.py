@@ -8,7 +8,7 @@ from math import inf, isnan
 import msgspec
 
 from aegis_llm.gates import gate, same_text, veto
-from aegis_llm.gates_facts import Facts
+from aegis_llm.gates.facts import Facts
 from aegis_llm.values import Candidate
 
 __all__ = ["Verdict", "choose", "gate"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_llm.gates import veto
-from aegis_llm.gates_facts import Facts
+from aegis_llm.gates.facts import Facts
 from aegis_llm.matching import gate
 
 _PROSE = (

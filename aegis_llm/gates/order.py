@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from aegis_llm.gates_facts import Facts
-from aegis_llm.gates_forms import Words
-from aegis_llm.gates_synonyms import CANONICAL, PARTICIPLES
-from aegis_llm.gates_words import CONFLICTS, HARD_HEADS, MONTHS, split
+from aegis_llm.gates.facts import Facts
+from aegis_llm.gates.forms import Words
+from aegis_llm.gates.synonyms import CANONICAL, PARTICIPLES
+from aegis_llm.gates.words import CONFLICTS, HARD_HEADS, MONTHS, split
 
 _BE: Final = frozenset(split("is are am was were be been being get gets got getting"))
 _CLAUSE: Final = ","

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from aegis_llm.gates_facts import Facts
-from aegis_llm.gates_forms import aligned
-from aegis_llm.gates_order import in_active_voice, misplaced, passive_verb
-from aegis_llm.gates_words import (
+from aegis_llm.gates.facts import Facts
+from aegis_llm.gates.forms import aligned
+from aegis_llm.gates.order import in_active_voice, misplaced, passive_verb
+from aegis_llm.gates.words import (
     FUTURE,
     OPPOSITES,
     PARTICLES,

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-from aegis_llm.gates_words import ROLES, UNITS, split
+from aegis_llm.gates.words import ROLES, UNITS, split
 
 _EDGES: Final = (
     ".,;:!?\"'()[]{}*_`-<>=|~^\\+/&\u2013\u2014\u2026\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019"

@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Callable
 from typing import Final
 
-from aegis_llm.gates_phrases import plainer
-from aegis_llm.gates_synonyms import AGENTS, CANONICAL
-from aegis_llm.gates_text import CONTRACTED, LITERAL, NAME, NUMBER, STOP, WORD, Token, tokens_of
-from aegis_llm.gates_words import CONTENT, MONTHS, NUMERAL, OPENINGS, ROLES, UNITS
+from aegis_llm.gates.phrases import plainer
+from aegis_llm.gates.synonyms import AGENTS, CANONICAL
+from aegis_llm.gates.text import CONTRACTED, LITERAL, NAME, NUMBER, STOP, WORD, Token, tokens_of
+from aegis_llm.gates.words import CONTENT, MONTHS, NUMERAL, OPENINGS, ROLES, UNITS
 
 _SYMBOLS: Final = re.compile(r"[{}\[\]<>=*|^~\\+#]")
 _QUOTED: Final = re.compile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aegis_llm.gates_text import STOP, WORD, Token
+from aegis_llm.gates.text import STOP, WORD, Token
 
 _REWRITES: Final = """
 is there a way to = can i

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from aegis_llm.gates_words import split
+from aegis_llm.gates.words import split
 
 MOST_LEFT_OVER: Final = 6
 """Unmatched content words on one side beyond which no explanation is looked for."""
