@@ -97,7 +97,7 @@ def parse_search(reply: Any) -> list[tuple[bytes, float]]:
             continue
         try:
             similarity = 1.0 - float(distance)
-        except ValueError:
+        except (TypeError, ValueError):
             continue
         found.append((value if isinstance(value, bytes) else str(value).encode(), similarity))
     return found
@@ -112,8 +112,9 @@ def parse_count(reply: Any) -> int:
 
 def _results(reply: Any) -> list[dict[bytes, Any]]:
     if isinstance(reply, Mapping):
-        results = _keyed(reply).get(b"results") or []
-        return [_keyed(_keyed(one).get(b"extra_attributes") or {}) for one in results]
+        results = _keyed(reply).get(b"results")
+        found = results if isinstance(results, list | tuple) else ()
+        return [_keyed(_keyed(one).get(b"extra_attributes")) for one in found]
     rows = reply[2::2] if isinstance(reply, list | tuple) and len(reply) > 2 else ()
     return [_pairs(row) for row in rows if isinstance(row, list | tuple)]
 
@@ -122,8 +123,9 @@ def _pairs(row: Sequence[Any]) -> dict[bytes, Any]:
     return {_bytes(row[i]): row[i + 1] for i in range(0, len(row) - 1, 2)}
 
 
-def _keyed(mapping: Mapping[Any, Any]) -> dict[bytes, Any]:
-    return {_bytes(name): value for name, value in mapping.items()}
+def _keyed(mapping: Any) -> dict[bytes, Any]:
+    given = mapping.items() if isinstance(mapping, Mapping) else ()
+    return {_bytes(name): value for name, value in given}
 
 
 def _bytes(name: Any) -> bytes:
