@@ -18,16 +18,17 @@ class _Deadline:
     longer, and so does the reply, whose fault it is not.
     """
 
-    __slots__ = ("_handle", "_left", "_loop", "_task", "_tick", "expired")
+    __slots__ = ("_before", "_expired", "_handle", "_left", "_loop", "_task", "_tick")
 
     def __init__(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None, "a deadline needs a task"  # noqa: S101
         self._task = task
+        self._before = task.cancelling()
         self._tick = seconds / _TICKS
         self._left = _TICKS
-        self.expired = False
+        self._expired = False
         self._handle = self._loop.call_later(self._tick, self._fire)
 
     def _fire(self) -> None:
@@ -35,11 +36,20 @@ class _Deadline:
         if self._left:
             self._handle = self._loop.call_later(self._tick, self._fire)
         else:
-            self.expired = True
+            self._expired = True
             self._task.cancel()
 
-    def cancel(self) -> None:
+    def take_back(self) -> bool:
+        """Undo the cancellation; return whether there was one, and none of anybody else's."""
+        if not self._expired:
+            return False
+        self._expired = False
+        return self._task.uncancel() <= self._before
+
+    def end(self) -> None:
+        """Leave nothing behind, also when the call swallowed the cancellation."""
         self._handle.cancel()
+        self.take_back()
 
 
 async def within(seconds: float, call: Awaitable[T]) -> T:
@@ -52,8 +62,8 @@ async def within(seconds: float, call: Awaitable[T]) -> T:
     try:
         return await call
     except asyncio.CancelledError as exc:
-        if deadline.expired and deadline._task.uncancel() <= 0:
+        if deadline.take_back():
             raise TimeoutError from exc
         raise
     finally:
-        deadline.cancel()
+        deadline.end()
