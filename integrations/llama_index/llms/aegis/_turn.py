@@ -124,8 +124,9 @@ class Turn:
 
         async def upstream() -> AsyncGenerator[ChatResponse, None]:
             await self._aacquire()
-            async for chunk in await _ASTREAM_CHAT(self._llm, sent, **kwargs):
-                yield chunk
+            async with aclosing(await _ASTREAM_CHAT(self._llm, sent, **kwargs)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
         return upstream() if request is None else self._achunks(request, upstream, Surroundings())
 

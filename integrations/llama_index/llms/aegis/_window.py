@@ -56,7 +56,10 @@ class Windows:
 
     def forget(self) -> None:
         """Forget everything, as a new process would; for tests."""
-        self.__init__()  # type: ignore[misc]
+        with self._lock:
+            self._known.clear()
+            self._asking.clear()
+            self._again.clear()
 
     def _ask(self, key: tuple[str, str], show: Callable[[], Any]) -> Future[Any] | None:
         with self._lock:
@@ -70,7 +73,7 @@ class Windows:
         except Exception:  # noqa: BLE001 - Ollama cannot be asked now
             with self._lock:
                 self._again[key] = time.monotonic() + _RETRY_S
-                del self._asking[key]
+                self._asking.pop(key, None)
         else:
             self._known[key] = window
 
