@@ -16,7 +16,7 @@ from aegis_llm.stores import redis_commands as commands
 from aegis_llm.stores.deadline import within
 from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_clients import async_client, single_node, sync_client
-from aegis_llm.stores.redis_lines import Lines
+from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
 from aegis_llm.stores.semantic import Semantic
 
 _ADMIN_TIMEOUT_S = 5.0
@@ -41,14 +41,15 @@ class RedisStore:
         self._config = config
         self._resolve = resolve
         self._url = ""
-        self._sync: Any = None
-        self._call: Any = None
-        self._lines: Lines | None = None
+        self._direct = single_node(config.redis_url)
+        self._sync: Lines | None = None
         self._timeout = config.redis_timeout_ms / 1000
         self._connect = config.redis_connect_timeout_ms / 1000
         self._link = Link(config.redis_url, self._contact, pool, self._timeout + self._connect)
-        self._async = PerLoop(lambda: async_client(self._url), lambda client: client.aclose())
-        usable = embedding_id is not None and single_node(config.redis_url)
+        self._async = PerLoop(
+            lambda: AsyncLines(async_client(self._url), direct=self._direct), AsyncLines.aclose
+        )
+        usable = embedding_id is not None and self._direct
         if usable:
             importlib.import_module("aegis_llm.stores.index_redisvl")  # slow: not on a request
         self._semantic = (
@@ -62,9 +63,9 @@ class RedisStore:
 
     def get(self, key: str) -> bytes | None:
         """Return the value of the exact tier; empty bytes stand for a foreign value."""
-        self._client()
+        lines = self._lines()
         try:
-            data: bytes | None = self._call("GET", key)
+            data: bytes | None = lines.call("GET", key)
         except Exception as exc:  # noqa: BLE001 - every error of the client is trouble
             return self._unless_foreign(exc)
         self._link.worked()
@@ -72,9 +73,9 @@ class RedisStore:
 
     async def aget(self, key: str) -> bytes | None:
         """Like `get`, awaited."""
-        client = await self._aclient()
+        lines = await self._alines()
         try:
-            data: bytes | None = await within(self._budget(client), client.get(key))
+            data: bytes | None = await within(self._budget(lines), lines.call("GET", key))
         except Exception as exc:  # noqa: BLE001
             return self._unless_foreign(exc)
         self._link.worked()
@@ -82,50 +83,41 @@ class RedisStore:
 
     def put(self, put: Put) -> None:
         """Store in one tier with one command, or in both with one transaction."""
-        client = self._client()
+        lines = self._lines()
         try:
             if (batch := self._batch(put)) is None:
-                self._call(*commands.set_exact(put.key, put.data, put.ttl_ms))
+                lines.call(*commands.set_exact(put.key, put.data, put.ttl_ms))
             else:
-                with client.pipeline(transaction=True) as pipe:
-                    for command in batch:
-                        pipe.execute_command(*command)
-                    pipe.execute()
+                lines.calls(*transaction(batch))
         except Exception as exc:
             raise self._link.failed(exc) from exc
         self._link.worked()
 
     async def aput(self, put: Put) -> None:
         """Like `put`, awaited."""
-        client = await self._aclient()
+        lines = await self._alines()
         try:
             if (batch := self._batch(put)) is None:
                 command = commands.set_exact(put.key, put.data, put.ttl_ms)
-                await within(self._budget(client), client.execute_command(*command))
+                await within(self._budget(lines), lines.call(*command))
             else:
-                async with client.pipeline(transaction=True) as pipe:
-                    for command in batch:
-                        pipe.execute_command(*command)
-                    await within(self._budget(client), pipe.execute())
+                await within(self._budget(lines), lines.calls(*transaction(batch)))
         except Exception as exc:
             raise self._link.failed(exc) from exc
         self._link.worked()
 
     def nearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
         """Return the nearest entries of a scope; makes the index when it is absent."""
-        client = self._client()
+        lines = self._lines()
         semantic = self._usable_semantic()
         if (making := semantic.ready(len(vector) // 4, self._admin)) is not None:
             wait(making, self._link.patience_s, INDEXING)
         try:
             search, sizing = semantic.commands(scope, vector, count)
             if sizing is None:
-                reply = self._call(*search)
+                reply = lines.call(*search)
             else:
-                with client.pipeline(transaction=False) as pipe:
-                    pipe.execute_command(*search)
-                    pipe.execute_command(*sizing)
-                    reply, size = pipe.execute()
+                reply, size = lines.calls(search, sizing)
                 semantic.sized(scope, commands.parse_count(size))
         except Exception as exc:
             raise self._search_failed(semantic, exc) from exc
@@ -134,19 +126,17 @@ class RedisStore:
 
     async def anearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
         """Like `nearest`, awaited."""
-        client = await self._aclient()
+        lines = await self._alines()
         semantic = self._usable_semantic()
         if (making := semantic.ready(len(vector) // 4, self._admin)) is not None:
             await await_(making, self._link.patience_s, INDEXING)
         try:
             search, sizing = semantic.commands(scope, vector, count)
             if sizing is None:
-                reply = await within(self._budget(client), client.execute_command(*search))
+                reply = await within(self._budget(lines), lines.call(*search))
             else:
-                async with client.pipeline(transaction=False) as pipe:
-                    pipe.execute_command(*search)
-                    pipe.execute_command(*sizing)
-                    reply, size = await within(self._budget(client), pipe.execute())
+                both = lines.calls(search, sizing)
+                reply, size = await within(self._budget(lines), both)
                 semantic.sized(scope, commands.parse_count(size))
         except Exception as exc:
             raise self._search_failed(semantic, exc) from exc
@@ -155,23 +145,23 @@ class RedisStore:
 
     def delete(self, key: str) -> None:
         """Delete one value."""
-        client = self._client()
+        lines = self._lines()
         try:
-            client.delete(key)
+            lines.call("DEL", key)
         except Exception as exc:
             raise self._link.failed(exc) from exc
 
     async def adelete(self, key: str) -> None:
         """Like `delete`, awaited."""
-        client = await self._aclient()
+        lines = await self._alines()
         try:
-            await within(self._budget(client), client.delete(key))
+            await within(self._budget(lines), lines.call("DEL", key))
         except Exception as exc:
             raise self._link.failed(exc) from exc
 
     def clear(self) -> None:
         """Delete every key of the namespace, found by SCAN; the index stays, empty."""
-        client = self._client()
+        client = self._lines().client
         try:
             found = client.scan_iter(commands.entries_of(self._config.namespace), count=500)
             while keys := list(islice(found, 500)):
@@ -181,7 +171,7 @@ class RedisStore:
 
     async def aclear(self) -> None:
         """Like `clear`, awaited."""
-        client = await self._aclient()
+        client = (await self._alines()).client
         try:
             found = client.scan_iter(commands.entries_of(self._config.namespace), count=500)
             keys = [key async for key in found]
@@ -200,8 +190,6 @@ class RedisStore:
         """Close the blocking connections; they open again when used."""
         if self._sync is not None:
             self._sync.close()
-        if self._lines is not None:
-            self._lines.close()
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, and the blocking ones."""
@@ -221,7 +209,7 @@ class RedisStore:
         url = self._url or self._resolve(self._config.redis_url)
         return sync_client(url, _ADMIN_TIMEOUT_S, _ADMIN_TIMEOUT_S)
 
-    def _client(self) -> Any:
+    def _lines(self) -> Lines:
         making = self._link.first_contact()
         if making is not None:
             wait(making, self._link.patience_s, STARTING)
@@ -230,22 +218,17 @@ class RedisStore:
                 client = sync_client(self._url, self._timeout, self._connect)
             except Exception as exc:
                 raise self._link.failed(exc) from exc
-            if single_node(self._config.redis_url):
-                self._lines = Lines(client)
-            self._call = client.execute_command if self._lines is None else self._lines.call
-            self._sync = client
+            self._sync = Lines(client, direct=self._direct)
         return self._sync
 
-    async def _aclient(self) -> Any:
+    async def _alines(self) -> AsyncLines:
         making = self._link.first_contact()
         if making is not None:
             await await_(making, self._link.patience_s, STARTING)
         return await self._async.get()
 
-    def _budget(self, client: Any) -> float:
-        pool = getattr(client, "connection_pool", None)
-        connected = bool(getattr(pool, "_available_connections", ()))
-        return self._timeout if connected else self._timeout + self._connect
+    def _budget(self, lines: AsyncLines) -> float:
+        return self._timeout if lines.connected else self._timeout + self._connect
 
     def _batch(self, put: Put) -> list[commands.Command] | None:
         if put.semantic is None or self._semantic is None:

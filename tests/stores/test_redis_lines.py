@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
 
-from aegis_llm.stores.redis_clients import sync_client
-from aegis_llm.stores.redis_lines import Lines
+from aegis_llm.stores.redis_clients import async_client, sync_client
+from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
 from tests.redis_server import RedisServer
 
 
@@ -21,10 +22,16 @@ def own_server() -> Iterator[RedisServer]:
 @pytest.fixture
 def lines(own_server: RedisServer) -> Iterator[Lines]:
     client = sync_client(own_server.url, 0.2, 0.2)
-    made = Lines(client)
+    made = Lines(client, direct=True)
     yield made
     made.close()
-    client.close()
+
+
+@pytest.fixture
+async def alines(own_server: RedisServer) -> AsyncIterator[AsyncLines]:
+    made = AsyncLines(async_client(own_server.url), direct=True)
+    yield made
+    await made.aclose()
 
 
 def _connections(server: RedisServer) -> int:
@@ -122,3 +129,84 @@ def test_a_forked_process_opens_its_own_connection(lines: Lines, own_server: Red
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert lines.call("CLIENT", "ID") == parent
+
+
+def test_commands_of_one_message_are_answered_in_order(lines: Lines) -> None:
+    replies = lines.calls(("SET", "a", "1"), ("GET", "a"), ("GET", "absent"))
+    assert replies[1:] == [b"1", None]
+
+
+def test_a_transaction_with_a_refused_command_stores_nothing_and_says_so(lines: Lines) -> None:
+    with pytest.raises(redis.ResponseError, match="wrong number of arguments"):
+        lines.calls(*transaction([("SET", "a", "1"), ("HSET", "b")]))
+    assert lines.call("EXISTS", "a", "b") == 0
+
+
+def test_a_command_that_fails_inside_a_transaction_is_an_error(lines: Lines) -> None:
+    lines.call("LPUSH", "list", "x")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        lines.calls(*transaction([("SET", "a", "1"), ("HSET", "list", "field", "1")]))
+    assert lines.call("PING") == b"PONG"
+
+
+def test_a_message_cut_off_by_a_hung_server_leaves_nothing_behind(
+    lines: Lines, own_server: RedisServer
+) -> None:
+    lines.call("PING")
+    own_server.hang()
+    with pytest.raises(redis.TimeoutError):
+        lines.calls(("ECHO", "one"), ("ECHO", "two"))
+    own_server.resume()
+    assert lines.call("ECHO", "three") == b"three"
+
+
+async def test_awaited_calls_share_idle_connections(
+    alines: AsyncLines, own_server: RedisServer
+) -> None:
+    assert not alines.connected
+    for _ in range(5):
+        assert await alines.call("PING") == b"PONG"
+    assert alines.connected
+    assert _connections(own_server) == 1
+
+
+async def test_awaited_calls_at_once_never_read_the_replies_of_each_other(
+    alines: AsyncLines,
+) -> None:
+    replies = await asyncio.gather(*(alines.call("ECHO", str(n)) for n in range(64)))
+    assert replies == [str(n).encode() for n in range(64)]
+
+
+async def test_the_reply_to_a_cancelled_call_is_never_taken_for_another_one(
+    alines: AsyncLines, own_server: RedisServer
+) -> None:
+    await alines.call("PING")
+    own_server.hang()
+    call = asyncio.create_task(alines.call("ECHO", "first"))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    own_server.resume()
+    assert await alines.call("ECHO", "second") == b"second"
+
+
+async def test_awaited_connections_that_the_server_closed_are_not_used_again(
+    alines: AsyncLines, own_server: RedisServer
+) -> None:
+    await alines.call("PING")
+    await asyncio.to_thread(own_server.restart)
+    assert await alines.call("PING") == b"PONG"
+    assert await alines.calls(("ECHO", "a"), ("ECHO", "b")) == [b"a", b"b"]
+
+
+async def test_an_awaited_refusal_leaves_the_connection_usable(
+    alines: AsyncLines, own_server: RedisServer
+) -> None:
+    await alines.call("LPUSH", "list", "x")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        await alines.call("GET", "list")
+    with pytest.raises(redis.ResponseError, match="wrong number of arguments"):
+        await alines.calls(*transaction([("SET", "a", "1"), ("HSET", "b")]))
+    assert await alines.call("EXISTS", "a") == 0
+    assert _connections(own_server) == 1
