@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -155,3 +157,10 @@ async def error_awaited(call: Callable[[], Awaitable[Any]]) -> tuple[type, str] 
     except Exception as exc:  # noqa: BLE001
         return type(exc), str(exc)
     return None
+
+
+def forget_stock_models() -> None:
+    """Collect stock models that LangChain made itself: they never close their connections."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
