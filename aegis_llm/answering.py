@@ -156,7 +156,7 @@ class Answering:
             else:
                 lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
 
-        shared = SharedStream(upstream(), finish)
+        shared = SharedStream(_begun(lookup, upstream), finish)
         reader = shared.attach()
         lookup.publish(shared)
         return reader
@@ -174,7 +174,7 @@ class Answering:
             else:
                 lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
 
-        return AsyncSharedStream(upstream(), finish)
+        return AsyncSharedStream(_begun(lookup, upstream), finish)
 
 
 def stream_kind() -> int:
@@ -182,11 +182,20 @@ def stream_kind() -> int:
     return id(asyncio.get_running_loop())
 
 
+def _begun(lookup: Lookup, upstream: Callable[[], R]) -> R:
+    """Return the model's stream; release the followers when it cannot even begin."""
+    try:
+        return upstream()
+    except BaseException as exc:
+        lookup.failed(exc)
+        raise
+
+
 def _answers(answers_of: Callable[[R], list[Answer]], native: R) -> list[Answer]:
     """Return the answers; a native answer that cannot be read is served and not stored."""
     try:
         return answers_of(native)
-    except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
+    except Exception as exc:
         if _quiet.may_say(f"{type(exc)}"):
             log.error("an answer could not be read for the cache; it was served", exc_info=exc)
         return []

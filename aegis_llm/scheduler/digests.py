@@ -18,6 +18,7 @@ from aegis_llm.errors import StoreTrouble
 from aegis_llm.keys import digest_key, normal_model
 from aegis_llm.plan import Put
 from aegis_llm.ports import ModelSource, Store
+from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.pool import DaemonPool
 
 REFRESH_S = 60.0
@@ -54,6 +55,13 @@ class DigestBook:
         self._lock = threading.Lock()
         self._servers: dict[str, _Server] = {}
         self._sources: dict[str, ModelSource] = {}
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Forget fetches that no thread of a forked child will end."""
+        self._lock = threading.Lock()
+        for known in self._servers.values():
+            known.fetching = None
 
     def register(self, source: ModelSource) -> None:
         """Say how a server is asked; the latest source of a server wins."""

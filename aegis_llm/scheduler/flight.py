@@ -7,7 +7,8 @@ leader that fails releases all of them, each to its own call.
 Traps that shape this code: every follower has a future of its own, so that cancelling one cancels
 nobody else; a follower that is cancelled in the moment it is made leader hands over in turn; a
 blocking call on an event loop's thread never waits, since the leader may be a task of that loop;
-a call made by the leader's own code never waits for itself.
+a call made by the leader's own code never waits for itself; garbage collection may end a flight
+in the very thread that holds the lock, so the lock can be taken twice.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from aegis_llm.plan import Seat
+from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.values import Entry
 
 _led: ContextVar[frozenset[Flight]] = ContextVar("aegis_led", default=frozenset())
@@ -54,7 +56,12 @@ class Flights:
     """All flights of one service."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Forget all flights: a forked child has none of their leaders."""
+        self._lock = threading.RLock()
         self._flights: dict[str, Flight] = {}
 
     def __len__(self) -> int:
@@ -64,7 +71,13 @@ class Flights:
         """Lead the flight of `key`, or block until its leader has settled."""
         on_loop = asyncio._get_running_loop() is not None
         seat = self._take(key, may_wait=not on_loop)
-        return seat if isinstance(seat, Seat) else _seated(seat.result())
+        if isinstance(seat, Seat):
+            return seat
+        try:
+            return _seated(seat.result())
+        except BaseException:  # Ctrl-C while waiting
+            self._leave(key, seat)
+            raise
 
     async def ajoin(self, key: str) -> Seat:
         """Like `join`, awaited."""
@@ -100,8 +113,8 @@ class Flights:
             if not flight.waiters:
                 self._remove(flight)
                 return
-            heir = flight.waiters.popleft()
-        heir.set_result(Seat(flight=flight))
+            # Under the lock, so that a follower on its way out sees that it was made leader.
+            flight.waiters.popleft().set_result(Seat(flight=flight))
 
     def _take(self, key: str, *, may_wait: bool) -> Seat | Future[Seat]:
         led = _led.get()
@@ -117,7 +130,7 @@ class Flights:
             waiter: Future[Seat] = Future()
             waiter.set_running_or_notify_cancel()
             flight.waiters.append(waiter)
-            return waiter
+            return ALONE if flight.over else waiter
 
     def _leave(self, key: str, waiter: Future[Seat]) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import threading
@@ -24,23 +25,20 @@ def wait(future: Future[Any], seconds: float, late: Trouble) -> Any:
 
 async def await_(future: Future[Any], seconds: float, late: Trouble) -> Any:
     """Like `wait`, awaited; the future itself goes on when the caller is cancelled."""
-    wrapped = asyncio.wrap_future(future)
-    wrapped.add_done_callback(_retrieve)
-    try:
-        await asyncio.wait([wrapped], timeout=seconds)
-    finally:
-        if not future.done():
-            wrapped.remove_done_callback(_retrieve)
-            wrapped.cancel()
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def wake(_: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(done.set)
+
+    future.add_done_callback(wake)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await done.wait()
     if not future.done():
         raise type(late)(late.reason)
     return future.result()
-
-
-def _retrieve(wrapped: asyncio.Future[Any]) -> None:
-    """Take the exception of a future that nobody waits for any more, so that none is reported."""
-    if not wrapped.cancelled():
-        wrapped.exception()
 
 
 class DaemonPool:

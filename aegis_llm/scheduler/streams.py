@@ -36,13 +36,14 @@ class SharedStream(Generic[T]):
         self._changed = threading.Condition()
         self._readers = 0
         self._pulling = False
+        self._given_up = False
         self._over = False
         self._error: BaseException | None = None
 
     def attach(self) -> Reader[T] | None:
-        """Return a reader from the first item on, or None when the stream was given up."""
+        """Return a reader from the first item on, or None when the stream failed or was left."""
         with self._changed:
-            if self._over and (self._error is not None or not self._readers):
+            if self._given_up or self._error is not None:
                 return None
             self._readers += 1
         return Reader(self._read())
@@ -84,24 +85,28 @@ class SharedStream(Generic[T]):
         else:
             with self._changed:
                 self._items.append(item)
-        if ended or error is not None:
-            self._finish(self._items, ENDED if error is None else error)
-        with self._changed:
-            self._over = self._over or ended or error is not None
-            self._error = error
-            self._pulling = False
-            self._changed.notify_all()
+        try:
+            if ended or error is not None:
+                self._finish(self._items, ENDED if error is None else error)
+        finally:
+            with self._changed:
+                self._over = ended or error is not None
+                self._error = error
+                self._pulling = False
+                self._changed.notify_all()
 
     def _leave(self) -> None:
         with self._changed:
             self._readers -= 1
             last = not self._readers and not self._over
-            self._over = self._over or last
+            self._given_up = self._given_up or last
         if last:
-            close = getattr(self._upstream, "close", None)
-            if close is not None:
-                close()
-            self._finish(self._items, LEFT)
+            try:
+                close = getattr(self._upstream, "close", None)
+                if close is not None:
+                    close()
+            finally:
+                self._finish(self._items, LEFT)
 
 
 class Reader(Iterator[T]):
@@ -143,8 +148,8 @@ class AsyncSharedStream(Generic[T]):
         self._task: asyncio.Task[None] | None = None
 
     def attach(self) -> bool:
-        """Take a place as a reader; False when the stream was given up. Then call `read`."""
-        if self._given_up or (self._over and (self._error is not None or not self._readers)):
+        """Take a place as a reader, then call `read`; False when the stream failed or was left."""
+        if self._given_up or self._error is not None:
             return False
         self._readers += 1
         if self._task is None:
@@ -178,8 +183,8 @@ class AsyncSharedStream(Generic[T]):
         if not self._ending:
             self._given_up = True
             self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(self._task)
+        if not self._task.done():
+            await asyncio.wait([self._task])
 
     async def _pump(self) -> None:
         end: End = ENDED

@@ -6,6 +6,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from aegis_llm.scheduler.forks import renew_in_child
+
 _OVERHEAD = 256  # bytes that one entry costs beside its key and value
 
 
@@ -19,9 +21,14 @@ class LocalCopy:
         self._max_bytes = max_bytes
         self._max_age = max_age_s
         self._now = monotonic
-        self._lock = threading.Lock()
+        self.renew()
+        renew_in_child(self)
         self._items: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._bytes = 0
+
+    def renew(self) -> None:
+        """Make the lock anew, for a forked child."""
+        self._lock = threading.RLock()  # garbage collection may store while this thread holds it
 
     def __len__(self) -> int:
         return len(self._items)

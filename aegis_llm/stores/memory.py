@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from aegis_llm.plan import Put
+from aegis_llm.scheduler.forks import renew_in_child
 
 _OVERHEAD = 512
 
@@ -25,10 +26,15 @@ class MemoryStore:
     ) -> None:
         self._max_bytes = max_bytes
         self._now = monotonic
-        self._lock = threading.Lock()
+        self.renew()
+        renew_in_child(self)
         self._items: OrderedDict[str, tuple[Put, float]] = OrderedDict()
         self._scopes: dict[str, dict[str, Any]] = {}
         self._bytes = 0
+
+    def renew(self) -> None:
+        """Make the lock anew, for a forked child."""
+        self._lock = threading.RLock()  # garbage collection may store while this thread holds it
 
     def __len__(self) -> int:
         return len(self._items)
