@@ -15,7 +15,7 @@ import msgspec
 from aegis_llm.config import Extractor
 from aegis_llm.questions_shape import locate
 from aegis_llm.questions_templates import cuts
-from aegis_llm.questions_text import is_plain, is_whole
+from aegis_llm.questions_text import is_asking, is_plain, is_whole
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -52,7 +52,10 @@ def find_question(
         return NoQuestion("no_text")
     if not content.strip():
         return NoQuestion("empty_question")
-    span = _find(content) if extractor is None else _ask(extractor, messages, content)
+    if extractor is None:
+        span = _find(content, after_user=index > 0 and messages[index - 1].get("role") == "user")
+    else:
+        span = _ask(extractor, messages, content)
     if isinstance(span, str):
         return NoQuestion(span)
     return _split(content, index, *span)
@@ -67,7 +70,7 @@ def _split(content: str, index: int, start: int, end: int) -> Split | NoQuestion
     return Split(index, start, start + len(question), question)
 
 
-def _find(content: str) -> tuple[int, int] | str:
+def _find(content: str, *, after_user: bool) -> tuple[int, int] | str:
     known = False
     for start, end, closed in cuts(content):
         part = content[start:end].strip()
@@ -81,7 +84,9 @@ def _find(content: str) -> tuple[int, int] | str:
     span = locate(content)
     if span is not None:
         return span
-    if is_plain(content.strip(), colons=False, lead=False):
+    whole = content.strip()
+    # Two messages of the user in a row: the last may be the context of the one before.
+    if is_plain(whole, colons=False, lead=False) and (is_asking(whole) or not after_user):
         return 0, len(content)
     return "question_not_separable"
 

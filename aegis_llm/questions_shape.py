@@ -28,9 +28,11 @@ _ASKS = (
 )
 _STRONG_CUE = re.compile(_ASKS)
 _CUE = re.compile(rf"{_ASKS}|answer|context|based on|kontext")
+# Who the model shall be: never the question itself.
 _PERSONA = re.compile(
     r"\s*(?:(?:you are|you're|act as|du bist|vous \u00eates|eres)\b[^.!\n]*(?:[.!]\s*|\s*\Z))+"
 )
+# How to answer: the beginning of an instruction, and of a list of them.
 _ORDER = re.compile(
     r"(?:[-*]|\d+[.)])?\s*(?:please |always |only |if |do not |don't |use |using |based |base |"
     r"answer |respond |reply |provide |keep |be |cite |include |return |instruction|note|hint|"
@@ -41,10 +43,12 @@ _ORDERS = re.compile(
     r"[#*\s<\[]*(?:instructions?|rules|notes?|guidelines|requirements|hints?|(?:output )?format)"
     r"[\]>*:\s]*(?:\n|\Z)"
 )
+# The sentence right before the label, where the instructions follow the context.
 _LEADS_IN = re.compile(
     r"(?:answer|respond to|here is|this is) (?:the|this|my|following|user)\b[\w' ]*"
     r"(?:question|query)\b"
 )
+# Prompts that ask for something else; a question in their text is not theirs.
 _OTHER_TASK = re.compile(
     r"\b(?:summar(?:y|i[sz]e|i[sz]ing)|translat|extract|keywords|triples|triplets|rewrite|classif|"
     r"proofread|paraphrase|zusammenfass|\u00fcbersetz|r\u00e9sum|tradui)"
@@ -53,9 +57,11 @@ _MAKES_QUESTIONS = re.compile(
     r"(?:come up with|generate|create|write|produce|extract|list|identify|count|find all)"
     r"(?:\s+(?!to\b|answer)[\w\-]+){0,4}\s+questions?\b"
 )
+# A label with text of its own, other than those of instructions.
 _LABELLED = re.compile(
     r"(?:\A|\n)(?!instruction|note|hint|rule|remember|important|format|answer)[^\n:]{1,40}:(?=\s*\S)"
 )
+# A line that announces the context and says nothing else.
 _PURE_LABEL = re.compile(
     rf"\W*(?:(?:{CONTEXT}|here|is|are|the|this|these|some|my|our|use|using|given|following|below|"
     r"relevant|retrieved|provided|additional|supporting|search|chat|base|previous|current|of|from|"

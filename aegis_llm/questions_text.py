@@ -6,6 +6,7 @@ import re
 
 MAX_CHARS = 600
 MAX_WORDS = 60
+MAX_LEAD_WORDS = 24
 _STRUCTURE_CHARS = 20_000
 
 CONTEXT = (
@@ -28,10 +29,13 @@ QUESTION = (
 _SENTENCE_END = re.compile(
     r"[.!?…][\"'»”)\]]*[ \t\u00a0]+|(?<=\w)[?!](?=[A-Z\u00c0-\u00de])|[。\uff01\uff1f]+"
 )
-_ABBREVIATION = re.compile(r"\b(?:[A-Za-z]|Dr|Mr|Mrs|Ms|Prof|St|No|Nr|vs|etc|approx|ca)\.\s*$")
+_ABBREVIATION = re.compile(
+    r"\b(?:[A-Za-z]\.[A-Za-z]|Dr|Mr|Mrs|Ms|Prof|Rep|Gen|St|Jr|Sr|Bros|vs|approx|ca|"
+    r"(?P<numbered>No|Nr|Op|Vol|Fig))\.\s*$"
+)
 _COURTESY = re.compile(
-    r"(?:hi|hello|hey|good (?:morning|afternoon|evening)|thanks|thank you|please|"
-    r"hallo|guten tag|danke|bonjour|merci|hola|gracias|ciao)\b.{0,30}$",
+    r"(?:hi|hello|hey|good (?:morning|afternoon|evening)|thanks|thank you|many thanks|"
+    r"hallo|guten tag|danke|bonjour|merci|hola|gracias|ciao)(?:[ ,]+\w+)?[.!,]*$",
     re.IGNORECASE,
 )
 _INNER_LABEL = re.compile(
@@ -54,7 +58,7 @@ def is_plain(text: str, *, colons: bool, lead: bool) -> bool:
     """Return whether `text` is one line that asks something and holds no foreign text.
 
     Every sentence must ask (or greet), unless there is only one. `colons` allows "word: more" in
-    it, `lead` allows statements before a last sentence that ends in a question mark.
+    it, `lead` allows short statements before a last sentence that ends in a question mark.
     """
     if not text or len(text) > MAX_CHARS or len(text.splitlines()) != 1:
         return False
@@ -66,7 +70,7 @@ def is_plain(text: str, *, colons: bool, lead: bool) -> bool:
     if len(sentences) == 1:
         return True
     if lead and is_asking(sentences[-1]):
-        return True
+        return sum(sentence.count(" ") + 1 for sentence in sentences[:-1]) <= MAX_LEAD_WORDS
     asked = [s for s in sentences if not _COURTESY.match(s)]
     return bool(asked) and all(map(is_asking, asked))
 
@@ -88,7 +92,8 @@ def _sentences(text: str) -> list[str]:
     start = 0
     for end in _SENTENCE_END.finditer(text):
         piece = text[start : end.end()]
-        if _ABBREVIATION.search(piece):
+        short = _ABBREVIATION.search(piece)
+        if short and (not short["numbered"] or text[end.end() : end.end() + 1].isdigit()):
             continue
         found.append(piece.strip())
         start = end.end()

@@ -149,7 +149,9 @@ def test_a_question_that_nothing_marks_is_not_guessed(name: str, context: str) -
         "how do i reset it",
         "Tell me about Redis.",
         "Hi! Can I return a laptop?",
+        "Good morning. Is it open? Thank you!",
         "What is a scope? And what is a tenant?",
+        "Who led No. 73 Squadron at St. Omer?",
         "Does Dr. Smith work at 10:30 vs. noon, e.g. on Mondays?",
         "What does https://example.org/a?b=c return?",
         "Wie lange lebt ein Eintrag?",
@@ -170,6 +172,9 @@ def test_a_plain_question_is_the_whole_message(question: str) -> None:
         "What is it?\nThe door is red.",
         "What does this do? ```x = 1```",
         "Is it open?Show me an image with <img/> tags",
+        "It says no. Is it open?",
+        "They sell vitamin C. Where is it sold?",
+        "Hello world is a program. What is it?",
         "word " * 61,
         "x" * 601,
         'How would you answer the question "Is it open?"',
@@ -202,7 +207,7 @@ def test_why_there_is_no_question(content: Any, reason: str) -> None:
 
 
 def test_only_the_last_message_asks_and_it_must_be_the_users() -> None:
-    history = [
+    history: list[dict[str, Any]] = [
         {"role": "system", "content": f"Answer.\n\nQuestion: x?\n{LONG}"},
         {"role": "user", "content": "Question: what is Redis?"},
         {"role": "assistant", "content": "A store.", "tool_calls": []},
@@ -212,6 +217,8 @@ def test_only_the_last_message_asks_and_it_must_be_the_users() -> None:
     assert find_question([*history, {"role": "user", "content": Q}]) == Split(3, 0, len(Q), Q)
     used = [*history, {"role": "tool", "content": "1"}, {"role": "user", "content": Q}]
     assert find_question(used) == NoQuestion("tool_message")
+    facts = [{"role": "user", "content": Q}, {"role": "user", "content": SHORT}]
+    assert find_question(facts) == NoQuestion("question_not_separable")
     assert find_question([{"content": Q}]) == NoQuestion("last_message_not_user")
 
 

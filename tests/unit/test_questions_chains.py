@@ -118,8 +118,12 @@ def test_documented_pipeline(chat: RecordingChat) -> None:
         "Answer the question based only on the following context:\n{context}\n\n"
         "Question: {question}\n"
     )
-    joined = Retriever() | RunnableLambda(lambda docs: "\n\n".join(d.page_content for d in docs))
-    chain = {"context": joined, "question": RunnablePassthrough()} | prompt | chat
+
+    def joined(documents: list[Document]) -> str:
+        return "\n\n".join(document.page_content for document in documents)
+
+    context = Retriever() | RunnableLambda(joined)
+    chain = {"context": context, "question": RunnablePassthrough()} | prompt | chat
     chain.invoke(Q)
     assert questions(chat._requests) == [Q]
 
@@ -181,7 +185,7 @@ def test_citation_query_engine(ollama: RecordingOllama, index: SummaryIndex) -> 
     ],
 )
 def test_chat_engines(
-    ollama: RecordingOllama, index: SummaryIndex, mode: str, expected: list[str]
+    ollama: RecordingOllama, index: SummaryIndex, mode: Any, expected: list[str]
 ) -> None:
     memory = ChatMemoryBuffer.from_defaults(llm=ollama)
     engine = index.as_chat_engine(chat_mode=mode, llm=ollama, memory=memory)
