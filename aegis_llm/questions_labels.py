@@ -135,7 +135,7 @@ def claims(text: str, low: str, outside: list[Span]) -> list[Claim] | None:
         if len(found) > 1:
             return found
     if "<" in low:
-        found.extend(_tags(low, [*outside, *descriptions]))
+        found.extend(_tags(low, descriptions))
     return found
 
 

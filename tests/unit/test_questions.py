@@ -206,6 +206,34 @@ def test_why_there_is_no_question(content: Any, reason: str) -> None:
     assert ask(content) == NoQuestion(reason)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Write a summary.\n\nAnswer the reader.\n---\nfacts\nQuestion: And why?\n\nSummary:",
+        "Question: How do I reset it?\nContext: the log\n\nAnd how do I change my mail?",
+        "Can you answer the question?\n\nContext:\nthe log\n\nQuestion: How do I reset it?",
+        "Context: x\n\nQuestion: what is it Documents: the log",
+        "Answer the question.\nTopic: doors\nQuestion: Is it red?\nContext: x",
+        f"Context: x\n\nQuestion: {'Some fact is told here. ' * 6}Is it?",
+        "Use the context.\n<context>x</context>\n<question>Is it?\n\nThe log says no.</question>",
+        "Answer the question based only on the following context:\n\nQuestion: Is it red?\n"
+        "Instructions:\n\n---\n\nAnswer the question based on the above context: Is 'Context: x' it?\n",
+        "Context: x\n\nQuestion: Was it?\nAnswer the question below. Is it?",
+        "Use the following pieces of context to answer the question at the end.\n\nx\n\n"
+        "Question: Is it red?\n\nAnswer the question briefly.\nHelpful Answer:",
+        "Answer.\n<context><question>x?</question></context>\n<question>Is it?</question>",
+    ],
+)
+def test_a_second_text_that_may_be_the_question_is_doubt(content: str) -> None:
+    assert ask(content) == NoQuestion("question_not_separable")
+
+
+def test_a_description_of_the_format_is_no_question() -> None:
+    for form in ("<question>", "[question here]", "${Question}", '"Question here"', "..."):
+        content = f"Answer the question.\nQuestion: {form}\nSQL: x\n\nQuestion: {Q}\nSQL:"
+        assert question_of(content) == Q
+
+
 def test_only_the_last_message_asks_and_it_must_be_the_users() -> None:
     history: list[dict[str, Any]] = [
         {"role": "system", "content": f"Answer.\n\nQuestion: x?\n{LONG}"},
