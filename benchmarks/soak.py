@@ -132,7 +132,8 @@ class Soak:
         return self.random.choice(tuple(self.expected))
 
     def _check(self, context: str, asked: str, message: Any) -> None:
-        self.outcomes[message.response_metadata["aegis"]["outcome"]] += 1
+        said = message.response_metadata["aegis"]
+        self.outcomes[f"{said['outcome']} {said['reason'].partition(';')[0]}"] += 1
         if message.response_metadata["aegis"]["outcome"] == "hit_semantic":
             matched = message.response_metadata["aegis"]["matched_question"]
             right = {self.expected[context, asked], self.expected[context, matched]}
