@@ -217,7 +217,7 @@ def test_why_there_is_no_question(content: Any, reason: str) -> None:
         f"Context: x\n\nQuestion: {'Some fact is told here. ' * 6}Is it?",
         "Use the context.\n<context>x</context>\n<question>Is it?\n\nThe log says no.</question>",
         "Answer the question based only on the following context:\n\nQuestion: Is it red?\n"
-        "Instructions:\n\n---\n\nAnswer the question based on the above context: Is 'Context: x' it?\n",
+        "Instructions:\n\n---\n\nAnswer the question based on the above context: a\nAnswer: b",
         "Context: x\n\nQuestion: Was it?\nAnswer the question below. Is it?",
         "Use the following pieces of context to answer the question at the end.\n\nx\n\n"
         "Question: Is it red?\n\nAnswer the question briefly.\nHelpful Answer:",
