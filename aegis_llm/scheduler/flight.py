@@ -7,7 +7,8 @@ leader that fails releases all of them, each to its own call.
 Traps that shape this code: every follower has a future of its own, so that cancelling one cancels
 nobody else; a follower that is cancelled in the moment it is made leader hands over in turn; a
 blocking call on an event loop's thread never waits, since the leader may be a task of that loop;
-a call made by the leader's own code never waits for itself; garbage collection may end a flight
+a call made by the leader's own code never waits for itself; a thread that a leading task may hand
+work to (a name to look up) does not wait for that task; garbage collection may end a flight
 in the very thread that holds the lock, so the lock can be taken twice.
 """
 
@@ -29,14 +30,31 @@ _led: ContextVar[frozenset[Flight]] = ContextVar("aegis_led", default=frozenset(
 ALONE = Seat()
 
 
-class Flight:
-    """The requests of one key that are under way; its leader holds it until it has settled."""
+Loop = asyncio.AbstractEventLoop
 
-    def __init__(self, flights: Flights, key: str) -> None:
+
+class Waiter(Future[Seat]):
+    """A follower's place: a task of `loop`, or a blocked thread."""
+
+    def __init__(self, loop: Loop | None) -> None:
+        super().__init__()
+        self.loop = loop
+        self.thread = threading.current_thread().name
+        self.set_running_or_notify_cancel()
+
+
+class Flight:
+    """The requests of one key that are under way; its leader holds it until it has settled.
+
+    `loop` is the event loop of a leader that is a task.
+    """
+
+    def __init__(self, flights: Flights, key: str, loop: Loop | None) -> None:
         self._flights = flights
         self.key = key
+        self.loop = loop
         self.over = False
-        self.waiters: deque[Future[Seat]] = deque()
+        self.waiters: deque[Waiter] = deque()
         self.stream: Any = None
 
     def settle(self, entry: Entry | None) -> None:
@@ -70,7 +88,7 @@ class Flights:
     def join(self, key: str) -> Seat:
         """Lead the flight of `key`, or block until its leader has settled."""
         on_loop = asyncio._get_running_loop() is not None
-        seat = self._take(key, may_wait=not on_loop)
+        seat = self._take(key, None, may_wait=not on_loop)
         if isinstance(seat, Seat):
             return seat
         try:
@@ -81,7 +99,7 @@ class Flights:
 
     async def ajoin(self, key: str) -> Seat:
         """Like `join`, awaited."""
-        seat = self._take(key, may_wait=True)
+        seat = self._take(key, asyncio.get_running_loop(), may_wait=True)
         if isinstance(seat, Seat):
             return seat
         try:
@@ -113,26 +131,32 @@ class Flights:
             if not flight.waiters:
                 self._remove(flight)
                 return
+            heir = flight.waiters.popleft()
+            flight.loop = heir.loop
+            for waiter in [w for w in flight.waiters if _starves(flight.loop, w)]:
+                flight.waiters.remove(waiter)
+                waiter.set_result(ALONE)
             # Under the lock, so that a follower on its way out sees that it was made leader.
-            flight.waiters.popleft().set_result(Seat(flight=flight))
+            heir.set_result(Seat(flight=flight))
 
-    def _take(self, key: str, *, may_wait: bool) -> Seat | Future[Seat]:
+    def _take(self, key: str, loop: Loop | None, *, may_wait: bool) -> Seat | Waiter:
         led = _led.get()
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:
-                flight = self._flights[key] = Flight(self, key)
+                flight = self._flights[key] = Flight(self, key, loop)
                 return _lead(flight)
             if not may_wait or flight in led:
                 return ALONE
             if flight.stream is not None:
                 return Seat(stream=flight.stream)
-            waiter: Future[Seat] = Future()
-            waiter.set_running_or_notify_cancel()
+            waiter = Waiter(loop)
+            if _starves(flight.loop, waiter):
+                return ALONE
             flight.waiters.append(waiter)
             return ALONE if flight.over else waiter
 
-    def _leave(self, key: str, waiter: Future[Seat]) -> None:
+    def _leave(self, key: str, waiter: Waiter) -> None:
         with self._lock:
             flight = self._flights.get(key)
             if flight is not None and waiter in flight.waiters:
@@ -146,6 +170,15 @@ class Flights:
         flight.over = True
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
+
+
+def _starves(loop: Loop | None, waiter: Waiter) -> bool:
+    """Return whether the waiter blocks a thread of the executor that tasks of the loop need."""
+    if loop is None or waiter.loop is not None:
+        return False
+    executor = getattr(loop, "_default_executor", None)
+    prefix = getattr(executor, "_thread_name_prefix", "uvloop")  # uvloop hides its executor
+    return waiter.thread.startswith(f"{prefix}_")
 
 
 def _lead(flight: Flight) -> Seat:

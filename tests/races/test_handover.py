@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Future
 from typing import Any, Literal
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from aegis_llm.plan import Seat
 from aegis_llm.scheduler import flight as flight_module
-from aegis_llm.scheduler.flight import Flight, Flights
+from aegis_llm.scheduler.flight import Flight, Flights, Waiter
 from aegis_llm.values import Answer, Entry
 from tests.races.kit import auntil, done, run, start, until
 
@@ -123,7 +122,7 @@ def test_all_orders_of_cancelling_the_leader_and_its_heirs() -> None:
                     assert (left, last) == (0, Seat(entry=ENTRY))
 
 
-class SlowFuture(Future[Any]):
+class SlowFuture(Waiter):
     """A future whose leading seat is a moment on its way."""
 
     leaving = threading.Event()
@@ -142,12 +141,12 @@ def test_a_lead_on_its_way_from_another_thread_to_a_leaving_follower_is_passed_o
 ) -> None:
     monkeypatch.setattr(SlowFuture, "leaving", threading.Event())
     monkeypatch.setattr(SlowFuture, "handing", threading.Event())
-    monkeypatch.setattr(flight_module, "Future", SlowFuture)
+    monkeypatch.setattr(flight_module, "Waiter", SlowFuture)
     flights = Flights()
     seat = flights.join("key")
     leave = flights._leave
 
-    def leaving(key: str, waiter: Future[Seat]) -> None:
+    def leaving(key: str, waiter: Waiter) -> None:
         SlowFuture.leaving.set()
         leave(key, waiter)
 
@@ -167,7 +166,7 @@ def test_a_lead_on_its_way_from_another_thread_to_a_leaving_follower_is_passed_o
     assert done([start(lambda: flights.join("key"))])[0].flight is not None
 
 
-class Interrupted(Future[Any]):
+class Interrupted(Waiter):
     """A future whose first waiter gets a Ctrl-C."""
 
     waited = 0
@@ -183,7 +182,7 @@ def test_ctrl_c_takes_a_waiting_thread_out_of_the_line(monkeypatch: pytest.Monke
     flights = Flights()
     leader = start(lambda: flights.join("key"))
     flight = done([leader])[0].flight
-    monkeypatch.setattr(flight_module, "Future", Interrupted)
+    monkeypatch.setattr(flight_module, "Waiter", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         done([start(lambda: flights.join("key"))])
     monkeypatch.undo()
