@@ -1,157 +1,140 @@
-"""Where a careless follower would wait for itself, or for a leader that waits for it."""
+"""Where a careless follower would wait for a leader that waits for it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
-from tests.races.support import (
-    PATIENCE_S,
-    Crowd,
-    Model,
-    answering,
-    answers_of,
-    ask,
-    auntil,
-    text_of,
-    until,
-    waiting,
-)
+from aegis_llm.plan import Seat
+from aegis_llm.scheduler.flight import ALONE, Flights
+from aegis_llm.values import Answer
+from tests.races.kit import Bench, Model, asked, auntil, done, run, start, until
+
+ANSWER = Answer(text="Rarely.", done_reason="stop")
 
 
-async def test_a_blocking_call_on_the_loop_whose_task_leads() -> None:
-    answers, model = answering(), Model()
-    leader = asyncio.create_task(answers.acall(ask(), model.acall, answers_of))
-    await auntil(lambda: model.running == 1)
-    ready = Model(open=True)
-    lookup, native = answers.call(ask(), ready.call, answers_of)
-    assert lookup.origin.outcome == "miss"
-    assert native == "It just is."
+def open_model() -> Model:
+    model = Model()
     model.gate.set()
-    assert (await leader)[0].origin.outcome == "miss"
-    assert len(answers.service.flights) == 0
+    return model
 
 
-async def test_a_blocking_call_on_the_loop_may_lead() -> None:
-    answers, ready = answering(), Model(open=True)
-    assert answers.call(ask(), ready.call, answers_of)[0].origin.outcome == "miss"
-    assert answers.call(ask(), ready.call, answers_of)[0].origin.outcome == "hit_local"
-    assert len(answers.service.flights) == 0
-
-
-def test_the_leaders_own_code_asks_the_same() -> None:
-    """An agent whose tool asks the agent's own question."""
-    answers, model = answering(), Model(open=True)
-
-    def nested() -> str:
-        return text_of(*answers.call(ask(), model.call, answers_of)) + " Really."
-
-    crowd = Crowd(1, lambda: answers.call(ask(), nested, answers_of))
-    lookup, native = crowd.join()[0]
-    assert (lookup.origin.outcome, native) == ("miss", "It just is. Really.")
-    assert len(answers.service.flights) == 0
-
-
-async def test_the_leading_tasks_own_code_asks_the_same() -> None:
-    answers, model = answering(), Model(open=True)
-
-    async def nested() -> str:
-        within_it = await asyncio.wait_for(
-            answers.acall(ask(), model.acall, answers_of), PATIENCE_S
-        )
-        children = await asyncio.wait_for(
-            asyncio.gather(*(answers.acall(ask(), model.acall, answers_of) for _ in range(3))),
-            PATIENCE_S,
-        )
-        in_thread = await asyncio.to_thread(answers.call, ask(), model.call, answers_of)
-        return text_of(*within_it) + str(len(children)) + text_of(*in_thread)
-
-    _, native = await answers.acall(ask(), nested, answers_of)
-    assert native == "It just is.3It just is."
-    assert len(answers.service.flights) == 0
-
-
-def test_the_leaders_threads_ask_the_same() -> None:
+def test_the_leaders_threads_ask_the_same(bench: Bench) -> None:
     """LangChain starts its threads with the context of the caller."""
-    answers, model = answering(), Model(open=True)
+    model = open_model()
 
-    def nested() -> str:
+    def nested() -> Answer:
         with ThreadPoolExecutor(2) as pool:
-            asked = [
-                pool.submit(
-                    contextvars.copy_context().run, answers.call, ask(), model.call, answers_of
-                )
-                for _ in range(4)
+            calls = [
+                pool.submit(contextvars.copy_context().run, bench.call, model) for _ in range(4)
             ]
-            return "".join(text_of(*one.result(PATIENCE_S)) for one in asked)
+            assert {outcome for outcome, _ in done(calls)} <= {"miss", "hit_local"}
+        return ANSWER
 
-    crowd = Crowd(1, lambda: answers.call(ask(), nested, answers_of))
-    assert crowd.join()[0][1] == "It just is." * 4
-    assert len(answers.service.flights) == 0
+    done([start(lambda: bench.answering.call(asked(), nested, lambda a: [a]))])
 
 
-def test_a_leader_may_lead_another_flight_inside_the_first() -> None:
-    answers, model = answering(), Model(open=True)
+def test_one_flight_inside_another_that_asks_the_first_again(bench: Bench) -> None:
+    model, inner = open_model(), asked("Inner?")
 
-    def outer() -> str:
-        inner = answers.call(ask("Inner?"), middle, answers_of)
-        return text_of(*inner)
+    def outer() -> Answer:
+        bench.answering.call(inner, middle, lambda a: [a])
+        return ANSWER
 
-    def middle() -> str:
-        return text_of(*answers.call(ask(), model.call, answers_of))
+    def middle() -> Answer:
+        assert bench.call(model)[0] == "miss"
+        return ANSWER
 
-    assert Crowd(1, lambda: answers.call(ask(), outer, answers_of)).join()[0][1] == "It just is."
+    done([start(lambda: bench.answering.call(asked(), outer, lambda a: [a]))])
+    assert bench.call(model, inner)[0] == "hit_local"
     assert model.calls == 1
-    assert len(answers.service.flights) == 0
 
 
-def test_one_who_has_led_before_follows_like_anybody() -> None:
-    answers, model = answering(local_max_bytes=0), Model(open=True)
-    answers.call(ask("Other?"), model.call, answers_of)
-    held = Model()
-    crowd = Crowd(1, lambda: answers.call(ask(), held.call, answers_of))
-    until(lambda: held.running == 1)
-    context = contextvars.copy_context()
-    follower = Crowd(1, lambda: context.run(answers.call, ask(), held.call, answers_of))
-    until(lambda: waiting(answers.service) == 1)
-    held.gate.set()
-    assert follower.join()[0][0].origin.outcome == "coalesced"
-    crowd.join()
+def test_an_event_loop_that_ends_takes_no_lead_along(bench: Bench) -> None:
+    """Its tasks are cancelled by `asyncio.run`; a thread that waits gets the lead."""
+    model = Model()
+    followers = []
 
+    async def short() -> None:
+        task = asyncio.create_task(bench.acall(model))
+        await auntil(lambda: model.calls == 1)
+        followers.append(start(lambda: bench.call(model)))
+        await auntil(lambda: bench.waiting == 1)
+        assert not task.done()
 
-@pytest.mark.parametrize("followers", [8, 64])
-async def test_followers_do_not_take_the_threads_that_the_leader_needs(followers: int) -> None:
-    """A host name is looked up in the loop's executor; `asyncio.to_thread(llm.invoke)` waits there."""
-    answers, model = answering(), Model()
-    loop = asyncio.get_running_loop()
-
-    async def needs_a_thread() -> str:
-        model.calls += 1
-        await auntil(model.gate.is_set)
-        return await loop.run_in_executor(None, lambda: "It just is.")
-
-    leader = asyncio.create_task(answers.acall(ask(), needs_a_thread, answers_of))
-    await auntil(lambda: model.calls == 1)
-    blocking = Model(open=True)
-    waiters = [
-        asyncio.create_task(asyncio.to_thread(answers.call, ask(), blocking.call, answers_of))
-        for _ in range(followers)
-    ]
-    executor: Any = None
-    while executor is None:
-        await asyncio.sleep(0)
-        executor = loop._default_executor  # type: ignore[attr-defined]
-    await auntil(lambda: waiting(answers.service) or blocking.calls)
+    start(lambda: asyncio.run(short())).result()
     model.gate.set()
-    done, pending = await asyncio.wait([leader, *waiters], timeout=5)
-    if pending:  # let the threads go, so that the test ends
-        flight = next(iter(answers.service.flights._flights.values()))
+    assert done(followers)[0][0] == "miss"
+
+
+@pytest.mark.parametrize("followers", [1, 64])
+def test_followers_do_not_take_the_threads_that_the_leader_needs(
+    bench: Bench, followers: int
+) -> None:
+    """A host's name is looked up in the loop's executor; `to_thread(llm.invoke)` waits there."""
+    model = open_model()
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        proceed = asyncio.Event()
+        loop.set_default_executor(ThreadPoolExecutor(min(followers, 4)))
+
+        async def needs_a_thread() -> Answer:
+            await proceed.wait()
+            return await loop.run_in_executor(None, lambda: ANSWER)
+
+        leader = asyncio.create_task(bench.answering.acall(asked(), needs_a_thread, lambda a: [a]))
+        await auntil(lambda: bench.flights)
+        waiting = [
+            asyncio.create_task(asyncio.to_thread(bench.call, model)) for _ in range(followers)
+        ]
+        await auntil(lambda: model.calls or bench.waiting)
+        proceed.set()
+        outcomes = {outcome for outcome, _ in await asyncio.gather(*waiting)}
+        assert outcomes <= {"miss", "hit_local", "coalesced"}
+        assert (await leader)[0].origin.outcome == "miss"
+
+    run(scenario)
+
+
+def test_a_task_that_takes_over_the_lead_lets_go_the_threads_that_it_may_need() -> None:
+    flights = Flights()
+    leading = start(lambda: flights.join("key"))
+    flight = done([leading])[0].flight
+
+    async def scenario() -> tuple[Seat, Seat, Seat]:
+        heir = asyncio.create_task(flights.ajoin("key"))
+        await auntil(lambda: len(flight.waiters) == 1)
+        in_executor = asyncio.create_task(asyncio.to_thread(flights.join, "key"))
+        await auntil(lambda: len(flight.waiters) == 2)
+        elsewhere = start(lambda: flights.join("key"))
+        await auntil(lambda: len(flight.waiters) == 3)
+        flight.abandon()
+        seats = await heir, await in_executor
+        assert len(flight.waiters) == 1, "a thread of its own may go on waiting"
         flight.settle(None)
-        await asyncio.wait(pending)
-    assert not pending, "the leader waits for a thread, which its followers hold"
-    assert {text_of(*task.result()) for task in done} == {"It just is."}
-    assert len(answers.service.flights) == 0
+        return *seats, await asyncio.wrap_future(elsewhere)
+
+    heir, in_executor, elsewhere = run(scenario)
+    assert heir.flight is flight
+    assert in_executor is elsewhere is ALONE
+    assert len(flights) == 0
+
+
+def test_threads_of_an_executor_follow_a_leader_that_is_a_thread(bench: Bench) -> None:
+    model = Model()
+    leader = start(lambda: bench.call(model))
+    until(lambda: model.calls == 1)
+
+    async def scenario() -> None:
+        threads = [asyncio.create_task(asyncio.to_thread(bench.call, model)) for _ in range(4)]
+        await auntil(lambda: bench.waiting == 4)
+        model.gate.set()
+        assert {outcome for outcome, _ in await asyncio.gather(*threads)} == {"coalesced"}
+
+    run(scenario)
+    assert done([leader])[0][0] == "miss"
+    assert model.calls == 1
