@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegis_llm.questions import NoQuestion, Split, find_question
-from aegis_llm.questions_labels import lowered
+from aegis_llm.questions.labels import lowered
 
 Q = "How long does an entry live in the cache?"
 SHORT = "An entry lives for one hour."

@@ -11,8 +11,8 @@ import re
 from itertools import pairwise
 from typing import Literal
 
-from aegis_llm.questions_labels import Claim, Span, claims, lowered, sections
-from aegis_llm.questions_text import ANSWER, ASKER, CONTEXT, is_asking, is_plain, is_whole
+from aegis_llm.questions.labels import Claim, Span, claims, lowered, sections
+from aegis_llm.questions.text import ANSWER, ASKER, CONTEXT, is_asking, is_plain, is_whole
 
 _INTRO_LINES = 60
 _INTRO_CHARS = 6000

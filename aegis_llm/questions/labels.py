@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from aegis_llm.questions_text import CONTEXT
+from aegis_llm.questions.text import CONTEXT
 
 Span = tuple[int, int]
 

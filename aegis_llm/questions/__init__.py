@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from aegis_llm.config import Extractor
-from aegis_llm.questions_shape import locate
-from aegis_llm.questions_templates import cuts
-from aegis_llm.questions_text import is_asking, is_plain, is_whole
+from aegis_llm.questions.shape import locate
+from aegis_llm.questions.templates import cuts
+from aegis_llm.questions.text import is_asking, is_plain, is_whole
 
 
 class Split(msgspec.Struct, frozen=True):
