@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,12 @@ def _simulator() -> Iterator[OllamaSimulator]:
     """A simulator with models that see and models that think."""
     with OllamaSimulator(MODELS) as simulator:
         yield simulator
+
+
+@pytest.fixture(autouse=True)
+def _no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare each HTTP client the loading of certificates, which nothing on loopback needs."""
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: None)
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ class Links:
         self._timeout = llm.request_timeout
         self._client: Client | None = llm._client
         self._source = self._registered(llm._client)
-        self._async_source = self._registered(llm._async_client)
+        given = llm._client is not None or llm._async_client is not None
+        self._async_source = self._registered(llm._async_client) if given else self._source
 
     def server(self, *, awaited: bool) -> str:
         """Return the name of the server that blocking, or awaited, requests go to."""
