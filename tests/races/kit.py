@@ -28,7 +28,7 @@ class ModelError(Exception):
     """The model call failed."""
 
 
-class Late(AssertionError):
+class TooLateError(AssertionError):
     """Something that a test waits for did not happen."""
 
 
@@ -37,16 +37,16 @@ def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise Late(condition)
+            raise TooLateError(condition)
         time.sleep(0.0005)
 
 
 async def auntil(condition: Callable[[], object]) -> None:
     """Like `until`, on an event loop."""
     deadline = time.monotonic() + PATIENCE
-    while not condition():  # noqa: ASYNC110 - the condition may be of another thread
+    while not condition():
         if time.monotonic() > deadline:
-            raise Late(condition)
+            raise TooLateError(condition)
         await asyncio.sleep(0.0005)
 
 
