@@ -69,5 +69,5 @@ def test_a_store_in_memory_counts_its_bytes_right_whatever_threads_do() -> None:
                 store.put(Put(key, key.encode() * turns.randrange(1, 200), 60_000))
 
     done([start(partial(work, seed)) for seed in range(16)])
-    assert store._bytes == sum(_size(put) for put, _ in store._items.values())
-    assert store._bytes <= 30_000
+    assert store._entries._bytes == sum(_size(put) for put, _, _ in store._entries._items.values())
+    assert store._entries._bytes <= 30_000

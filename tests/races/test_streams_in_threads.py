@@ -122,7 +122,7 @@ def test_a_generator_dropped_while_its_thread_holds_every_lock(bench: Bench) -> 
         chunks = bench.chunks(model)
         assert next(chunks) == END_FIRST
         service = bench.service
-        with service.flights._lock, service.local._lock, service.store._lock:  # type: ignore[attr-defined]
+        with service.flights._lock, service.local._lock, service.store._entries._lock:  # type: ignore[attr-defined]
             del chunks
 
     done([start(lose)])
