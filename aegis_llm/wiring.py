@@ -71,9 +71,10 @@ def build(
 def make_store(config: AegisConfig, embedder: Embedder | None, pool: DaemonPool) -> Store:
     """Return the store that the URL names; `memory://NAME` is shared within the process."""
     cache = config.cache
-    if cache.redis_url.startswith("memory://"):
-        return _memory.setdefault(f"{cache.redis_url} {cache.namespace}", MemoryStore())
     embedding_id = embedder.embedding_id if embedder is not None else None
+    if cache.redis_url.startswith("memory://"):
+        shared = _memory.setdefault(f"{cache.redis_url} {cache.namespace}", MemoryStore())
+        return shared.seen_by(embedding_id or "")
     if cache.redis_url.startswith("embedded://"):
         from aegis_llm.stores.embedded import EmbeddedRedis
 

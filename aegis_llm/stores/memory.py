@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,16 @@ from aegis_llm.scheduler.forks import renew_in_child
 _OVERHEAD = 512
 
 
-class MemoryStore:
-    """A store bounded in bytes, oldest use dropped first; the semantic tier is a NumPy scan."""
+class Entries:
+    """What the stores of one name share: bounded in bytes, oldest use dropped first."""
 
-    def __init__(
-        self,
-        max_bytes: int = 256 * 1024 * 1024,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, max_bytes: int, monotonic: Callable[[], float]) -> None:
         self._max_bytes = max_bytes
         self._now = monotonic
         self.renew()
         renew_in_child(self)
-        self._items: OrderedDict[str, tuple[Put, float]] = OrderedDict()
-        self._scopes: dict[str, dict[str, Any]] = {}
+        self._items: OrderedDict[str, tuple[Put, float, str]] = OrderedDict()
+        self._scopes: dict[tuple[str, str], dict[str, Any]] = {}
         self._bytes = 0
 
     def renew(self) -> None:
@@ -40,32 +37,27 @@ class MemoryStore:
         return len(self._items)
 
     def get(self, key: str) -> bytes | None:
-        """Return the value of the exact tier."""
+        """Return the value of a key until it expires."""
         with self._lock:
             return self._live(key)
 
-    async def aget(self, key: str) -> bytes | None:
-        """Like `get`; it never blocks."""
-        return self.get(key)
-
-    def put(self, put: Put) -> None:
-        """Store in one tier or both."""
+    def put(self, put: Put, embedder: str) -> None:
+        """Store a value, and the vector that this embedder made."""
         with self._lock:
             self._remove(put.key)
-            self._items[put.key] = (put, self._now() + put.ttl_ms / 1000)
+            self._items[put.key] = (put, self._now() + put.ttl_ms / 1000, embedder)
             self._bytes += _size(put)
             if put.semantic is not None:
                 vector = np.frombuffer(put.semantic.vector, np.float32)
-                self._scopes.setdefault(put.semantic.scope, {})[put.key] = vector
+                scope = (embedder, put.semantic.scope)
+                self._scopes.setdefault(scope, {})[put.key] = vector
             while self._bytes > self._max_bytes and self._items:
                 self._remove(next(iter(self._items)))
 
-    async def aput(self, put: Put) -> None:
-        """Like `put`; it never blocks."""
-        self.put(put)
-
-    def nearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
-        """Return the nearest entries of a scope by cosine similarity."""
+    def nearest(
+        self, scope: tuple[str, str], vector: bytes, count: int
+    ) -> list[tuple[bytes, float]]:
+        """Return the nearest entries of one embedder's scope by cosine similarity."""
         asked = np.frombuffer(vector, np.float32)
         with self._lock:
             in_scope = [
@@ -87,44 +79,23 @@ class MemoryStore:
                     break
             return found
 
-    async def anearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
-        """Like `nearest`, on the loop: a scope in memory is small."""
-        return self.nearest(scope, vector, count)
-
     def delete(self, key: str) -> None:
-        """Delete one value, in both tiers."""
+        """Delete one value and its vector."""
         with self._lock:
             self._remove(key)
 
-    async def adelete(self, key: str) -> None:
-        """Like `delete`; it never blocks."""
-        self.delete(key)
-
     def clear(self) -> None:
-        """Delete every entry."""
+        """Delete everything."""
         with self._lock:
             self._items.clear()
             self._scopes.clear()
             self._bytes = 0
 
-    async def aclear(self) -> None:
-        """Like `clear`; it never blocks."""
-        self.clear()
-
-    def ready(self, timeout_s: float) -> None:
-        """Return at once: memory is always there."""
-
-    def close(self) -> None:
-        """Keep everything: the entries live as long as the store."""
-
-    async def aclose(self) -> None:
-        """Like `close`."""
-
     def _live(self, key: str) -> bytes | None:
         item = self._items.get(key)
         if item is None:
             return None
-        put, deadline = item
+        put, deadline, _ = item
         if self._now() >= deadline:
             self._remove(key)
             return None
@@ -135,13 +106,84 @@ class MemoryStore:
         item = self._items.pop(key, None)
         if item is None:
             return
-        put = item[0]
+        put, _, embedder = item
         self._bytes -= _size(put)
         if put.semantic is not None:
-            scope = self._scopes.get(put.semantic.scope, {})
+            name = (embedder, put.semantic.scope)
+            scope = self._scopes.get(name, {})
             scope.pop(key, None)
             if not scope:
-                self._scopes.pop(put.semantic.scope, None)
+                self._scopes.pop(name, None)
+
+
+class MemoryStore:
+    """A store in this process; the semantic tier is a NumPy scan of one embedder's vectors."""
+
+    def __init__(
+        self,
+        max_bytes: int = 256 * 1024 * 1024,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._entries = Entries(max_bytes, monotonic)
+        self._embedder = ""
+
+    def seen_by(self, embedding_id: str) -> MemoryStore:
+        """Return the same entries with the vectors of another embedder."""
+        other = copy(self)
+        other._embedder = embedding_id
+        return other
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value of the exact tier."""
+        return self._entries.get(key)
+
+    async def aget(self, key: str) -> bytes | None:
+        """Like `get`; it never blocks."""
+        return self._entries.get(key)
+
+    def put(self, put: Put) -> None:
+        """Store in one tier or both."""
+        self._entries.put(put, self._embedder)
+
+    async def aput(self, put: Put) -> None:
+        """Like `put`; it never blocks."""
+        self._entries.put(put, self._embedder)
+
+    def nearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
+        """Return the nearest entries of a scope by cosine similarity."""
+        return self._entries.nearest((self._embedder, scope), vector, count)
+
+    async def anearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
+        """Like `nearest`, on the loop: a scope in memory is small."""
+        return self._entries.nearest((self._embedder, scope), vector, count)
+
+    def delete(self, key: str) -> None:
+        """Delete one value, in both tiers."""
+        self._entries.delete(key)
+
+    async def adelete(self, key: str) -> None:
+        """Like `delete`; it never blocks."""
+        self._entries.delete(key)
+
+    def clear(self) -> None:
+        """Delete every entry."""
+        self._entries.clear()
+
+    async def aclear(self) -> None:
+        """Like `clear`; it never blocks."""
+        self._entries.clear()
+
+    def ready(self, timeout_s: float) -> None:
+        """Return at once: memory is always there."""
+
+    def close(self) -> None:
+        """Keep everything: the entries live as long as the store."""
+
+    async def aclose(self) -> None:
+        """Like `close`."""
 
 
 def _size(put: Put) -> int:
