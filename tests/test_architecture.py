@@ -60,10 +60,12 @@ def roots(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imports(ast.parse(path.read_text()))}
 
 
-def source_of(module: str) -> Path:
-    """Return the file of a module."""
+def sources_of(module: str) -> list[Path]:
+    """Return the file of a module, or all files of a package."""
     path = ROOT.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    assert found
+    return found
 
 
 def test_the_contracts_of_import_linter_are_kept() -> None:
@@ -93,15 +95,17 @@ def test_an_adapter_knows_its_own_framework_only(path: Path) -> None:
 
 @pytest.mark.parametrize("module", PURE)
 def test_what_decides_imports_nothing_that_does(module: str) -> None:
-    assert roots(source_of(module)).isdisjoint(IMPURE)
+    for path in sources_of(module):
+        assert roots(path).isdisjoint(IMPURE), shown(path)
 
 
 def test_everything_below_the_ports_is_pure() -> None:
     """A new module of the deciding layer belongs into the contract, too."""
     layers = CONTRACTS["A request falls straight down"]["layers"]
-    impure = {"config", "codec", "control", "quiet", "drivers", "ports", "errors", "plan"}
-    below = {name.strip() for layer in layers[8:] for name in layer.split(":")} - impure
-    assert below <= {module.split(".")[1] for module in PURE}
+    below = {name.strip() for layer in layers[8:] for name in layer.split(":")}
+    impure = {"ports", "drivers", "control", "quiet", "config", "errors"}
+    assert "plan" in below
+    assert below - impure <= {module.split(".")[1] for module in PURE}
 
 
 def test_llama_index_stays_a_namespace() -> None:
@@ -131,9 +135,7 @@ def test_nothing_dangerous_is_called(path: Path) -> None:
         where = f"line {node.lineno}"
         bare = isinstance(node.func, ast.Name)
         assert not (bare and name_of(node) in ("eval", "exec", "compile")), where
-        assert name_of(node) not in ("system", "popen", "flushall", "flushdb", "keys_pattern"), (
-            where
-        )
+        assert name_of(node) not in ("system", "popen", "flushall", "flushdb"), where
         for keyword in node.keywords:
             loud = keyword.arg == "shell" and getattr(keyword.value, "value", True)
             assert not loud, where
@@ -146,15 +148,3 @@ def test_no_command_that_stops_redis_or_empties_what_is_not_ours(path: Path) -> 
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
             said = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
             assert words.isdisjoint(said.split()), f"line {node.lineno}"
-
-
-@pytest.mark.parametrize("path", FILES, ids=shown)
-def test_annotations_are_never_evaluated_by_accident(path: Path) -> None:
-    """A module with code of its own postpones its annotations, which saves time at import."""
-    tree = ast.parse(path.read_text())
-    if any(
-        isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for n in tree.body
-    ):
-        first = [n for n in tree.body if isinstance(n, ast.ImportFrom)][:1]
-        assert first or path.name == "errors.py"
-        assert not first or first[0].module == "__future__"

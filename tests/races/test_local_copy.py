@@ -7,7 +7,7 @@ from functools import partial
 
 from aegis_llm.plan import Put
 from aegis_llm.stores.local import LocalCopy
-from aegis_llm.stores.memory import MemoryStore, _size
+from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.values import Answer
 from tests.races.kit import Bench, Model, asked, done, start
 
@@ -55,7 +55,7 @@ def test_a_local_copy_counts_its_bytes_right_whatever_threads_do() -> None:
     assert local.size_bytes <= 20_000
 
 
-def test_a_store_in_memory_counts_its_bytes_right_whatever_threads_do() -> None:
+def test_a_store_in_memory_stays_in_its_bounds_whatever_threads_do() -> None:
     store = MemoryStore(30_000)
 
     def work(seed: int) -> None:
@@ -69,5 +69,10 @@ def test_a_store_in_memory_counts_its_bytes_right_whatever_threads_do() -> None:
                 store.put(Put(key, key.encode() * turns.randrange(1, 200), 60_000))
 
     done([start(partial(work, seed)) for seed in range(16)])
-    assert store._entries._bytes == sum(_size(put) for put, _, _ in store._entries._items.values())
-    assert store._entries._bytes <= 30_000
+    kept = [data for n in range(60) if (data := store.get(f"key-{n}")) is not None]
+    assert len(kept) == len(store)
+    assert 0 < sum(map(len, kept)) <= 30_000
+    for number in range(9):  # as many as there is room for, when the bytes were counted right
+        store.put(Put(f"new-{number}", b"x" * 2_700, 60_000))
+    assert all(store.get(f"new-{number}") for number in range(9))
+    assert 9 <= len(store) < 15
