@@ -1,0 +1,189 @@
+"""The public names used as a user would; mypy reads this file and nobody runs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, assert_type
+
+from langchain_core.documents import Document
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_ollama import ChatOllama, OllamaEmbeddings
+from llama_index.core import Settings
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
+from llama_index.core.llms.llm import LLM
+from llama_index.llms.ollama import Ollama
+
+import aegis_llm
+from aegis_llm import (
+    AegisConfig,
+    AegisError,
+    Answer,
+    CacheConfig,
+    ConfigError,
+    Entry,
+    MissingExtraError,
+    NotCachedError,
+    Observation,
+    Origin,
+    SchedulerConfig,
+    StoreTrouble,
+    cache_control,
+    observe,
+)
+from aegis_llm.testing import ManualClock, OllamaSimulator, best_embedder
+from aegis_llm.values import Control, Outcome
+from langchain_aegis import AegisCache, ChatAegis
+from llama_index.llms.aegis import AegisOllama
+
+
+def question_of(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    """Find the question as a user's own extractor does."""
+    return str(messages[-1]["content"]) if messages else None
+
+
+def settings() -> AegisConfig:
+    """Settings, by sections, by options and from the environment."""
+    cache = CacheConfig(redis_url="memory://", ttl=600, similarity=0.9, extractor=question_of)
+    config = AegisConfig(cache=cache, scheduler=SchedulerConfig(single_flight=True))
+    assert_type(config.with_options(ttl_jitter=0.1), AegisConfig)
+    assert_type(AegisConfig.from_env(), AegisConfig)
+    assert_type(AegisConfig.from_env({"AEGIS_TTL": "60"}), AegisConfig)
+    assert_type(config.cache.ttl, float)
+    assert_type(config.scheduler.single_flight, bool)
+    CacheConfig(ttl="600")  # type: ignore[arg-type]
+    CacheConfig(time_to_live=600)  # type: ignore[call-arg]
+    CacheConfig("memory://")  # type: ignore[call-arg]
+    config.cache.ttl = 5  # type: ignore[misc]
+    return config
+
+
+def steering() -> Origin:
+    """Blocks around calls, and what they tell."""
+    with cache_control(ttl=600, tenant="acme", user="u1", tags=["doc:42"], docs=("a",)) as asked:
+        assert_type(asked, Control)
+    with cache_control(bypass="yes"):  # type: ignore[arg-type]
+        pass
+    with observe() as seen:
+        assert_type(seen, Observation)
+    assert_type(seen.outcomes, list[str])
+    assert_type(seen.hits, int)
+    assert_type(seen.saved_tokens, int)
+    origin = seen[-1]
+    assert_type(origin, Origin)
+    assert_type(origin.outcome, Outcome)
+    assert_type(origin.reason, str)
+    assert_type(origin.similarity, float | None)
+    assert_type(origin.as_dict(), dict[str, Any])
+    assert_type(aegis_llm.__version__, str)
+    return origin
+
+
+def errors() -> tuple[type[AegisError], ...]:
+    """What may be caught."""
+    wrong: type[ValueError] = ConfigError
+    absent: type[ImportError] = MissingExtraError
+    unknown: type[LookupError] = NotCachedError
+    assert_type(StoreTrouble("redis_down").reason, str)
+    assert issubclass(wrong, AegisError)
+    assert issubclass(absent, AegisError)
+    assert issubclass(unknown, AegisError)
+    return ConfigError, MissingExtraError, NotCachedError, StoreTrouble
+
+
+def entries(entry: Entry) -> str:
+    """What is kept."""
+    assert_type(entry.answers, tuple[Answer, ...])
+    assert_type(entry.answer, Answer)
+    entry.key = "other"  # type: ignore[misc]
+    return entry.answer.text
+
+
+def chat(config: AegisConfig) -> str:
+    """ChatAegis goes wherever ChatOllama goes."""
+    embeddings = OllamaEmbeddings(model="all-minilm")
+    llm = ChatAegis(
+        model="llama3.1:8b",
+        temperature=0,
+        redis_url="redis://localhost:6379",
+        embeddings=embeddings,
+        namespace="app",
+        ttl=600,
+        similarity=0.92,
+        extractor=question_of,
+        aegis=config,
+    )
+    stock: ChatOllama = llm
+    model: BaseChatModel = llm
+    assert_type(llm.invoke("Why?"), AIMessage)
+    assert_type(stock.invoke("Why?"), AIMessage)
+    chunks: Iterator[AIMessageChunk] = llm.stream("Why?")
+    llm.connect_now(timeout=1.0)
+    chain: Runnable[Any, str] = RunnableLambda(texts_of) | model | StrOutputParser()
+    return chain.invoke([Document(page_content="Because.")]) + "".join(
+        str(chunk.content) for chunk in chunks
+    )
+
+
+def texts_of(documents: list[Document]) -> str:
+    """Join the texts of documents."""
+    return "\n".join(document.page_content for document in documents)
+
+
+async def chat_awaited(llm: ChatAegis) -> list[AIMessageChunk]:
+    """The same, awaited."""
+    assert_type(await llm.ainvoke("Why?"), AIMessage)
+    chunks: AsyncIterator[AIMessageChunk] = llm.astream("Why?")
+    return [chunk async for chunk in chunks]
+
+
+def any_model() -> Any:
+    """AegisCache for LangChain's own models."""
+    from langchain_core.caches import BaseCache
+    from langchain_core.globals import set_llm_cache
+
+    cache = AegisCache(redis_url="memory://", embeddings=OllamaEmbeddings(model="all-minilm"))
+    base: BaseCache = cache
+    set_llm_cache(base)
+    return cache.bind(ChatOllama(model="llama3.1:8b"))
+
+
+def llama_index(config: AegisConfig) -> ChatResponse:
+    """AegisOllama goes wherever LlamaIndex's Ollama goes."""
+    llm = AegisOllama(
+        model="llama3.1:8b",
+        redis_url="redis://localhost:6379",
+        embed_model=Settings.embed_model,
+        namespace="app",
+        ttl=600,
+        similarity=0.92,
+        aegis=config,
+    )
+    stock: Ollama = llm
+    base: LLM = llm
+    Settings.llm = base
+    completion: CompletionResponse = stock.complete("Why?")
+    assert completion.text
+    for chunk in llm.stream_chat([ChatMessage(content="Why?")]):
+        assert_type(chunk, ChatResponse)
+    assert_type(llm.chat([ChatMessage(content="Why?")]), ChatResponse)
+    llm.connect_now(timeout=1.0)
+    return llm.chat([ChatMessage(content="Why?")])
+
+
+async def llama_index_awaited(llm: AegisOllama) -> list[ChatResponse]:
+    """The same, awaited."""
+    assert_type(await llm.achat([ChatMessage(content="Why?")]), ChatResponse)
+    return [chunk async for chunk in await llm.astream_chat([ChatMessage(content="Why?")])]
+
+
+def doubles() -> str:
+    """What the package offers to tests."""
+    with OllamaSimulator() as simulator:
+        assert_type(simulator, OllamaSimulator)
+        assert_type(simulator.base_url, str)
+    assert_type(best_embedder().embedding_id, str)
+    assert_type(ManualClock(), ManualClock)
+    return simulator.base_url
