@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from aegis_llm.errors import StoreTrouble
 from aegis_llm.plan import Put, SemanticRecord
 from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.stores.redis import RedisStore
+from tests.redis_server import RedisServer
 
 SCOPE = "5" * 64
 PATIENCE_S = 20.0
@@ -73,3 +74,33 @@ def settled(call: Callable[[], Any]) -> Any:
         except StoreTrouble:
             assert time.monotonic() < deadline, "the trouble does not end"
             time.sleep(0.002)
+
+
+class Watch:
+    """Notes the commands that others send to a server while it is open."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._client = server.client()
+        self._control = server.client()
+        self._control.ping()
+        self._monitor = self._client.monitor()
+        self.commands: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._monitor.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._control.echo("watched")
+        for told in self._monitor.listen():
+            if told["command"] == "ECHO watched":
+                break
+            self.commands.append(told["command"])
+        self._monitor.__exit__(None, None, None)
+        self._client.close()
+        self._control.close()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the commands, in order."""
+        return [command.split(" ", 1)[0] for command in self.commands]
