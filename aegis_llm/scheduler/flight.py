@@ -8,8 +8,9 @@ Traps that shape this code: every follower has a future of its own, so that canc
 nobody else; a follower that is cancelled in the moment it is made leader hands over in turn; a
 blocking call on an event loop's thread never waits, since the leader may be a task of that loop;
 a call made by the leader's own code never waits for itself; a thread that a leading task may hand
-work to (a name to look up) does not wait for that task; garbage collection may end a flight
-in the very thread that holds the lock, so the lock can be taken twice.
+work to (a name to look up) does not wait for that task, nor does any thread for a task whose loop
+shows no sign of life, since it may be blocked until that very thread is done; garbage collection
+may end a flight in the very thread that holds the lock, so the lock can be taken twice.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import asyncio
 import threading
 from collections import deque
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextvars import ContextVar
 from typing import Any
 
@@ -28,7 +30,7 @@ from aegis_llm.values import Entry
 _led: ContextVar[frozenset[Flight]] = ContextVar("aegis_led", default=frozenset())
 
 ALONE = Seat()
-
+_PATIENCE_S = 1.0  # between two looks at the leader's loop, and for its sign of life
 
 Loop = asyncio.AbstractEventLoop
 
@@ -92,7 +94,7 @@ class Flights:
         if isinstance(seat, Seat):
             return seat
         try:
-            return _seated(seat.result())
+            return _seated(self._wait(key, seat))
         except BaseException:  # Ctrl-C while waiting
             self._leave(key, seat)
             raise
@@ -146,23 +148,40 @@ class Flights:
             if flight is None:
                 flight = self._flights[key] = Flight(self, key, loop)
                 return _lead(flight)
-            if not may_wait or flight in led:
+            if not may_wait:
                 return ALONE
-            if flight.stream is not None:
+            if flight.stream is not None:  # also one's own: whoever needs an item pulls it
                 return Seat(stream=flight.stream)
+            if flight in led:
+                return ALONE
             waiter = Waiter(loop)
             if _starves(flight.loop, waiter):
                 return ALONE
             flight.waiters.append(waiter)
             return ALONE if flight.over else waiter
 
-    def _leave(self, key: str, waiter: Waiter) -> None:
+    def _wait(self, key: str, waiter: Waiter) -> Seat:
+        while True:
+            try:
+                return waiter.result(_PATIENCE_S)
+            except FutureTimeoutError:
+                flight = self._flights.get(key)
+                if flight is None or _lives(flight.loop) or not self._stepped_out(key, waiter):
+                    continue
+                return ALONE
+
+    def _stepped_out(self, key: str, waiter: Waiter) -> bool:
         with self._lock:
             flight = self._flights.get(key)
-            if flight is not None and waiter in flight.waiters:
-                flight.waiters.remove(waiter)
-                return
-        seat = waiter.result() if waiter.done() else ALONE
+            if flight is None or waiter not in flight.waiters:
+                return False
+            flight.waiters.remove(waiter)
+            return True
+
+    def _leave(self, key: str, waiter: Waiter) -> None:
+        if self._stepped_out(key, waiter) or not waiter.done():
+            return
+        seat = waiter.result()
         if seat.flight is not None:
             seat.flight.abandon()
 
@@ -170,6 +189,18 @@ class Flights:
         flight.over = True
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
+
+
+def _lives(loop: Loop | None) -> bool:
+    """Return whether the loop runs what it is given; a leader without a loop is a thread."""
+    if loop is None:
+        return True
+    beat = threading.Event()
+    try:
+        loop.call_soon_threadsafe(beat.set)
+    except RuntimeError:  # it was closed
+        return False
+    return beat.wait(_PATIENCE_S)
 
 
 def _starves(loop: Loop | None, waiter: Waiter) -> bool:

@@ -7,7 +7,8 @@ import threading
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aegis_llm.plan import Seat
 from aegis_llm.scheduler import flight as flight_module
@@ -223,43 +224,76 @@ def test_a_flight_that_ends_while_it_is_joined_keeps_nobody_waiting() -> None:
     assert done([start(lambda: flights.join("key"))])[0] == Seat()
 
 
+def lead(flights: Flights, turns: int) -> int:
+    """Join often; as the leader abandon, settle and fail by turns. Return how often it led."""
+    led = 0
+    for turn in range(turns):
+        seat = flights.join("key")
+        if seat.flight is None:
+            continue
+        led += 1
+        if turn % 3 == 0:
+            seat.flight.abandon()
+        else:
+            seat.flight.settle(ENTRY if turn % 3 == 1 else None)
+    return led
+
+
+async def alead(flights: Flights, turns: int) -> int:
+    """Like `lead`, awaited; every fourth time cancelled at once."""
+    led = 0
+    for turn in range(turns):
+        task = asyncio.create_task(flights.ajoin("key"))
+        if turn % 4 == 0:
+            await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and task.result().flight is not None:
+            led += 1
+            task.result().flight.settle(None)
+    return led
+
+
 def test_thousands_of_joins_from_threads_and_loops_end() -> None:
-    """Real threads, every one leading at times, abandoning, settling and failing."""
     flights = Flights()
 
-    def work(seed: int) -> int:
-        led = 0
-        for turn in range(200):
-            seat = flights.join("key")
-            if seat.flight is not None:
-                led += 1
-                what = (seed + turn) % 3
-                if what == 0:
-                    seat.flight.abandon()
-                else:
-                    seat.flight.settle(ENTRY if what == 1 else None)
-        return led
+    async def crowd() -> int:
+        return sum(await asyncio.gather(*[alead(flights, 100) for _ in range(8)]))
 
-    async def awaited(seed: int) -> int:
-        led = 0
-        for turn in range(100):
-            task = asyncio.create_task(flights.ajoin("key"))
-            if (seed + turn) % 4 == 0:
-                await asyncio.sleep(0)
-                task.cancel()
-            try:
-                seat = await task
-            except asyncio.CancelledError:
-                continue
-            if seat.flight is not None:
-                led += 1
-                seat.flight.settle(None)
-        return led
-
-    async def crowd() -> list[int]:
-        return await asyncio.gather(*[awaited(seed) for seed in range(8)])
-
-    threads = [start(lambda seed=seed: work(seed)) for seed in range(8)]  # type: ignore[misc]
+    threads = [start(lambda: lead(flights, 200)) for _ in range(8)]
     loops = [start(lambda: run(crowd)) for _ in range(2)]
-    assert sum(done(threads)) + sum(map(sum, done(loops))) > 0
+    assert sum(done(threads)) + sum(done(loops)) > 0
     assert len(flights) == 0
+
+
+def test_a_thread_does_not_wait_for_a_loop_that_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`chain.invoke` on the loop's thread starts threads, as RunnableParallel does, and waits."""
+    monkeypatch.setattr(flight_module, "_PATIENCE_S", 0.05)
+    flights = Flights()
+
+    async def scenario() -> Seat:
+        seat = await flights.ajoin("key")
+        alone = done([start(lambda: flights.join("key"))])[0]
+        follower = start(lambda: flights.join("key"))
+        await auntil(lambda: seat.flight.waiters)
+        for _ in range(10):  # a loop that runs is waited for, as long as it takes
+            await asyncio.sleep(0.05)
+        assert not follower.done()
+        seat.flight.settle(ENTRY)
+        assert await asyncio.wrap_future(follower) == Seat(entry=ENTRY)
+        return alone
+
+    assert run(scenario) == Seat()
+    assert len(flights) == 0
+
+
+def test_a_thread_does_not_wait_for_a_loop_that_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flight_module, "_PATIENCE_S", 0.05)
+    flights = Flights()
+    seat = run(lambda: flights.ajoin("key"))
+    assert done([start(lambda: flights.join("key"))]) == [Seat()]
+    seat.flight.settle(None)

@@ -184,6 +184,6 @@ def doubles() -> str:
     with OllamaSimulator() as simulator:
         assert_type(simulator, OllamaSimulator)
         assert_type(simulator.base_url, str)
-    assert_type(best_embedder().embedding_id, str)
+    assert_type(best_embedder().name, str)
     assert_type(ManualClock(), ManualClock)
     return simulator.base_url
