@@ -23,6 +23,11 @@ class Face:
         self.store = store
         self._runner = runner
 
+    def idle(self) -> None:
+        """Let the loop notice what has happened meanwhile."""
+        if self._runner is not None:
+            self._runner.run(asyncio.sleep(0.01))
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         runner = self._runner
         if runner is None:
