@@ -26,6 +26,7 @@ _encode_in_order = msgspec.json.Encoder().encode
 _SIZES = [b"%d:" % size for size in range(1024)]
 _EMPTY = (str, list, tuple, dict)
 _AS_IT_IS = frozenset({str, int, bool})
+_MAPPING = (dict, Mapping)  # a dict is told without asking the abstract class
 
 
 class UncacheableError(ValueError):
@@ -94,7 +95,7 @@ def scope_hash(
 def exact_key(namespace: str, hashed: str, request: Request) -> str:
     """Return the Redis key of the exact tier; its tail is for the eyes of a person only."""
     options = request.params.get("options")
-    temperature = options.get("temperature") if isinstance(options, Mapping) else None
+    temperature = options.get("temperature") if isinstance(options, _MAPPING) else None
     shown = (
         "default" if temperature is None else f"{temperature:g}" if _number(temperature) else "?"
     )
@@ -137,7 +138,7 @@ def _partition(control: Control) -> list[bytes]:
 
 
 def _param(name: str, value: Any) -> bytes:
-    if name == "options" and isinstance(value, Mapping):
+    if name == "options" and isinstance(value, _MAPPING):
         return _json({k: v for k, v in value.items() if v is not None}, _encode)
     if name == "tools" and isinstance(value, Sequence):
         # The order of the tools is free; inside one tool or a schema, order reaches the model.
@@ -151,7 +152,7 @@ def _messages(messages: Iterable[Mapping[str, Any]]) -> list[bytes]:
     for message in messages:
         content = message.get("content")
         parts += (_text(str(message.get("role", ""))), _text("" if content is None else content))
-        extra = _extra(message, call_ids)
+        extra = None if message.keys() <= _PLAIN else _extra(message, call_ids)
         parts.append(_json(extra, _encode) if extra else b"")
     return parts
 
@@ -196,7 +197,7 @@ def _absent(value: Any) -> bool:
 
 
 def _unset(name: str, value: Any) -> bool:
-    if isinstance(value, Mapping):
+    if isinstance(value, _MAPPING):
         # Options that are all null are none; an empty schema is one that every JSON text meets.
         return name == "options" and all(v is None for v in value.values())
     return _absent(value)
@@ -211,11 +212,12 @@ def _text(text: str) -> bytes:
 
 def _json(value: Any, encode: Any) -> bytes:
     try:
-        return bytes(encode(_plain(value)))
+        data: bytes = encode(_plain(value))
     except UncacheableError:
         raise
     except Exception as exc:  # msgspec raises several kinds
         raise UncacheableError("uncacheable_request") from exc
+    return data
 
 
 def _plain(value: Any) -> Any:
@@ -226,7 +228,7 @@ def _plain(value: Any) -> Any:
         if not math.isfinite(value):
             raise UncacheableError("uncacheable_request")
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    if isinstance(value, Mapping):
+    if isinstance(value, _MAPPING):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]

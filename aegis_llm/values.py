@@ -100,7 +100,7 @@ class Origin(msgspec.Struct, frozen=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plain dictionary that goes into a framework's metadata."""
-        return {name: getattr(self, name) for name in self.__struct_fields__}
+        return msgspec.structs.asdict(self)
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -151,6 +152,7 @@ def _logprobs(answer: Answer) -> Any:
     return ChatResponse.model_validate(body).logprobs
 
 
+@lru_cache(maxsize=256)
 def _rfc3339(milliseconds: int) -> str:
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -36,7 +37,9 @@ def new_message(
     if tool_calls or not isinstance(content, str):
         return AIMessage(**fields)
     fields["invalid_tool_calls"] = []
-    return _EMPTY.model_copy(update=fields)
+    message = copy(_EMPTY)
+    message.__dict__.update(fields)
+    return message
 
 
 def new_id() -> str:

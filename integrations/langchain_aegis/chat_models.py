@@ -144,7 +144,7 @@ class ChatAegis(ChatOllama):
         """State the identity, so that any other LangChain cache tells two models apart."""
         fields = self.__dict__
         given = {name: fields[name] for name in _IDENTIFYING if fields[name] is not None}
-        return {**given, "cached_by": "aegis", "base_url": self._source.server}
+        return {**given, "cached_by": "aegis", "base_url": _part(self, "_source").server}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
@@ -168,7 +168,7 @@ class ChatAegis(ChatOllama):
         request = self._request(messages, stop, kwargs)
         if request is None:
             return generate(messages, stop, run_manager, **kwargs)
-        lookup, result = self._answering.call(
+        lookup, result = _part(self, "_answering").call(
             request, lambda: generate(messages, stop, run_manager, **kwargs), answers_of_result
         )
         if result is None:
@@ -190,7 +190,7 @@ class ChatAegis(ChatOllama):
         request = self._request(messages, stop, kwargs)
         if request is None:
             return await generate(messages, stop, run_manager, **kwargs)
-        lookup, result = await self._answering.acall(
+        lookup, result = await _part(self, "_answering").acall(
             request, lambda: generate(messages, stop, run_manager, **kwargs), answers_of_result
         )
         if result is None:
@@ -279,7 +279,7 @@ class ChatAegis(ChatOllama):
         try:
             body = self._chat_params(messages, stop, **kwargs)
             body["messages"] = resolve_images(body["messages"])
-            return request_from_body(body, server=self._source.server)
+            return request_from_body(body, server=_part(self, "_source").server)
         except UncacheableError:
             return None
         except Exception:  # noqa: BLE001 - ChatOllama raises the same again
@@ -289,6 +289,11 @@ class ChatAegis(ChatOllama):
 for _method in (ChatAegis._generate, ChatAegis._agenerate):
     # LangChain asks for it on every call; made anew it takes longer than the look-up of a hit.
     vars(_method)["__signature__"] = signature(_method)
+
+
+def _part(model: ChatAegis, name: str) -> Any:
+    """Return a private attribute; pydantic's own way to it takes ten times as long."""
+    return (model.__pydantic_private__ or {})[name]
 
 
 def _hit(lookup: Lookup) -> ChatResult:
