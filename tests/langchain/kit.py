@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import threading
+import time
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -164,3 +167,33 @@ def forget_stock_models() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        _never.wait(0.001)
+
+
+async def auntil(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Like `until`, awaited."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        await asyncio.sleep(0.001)
+
+
+_never = threading.Event()
+
+
+def waiting(model: ChatAegis) -> int:
+    """Return how many requests wait for another one's answer."""
+    flights = model._answering.service.flights._flights
+    return sum(len(flight.waiters) for flight in list(flights.values()))
+
+
+def flying(model: ChatAegis) -> int:
+    """Return how many different requests are under way."""
+    return len(model._answering.service.flights)
