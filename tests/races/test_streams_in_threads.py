@@ -12,6 +12,7 @@ import pytest
 from aegis_llm.scheduler.streams import ENDED, LEFT, SharedStream
 from tests.races.kit import (
     CHUNKS,
+    END,
     TEXT,
     Bench,
     Model,
@@ -116,20 +117,17 @@ def test_a_generator_that_is_dropped_leaves(bench: Bench, model: Model) -> None:
 
 def test_a_generator_dropped_while_its_thread_holds_every_lock(bench: Bench) -> None:
     """Garbage is collected wherever memory is asked for, under a lock of ours too."""
-    model = Model(usual=(END_FIRST, "never"))
+    model = Model(usual=(END, "never"))
 
     def lose() -> None:
         chunks = bench.chunks(model)
-        assert next(chunks) == END_FIRST
+        assert next(chunks) == END
         with bench.service.flights._lock, bench.service.local._lock:
             del chunks
 
     done([start(lose)])
     assert model.closed == 1
-    assert bench.call(model) == ("hit_local", END_FIRST)
-
-
-END_FIRST = "."
+    assert bench.call(model) == ("hit_local", END)
 
 
 @pytest.mark.parametrize("place", [1, 4])

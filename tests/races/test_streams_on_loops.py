@@ -12,6 +12,7 @@ import pytest
 from aegis_llm.answering import stream_kind
 from tests.races.kit import (
     CHUNKS,
+    END,
     PATIENCE,
     TEXT,
     Bench,
@@ -131,6 +132,20 @@ def test_the_last_who_leaves_stops_the_model_once(bench: Bench, model: Model) ->
 
     run(scenario)
     assert model.calls == 2
+
+
+def test_who_leaves_after_the_last_chunk_keeps_the_answer(bench: Bench) -> None:
+    """The model has said that it is done, and has not yet closed the stream."""
+    model = Model(usual=(END, "never"))
+
+    async def scenario() -> None:
+        chunks: Any = bench.achunks(model)
+        assert await anext(chunks) == END
+        await chunks.aclose()
+
+    run(scenario)
+    assert model.closed == 1
+    assert bench.call(model) == ("hit_local", END)
 
 
 def test_all_readers_cancelled_in_one_turn_stop_the_model_once(bench: Bench, model: Model) -> None:
