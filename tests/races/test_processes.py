@@ -78,6 +78,39 @@ if os.getpid() != parent:
 print(native.text)
 """
 
+FORKED_IN_A_FETCH = """
+import os, signal, threading, warnings
+from tests.races.kit import Bench, Ollama, until
+
+warnings.simplefilter("ignore", DeprecationWarning)
+
+class Held(Ollama):
+    def fetch(self):
+        fetching.set()
+        until(gate.is_set)
+        return super().fetch()
+
+class Newer(Ollama):
+    def fetch(self):
+        return {"m:latest": "sha256:new"}
+
+fetching, gate = threading.Event(), threading.Event()
+digests = Bench().service.digests
+digests.register(Held())
+digests._servers["s"].next_fetch = 0.0
+digests.look("s", "m:latest")
+until(fetching.is_set)
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    digests.register(Newer())
+    digests.look("s", "m:latest")
+    until(lambda: digests.known("s", "m:latest") == "sha256:new")
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+gate.set()
+"""
+
 HUNG = """
 import logging, threading
 from tests.races.kit import Bench, Model
@@ -138,6 +171,11 @@ def test_a_child_forked_while_threads_are_busy_has_a_cache_that_works() -> None:
 @needs_fork
 def test_a_leader_may_fork() -> None:
     assert script(FORKED_IN_A_LEADER) == ["The parent's."]
+
+
+@needs_fork
+def test_a_child_forked_while_digests_are_fetched_fetches_them_itself() -> None:
+    assert script(FORKED_IN_A_FETCH) == ["0"]
 
 
 def test_an_embedder_that_hangs_does_not_hold_up_the_end() -> None:

@@ -12,8 +12,10 @@ from functools import partial
 import pytest
 
 from aegis_llm import cache_control
+from aegis_llm.scheduler import flight as flight_module
 from aegis_llm.values import Answer
 from tests.races.kit import (
+    PATIENCE,
     Bench,
     Model,
     ModelError,
@@ -266,7 +268,10 @@ def test_an_answer_that_cannot_be_read_releases_the_others(bench: Bench) -> None
     assert model.calls == 4
 
 
-def test_a_blocking_call_on_the_loop_of_the_leader_calls_for_itself(bench: Bench) -> None:
+def test_a_blocking_call_on_the_loop_of_the_leader_calls_for_itself(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight_module, "_PATIENCE_S", 2 * PATIENCE)  # at once, that is
     model, own = Model(), Model()
     own.gate.set()
 
