@@ -244,9 +244,15 @@ class ChatAegis(ChatOllama):
         shared = self._answering.stream(
             lookup, lambda: upstream(messages, stop, **kwargs), answers_of_chunks
         )
+        last = None
         with closing(shared):
             for chunk in shared:
-                yield _marked_chunk(chunk, lookup)
+                if _is_last(chunk):
+                    last = chunk  # waits for what becomes of storing the answer
+                else:
+                    yield copy_chunk(chunk)
+        if last is not None:
+            yield _marked_chunk(last, lookup)
 
     async def _achunks(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
@@ -265,9 +271,15 @@ class ChatAegis(ChatOllama):
         shared = self._answering.astream(
             lookup, lambda: upstream(messages, stop, **kwargs), answers_of_chunks
         )
+        last = None
         async with aclosing(shared):
             async for chunk in shared:
-                yield _marked_chunk(chunk, lookup)
+                if _is_last(chunk):
+                    last = chunk
+                else:
+                    yield copy_chunk(chunk)
+        if last is not None:
+            yield _marked_chunk(last, lookup)
 
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
@@ -314,9 +326,12 @@ def _marked(result: ChatResult, lookup: Lookup) -> ChatResult:
 
 def _marked_chunk(chunk: ChatGenerationChunk, lookup: Lookup) -> ChatGenerationChunk:
     chunk = copy_chunk(chunk)
-    if (chunk.generation_info or {}).get("done"):
-        chunk.generation_info = with_origin(chunk.generation_info, lookup.origin)
+    chunk.generation_info = with_origin(chunk.generation_info, lookup.origin)
     return chunk
+
+
+def _is_last(chunk: ChatGenerationChunk) -> bool:
+    return bool(chunk.generation_info and chunk.generation_info.get("done"))
 
 
 def _raise_nested(name: str) -> None:
