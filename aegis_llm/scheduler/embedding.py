@@ -62,7 +62,7 @@ class Embedding:
     def _call(self, text: str) -> bytes:
         try:
             vector = np.asarray(self._embedder.embed(text), dtype=np.float32)
-        except Exception as exc:
+        except BaseException as exc:  # in this thread even SystemExit ends nothing but the call
             raise EmbedTrouble("embedding_failed", str(exc)) from exc
         norm = float(np.linalg.norm(vector)) if vector.ndim == 1 and vector.size else 0.0
         if not np.isfinite(norm) or norm == 0.0:
