@@ -27,6 +27,10 @@ class Store(Protocol):
     async def aput(self, put: Put) -> None:
         """Like `put`, awaited."""
 
+    @property
+    def searches(self) -> bool:
+        """Whether `nearest` is worth an embedding: False where the server is known to lack it."""
+
     def nearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
         """Return entries of a scope with their cosine similarity, nearest first."""
 

@@ -216,14 +216,18 @@ class Service:
         return digest
 
     def _embed(self, effect: p.Embed) -> bytes:
-        if self._embedding is None:
-            raise EmbedTrouble("no_embedder")
-        return self._embedding.embed(effect.question)
+        return self._worth_it().embed(effect.question)
 
     async def _aembed(self, effect: p.Embed) -> bytes:
+        return await self._worth_it().aembed(effect.question)
+
+    def _worth_it(self) -> Embedding:
+        """Return the embedding, unless nothing could be found by its vectors."""
         if self._embedding is None:
             raise EmbedTrouble("no_embedder")
-        return await self._embedding.aembed(effect.question)
+        if not self.store.searches:
+            raise EmbedTrouble("no_query_engine")
+        return self._embedding
 
 
 def _broken(error: Exception) -> p.Opened:

@@ -21,6 +21,7 @@ from aegis_llm.service import Service
 from aegis_llm.stores.local import LocalCopy
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.stores.redis import RedisStore
+from aegis_llm.stores.redis_clients import single_node
 
 log = logging.getLogger("aegis_llm")
 _lock = threading.Lock()
@@ -80,6 +81,8 @@ def make_store(config: AegisConfig, embedder: Embedder | None, pool: DaemonPool)
 
         private = EmbeddedRedis(cache.redis_url)
         return RedisStore(cache, embedding_id, pool, lambda _: private.ensure())
+    if embedder is not None and not single_node(cache.redis_url):
+        say_once("Redis Sentinel and Cluster have the exact tier only: no reworded question hits")
     return RedisStore(cache, embedding_id, pool)
 
 

@@ -152,6 +152,11 @@ class MemoryStore:
         """Like `put`; it never blocks."""
         self._entries.put(put, self._embedder)
 
+    @property
+    def searches(self) -> bool:
+        """Always: it is a scan."""
+        return True
+
     def nearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
         """Return the nearest entries of a scope by cosine similarity."""
         return self._entries.nearest((self._embedder, scope), vector, count)

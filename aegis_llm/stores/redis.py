@@ -106,6 +106,11 @@ class RedisStore:
             raise self._link.failed(exc) from exc
         self._link.worked()
 
+    @property
+    def searches(self) -> bool:
+        """Whether the server may have the Query Engine."""
+        return self._semantic is not None and self._semantic.searches
+
     def nearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
         """Return the nearest entries of a scope; makes the index when it is absent."""
         lines = self._lines()

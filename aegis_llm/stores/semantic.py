@@ -39,6 +39,11 @@ class Semantic:
         self._absent_until = 0.0
         self._sizes: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
+    @property
+    def searches(self) -> bool:
+        """Whether the server has the Query Engine as far as is known; asked every half minute."""
+        return time.monotonic() >= self._absent_until
+
     def ready(self, dimension: int, client: Callable[[], Any]) -> Future[None] | None:
         """Return None when the index can be searched, else the future of its making.
 
@@ -48,7 +53,7 @@ class Semantic:
         if self._made and self._index is not None and self._index.dimension == dimension:
             return None
         with self._lock:
-            if time.monotonic() < self._absent_until:
+            if not self.searches:
                 raise StoreTrouble("no_query_engine")
             if self._making is None or self._making.done():
                 self._making = self._pool.submit(self._make, dimension, client)
@@ -76,7 +81,7 @@ class Semantic:
     def store(self, put: Put) -> list[Command] | None:
         """Return the commands of one transaction for both tiers; None: the exact tier alone."""
         record = put.semantic
-        if record is None or time.monotonic() < self._absent_until:
+        if record is None or not self.searches:
             return None
         index = self._index
         if index is None or 4 * index.dimension != len(record.vector):
