@@ -72,7 +72,8 @@ class Lines:
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.disconnect()
-        self.client.close()
+        for client in (self.client, *_sentinels(self.client)):
+            client.close()
 
     def _take(self) -> Any:
         if self._pid != os.getpid():
@@ -142,7 +143,8 @@ class AsyncLines:
         idle, self._idle = self._idle, []
         for connection in idle:
             await connection.disconnect(nowait=True)
-        await self.client.aclose()
+        for client in (self.client, *_sentinels(self.client)):
+            await client.aclose()
 
     async def _take(self) -> Any:
         while self._idle:
@@ -162,6 +164,12 @@ class AsyncLines:
 def transaction(commands: Iterable[Command]) -> list[Command]:
     """Return the commands that perform these as one step."""
     return [("MULTI",), *commands, ("EXEC",)]
+
+
+def _sentinels(client: Any) -> list[Any]:
+    """Return the clients that found the primary, which do not close with it."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return list(getattr(manager, "sentinels", ()))
 
 
 def _new(client: Any) -> Any:
