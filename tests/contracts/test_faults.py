@@ -229,6 +229,7 @@ def test_a_server_without_the_query_engine(way: str, caplog: pytest.LogCaptureFi
             assert (origin.outcome, origin.reason) == ("miss", "no_query_engine")
             assert world.ask(question(number)).outcome == "hit_exact"
         assert warned(caplog) == ["no_query_engine"]
+        assert world.embedder.calls == 1, "nothing can be found by a vector"
 
 
 PLANTED = [b"", b"junk", b"\x80\x04\x95", b"null", b'{"v":1}', b"[" * 100_000, b"\xff" * 10]

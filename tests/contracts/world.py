@@ -25,8 +25,12 @@ class Embedder:
 
     embedding_id = "test embedder"
 
+    def __init__(self) -> None:
+        self.calls = 0
+
     def embed(self, text: str) -> list[float]:
         """Return the same vector for every text."""
+        self.calls += 1
         return [0.6, 0.8]
 
 
@@ -45,7 +49,8 @@ class World:
             **options,
         }
         config = AegisConfig().with_options(**given)
-        self.answering = Answering(build(config, Embedder() if semantic else None))
+        self.embedder = Embedder()
+        self.answering = Answering(build(config, self.embedder if semantic else None))
         self.way = way
         self.calls = 0
         self.runner = asyncio.Runner() if way.startswith("a") else None
