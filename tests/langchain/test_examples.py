@@ -1,0 +1,34 @@
+"""The examples run as they stand, given an Ollama and a Redis."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from aegis_llm import AegisConfig, service
+from tests.langchain.kit import PATIENT, Kit, forget_stock_models
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.parametrize("name", ["langchain_rag", "langchain_cache"])
+def test_an_example(
+    kit: Kit, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", kit.ollama.base_url)
+    monkeypatch.setenv("AEGIS_REDIS_URL", kit.redis_url)
+    monkeypatch.setenv("AEGIS_NAMESPACE", kit.namespace)
+    monkeypatch.setattr(service, "FIRST_WAIT_S", 30.0)  # a busy machine changes no outcome
+    patient = AegisConfig.from_env().with_options(**PATIENT)
+    monkeypatch.setattr(AegisConfig, "from_env", lambda: patient)
+
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    forget_stock_models()
+
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [words[0] for words in told] == ["miss", "hit_local", "hit_semantic"]
+    assert len({" ".join(words[-4:]) for words in told}) == 1
+    assert kit.calls == 1
