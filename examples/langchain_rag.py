@@ -20,8 +20,8 @@ prompt = ChatPromptTemplate.from_messages(
 )
 # The one line to change: ChatOllama(model="llama3.1:8b") before.
 llm = ChatAegis(model="llama3.1:8b", embeddings=embeddings, aegis=AegisConfig.from_env())
-chain = {"context": retriever, "question": RunnablePassthrough()} | prompt | llm
-chain |= StrOutputParser()
+found = {"context": retriever, "question": RunnablePassthrough()}
+chain = found | prompt | llm | StrOutputParser()
 
 for question in ("Where is the head office?",) * 2 + ("Where is the head office located?",):
     with observe() as seen:
