@@ -120,7 +120,6 @@ def _block(target: Target, count: int) -> list[int]:
 
 def _ratio(above: Timings, below: Timings, middle: Callable[[list[int]], float]) -> Ratio:
     single = [
-        middle(a) / middle(b)
-        for a, b in zip(above.repetitions, below.repetitions, strict=True)
+        middle(a) / middle(b) for a, b in zip(above.repetitions, below.repetitions, strict=True)
     ]
     return Ratio(middle(above.all) / middle(below.all), min(single), max(single))

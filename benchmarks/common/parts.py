@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache, InMemoryCache
+from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
@@ -19,9 +19,9 @@ from aegis_llm.config import AegisConfig, CacheConfig
 from aegis_llm.values import Request
 from tests.redis_server import RedisServer
 
-ANSWER = ("The relay valve on the second floor opens when the pressure falls under two bar. " * 13)[
-    :1000
-]
+ANSWER = (
+    "The relay valve on the second floor opens when the pressure falls under two bar. " * 13
+)[:1000]
 SYSTEM = "You answer questions about the plant in two sentences, in the language of the question."
 QUESTION = "When does the relay valve on the second floor open, and who closes it again?"
 MESSAGES: list[BaseMessage] = [SystemMessage(SYSTEM), HumanMessage(QUESTION)]

@@ -54,7 +54,7 @@ class Corpus:
 
 def sizes(total: int) -> list[int]:
     """Return the sizes of the scopes in an index of `total` entries: 4 to a half of it."""
-    return sorted({SMALL, 100, 1000, 3000, total // 10, total // 2})
+    return sorted({SMALL, 100, 1000, 3000, 5000, total // 10, total // 2})
 
 
 def load(bench: Bench, total: int) -> Corpus:
