@@ -25,8 +25,8 @@ def measure(bench: Bench, systems: list[System]) -> list[Table]:
     )
     # One event loop for all: the peers' semantic cache fails on a second one.
     with OllamaSimulator() as ollama, asyncio.Runner() as loop:
-        for first in WAYS:
-            for second in WAYS:
+        for first, ask in WAYS.items():
+            for second, repeat in WAYS.items():
                 row = []
                 for system in systems:
                     bench.clear()
@@ -34,9 +34,9 @@ def measure(bench: Bench, systems: list[System]) -> list[Table]:
                     make = system.open(bench.url, name)
                     question = f"What is the relay valve for, {first} and {second}?"
                     given = {"model": MODEL, "base_url": ollama.base_url}
-                    text = WAYS[first](loop, make(**given), question)
+                    text = ask(loop, make(**given), question)
                     before = ollama.count(CHAT)
-                    again = WAYS[second](loop, make(**given), question)
+                    again = repeat(loop, make(**given), question)
                     served = ollama.count(CHAT) == before
                     assert again == text, (system.name, first, second)
                     row.append("yes" if served else "no")

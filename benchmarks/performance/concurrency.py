@@ -152,12 +152,12 @@ def _result(
             "the longest of a run counts. Every look-up runs on the loop, but for the peer's."
         ),
     )
-    for name in rates:
-        against = (_ratio(rates[name], rates[GET]), _ratio(longest[name], longest[GET]))
+    for name, measured in rates.items():
+        against = (_ratio(measured, rates[GET]), _ratio(longest[name], longest[GET]))
         table.rows.append(
             (
                 name,
-                f"{_middle(rates[name]):,.0f}",
+                f"{_middle(measured):,.0f}",
                 "1" if name == GET else str(against[0]),
                 f"{_middle(longest[name]):.1f}",
                 "1" if name == GET else str(against[1]),
