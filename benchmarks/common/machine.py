@@ -6,8 +6,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import redis
+from typing import Any
 
 _PACKAGES = (
     "redis", "hiredis", "redisvl", "msgspec", "numpy", "langchain-core", "langchain-ollama",
@@ -15,7 +14,7 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def describe(client: redis.Redis) -> list[str]:
+def describe(client: Any) -> list[str]:
     """Return sentences about the hardware, the system, the server and the packages."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = os.getloadavg()[0]
@@ -28,7 +27,7 @@ def describe(client: redis.Redis) -> list[str]:
     ]
 
 
-def _server(client: redis.Redis) -> str:
+def _server(client: Any) -> str:
     name = f"Redis {client.info('server')['redis_version']}"
     modules = client.info("modules").get("modules", [])
     shown = ", ".join(f"{m['name']} {m['ver']}" for m in modules)

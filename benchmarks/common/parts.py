@@ -19,9 +19,8 @@ from aegis_llm.config import AegisConfig, CacheConfig
 from aegis_llm.values import Request
 from tests.redis_server import RedisServer
 
-ANSWER = (
-    "The relay valve on the second floor opens when the pressure falls under two bar. " * 13
-)[:1000]
+_SENTENCE = "The relay valve on the second floor opens when the pressure falls under two bar. "
+ANSWER = (_SENTENCE * 13)[:1000]
 SYSTEM = "You answer questions about the plant in two sentences, in the language of the question."
 QUESTION = "When does the relay valve on the second floor open, and who closes it again?"
 MESSAGES: list[BaseMessage] = [SystemMessage(SYSTEM), HumanMessage(QUESTION)]
@@ -38,7 +37,7 @@ class Bench:
     namespace: str
     private: bool
 
-    def client(self, **options: Any) -> redis.Redis:
+    def client(self, **options: Any) -> Any:
         """Return a client as a user would make it."""
         return redis.Redis.from_url(self.url, **options)
 

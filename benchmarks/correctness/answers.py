@@ -13,7 +13,7 @@ from benchmarks.common.report import Table
 from benchmarks.correctness import texts
 from benchmarks.correctness.asking import Asking, Question
 from benchmarks.correctness.pairs import NEAR_MISSES, PARAPHRASES
-from benchmarks.correctness.systems import System
+from benchmarks.correctness.systems import Make, System
 
 CHAT = "/api/chat"
 
@@ -105,7 +105,7 @@ def _rows() -> dict[str, list[Question]]:
     }
 
 
-def _open(bench: Bench, system: System, what: str):  # type: ignore[no-untyped-def]
+def _open(bench: Bench, system: System, what: str) -> Make:
     bench.clear()
     name = "".join(c for c in what.lower() if c.isalnum())[:40]
     return system.open(bench.url, f"{bench.namespace}{name}")

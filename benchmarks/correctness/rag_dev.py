@@ -28,8 +28,8 @@ def measure(bench: Bench, systems: list[System], rows: Path) -> list[Table]:
     with gzip.open(rows, "rb") as lines:
         for line in lines:
             row = msgspec.json.decode(line)
-            system = SystemMessage(f"Answer from the context.\n\nContext:\n{row['context']}")
-            contexts[row["context_id"]].append(Question([system, HumanMessage(row["question"])]))
+            told = SystemMessage(f"Answer from the context.\n\nContext:\n{row['context']}")
+            contexts[row["context_id"]].append(Question([told, HumanMessage(row["question"])]))
     chosen = list(contexts.values())[:CONTEXTS]
     table = Table(
         "Real questions over one context each",

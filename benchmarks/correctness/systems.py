@@ -61,7 +61,7 @@ def systems() -> list[System]:
         return _with(RedisCache(url, prefix=name))
 
     def semantic(distance: float | None) -> Callable[[str, str], Make]:
-        given = {} if distance is None else {"distance_threshold": distance}
+        given: dict[str, Any] = {} if distance is None else {"distance_threshold": distance}
         return lambda url, name: _with(
             RedisSemanticCache(sentences, url, name=f"{name}s", **given)
         )

@@ -6,8 +6,8 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-import redis
 from langchain_ollama import ChatOllama
 
 from aegis_llm.testing import OllamaSimulator
@@ -57,12 +57,12 @@ def measure(bench: Bench, systems: list[System]) -> list[Table]:
         table.note += " Not measured: it needs a Redis of its own."
         return [table]
     with OllamaSimulator() as ollama:
-        given = {"model": MODEL, "base_url": ollama.base_url}
+        given: dict[str, Any] = {"model": MODEL, "base_url": ollama.base_url}
         plain = ChatOllama(**given)
-        for fault, (breaks, options) in FAULTS.items():
+        for fault, breaks in FAULTS.items():
             row = []
             for system in systems:
-                with RedisServer(**options) as server:
+                with RedisServer() as server:
                     make = system.open(server.url, "trouble")
                     row.append(str(_course(server, breaks, make, given, plain)))
             table.rows.append((fault, *row))
@@ -73,7 +73,7 @@ def _course(
     server: RedisServer,
     breaks: Callable[[RedisServer], None],
     make: Make,
-    given: dict[str, str],
+    given: dict[str, Any],
     plain: ChatOllama,
 ) -> Course:
     model = make(**given)
@@ -86,7 +86,8 @@ def _course(
     ]
     breaks(server)
     course = Course()
-    took, floor = [], []
+    took: list[float] = []
+    floor: list[float] = []
     while len(took) < REQUESTS and sum(took) < SECONDS:
         question = questions[len(took)]
         start = time.perf_counter()
@@ -117,7 +118,7 @@ def _corrupt(server: RedisServer) -> None:
             _spoil(client, key)
 
 
-def _spoil(client: redis.Redis, key: bytes) -> None:
+def _spoil(client: Any, key: bytes) -> None:
     kind = client.type(key)
     if kind == b"string":
         client.set(key, b'{"v":1,"garbage', keepttl=True)
@@ -129,10 +130,10 @@ def _spoil(client: redis.Redis, key: bytes) -> None:
         client.execute_command("JSON.SET", key, "$", '"garbage"')
 
 
-FAULTS: dict[str, tuple[Callable[[RedisServer], None], dict[str, bool]]] = {
-    "killed": (RedisServer.kill, {}),
-    "hung (accepts, never answers)": (RedisServer.hang, {}),
-    "full (noeviction)": (_full, {}),
-    "flushed (index gone)": (_flush, {}),
-    "values corrupted": (_corrupt, {}),
+FAULTS: dict[str, Callable[[RedisServer], None]] = {
+    "killed": RedisServer.kill,
+    "hung (accepts, never answers)": RedisServer.hang,
+    "full (noeviction)": _full,
+    "flushed (index gone)": _flush,
+    "values corrupted": _corrupt,
 }

@@ -55,8 +55,7 @@ def measure(bench: Bench, effort: Effort) -> Result:
         ],
         effort,
     )
-    for model, outcome in ((exact, "hit_exact"), (local, "hit_local")):
-        assert _outcome(model) == outcome
+    assert (_outcome(exact), _outcome(local)) == ("hit_exact", "hit_local")
     note = f"An answer of 1,000 characters; n = {effort.calls} for each."
     return Result(
         [

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-
-import redis
+from typing import Any
 
 from aegis_llm.config import AegisConfig
 from aegis_llm.control import cache_control
@@ -56,13 +55,14 @@ def measure(bench: Bench, effort: Effort) -> Result:
 def _fill(config: AegisConfig, vectors: Vectors | None, entries: int) -> None:
     service = build(config, vectors)
     service.digests.register(KnownModels())
-    with cache_control(refresh=True):
-        for number in range(entries):
+    for number in range(entries):
+        # The first search makes the index; later ones would only take time.
+        with cache_control(refresh=number > 0):
             lookup = service.open(request(question=f"What does part {number} do?"))
             lookup.store(STORED)
-            assert lookup.origin.reason == "refresh", lookup.origin.reason
+            assert lookup.origin.reason in ("refresh", "no_entry", "no_candidate")
 
 
-def _used(client: redis.Redis) -> int:
+def _used(client: Any) -> int:
     time.sleep(0.5)  # let the server finish what it does after the reply
     return int(client.info("memory")["used_memory"])

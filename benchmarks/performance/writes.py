@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from langchain_core.outputs import ChatGeneration
+from langchain_core.embeddings import Embeddings
+from langchain_core.outputs import ChatGeneration, Generation
 from langchain_redis import RedisCache
 
 from aegis_llm import plan as p
@@ -104,6 +105,8 @@ def _stores(name: str, service: Service) -> Target:
     number = itertools.count()
     opened: deque[Lookup] = deque()
 
+    service.open(request(question="Is there an index?"))  # makes it
+
     def prepare(count: int) -> None:
         with cache_control(refresh=True):
             opened.extend(
@@ -117,22 +120,22 @@ def _stores(name: str, service: Service) -> Target:
 def _updates(name: str, cache: Any) -> Target:
     prompt, llm_string = cache_strings()
     number = itertools.count()
-    prompts: deque[str] = deque()
+    prepared: deque[tuple[str, list[Generation]]] = deque()
 
     def prepare(count: int) -> None:
         for _ in range(count):
             asked = prompt.replace("the second floor", f"floor {next(number)}")
             cache.lookup(asked, llm_string)
-            prompts.append(asked)
+            prepared.append((asked, [ChatGeneration(message=answer_message())]))
 
     def update() -> None:
-        generations = [ChatGeneration(message=answer_message())]
-        cache.update(prompts.popleft(), llm_string, generations)
+        asked, generations = prepared.popleft()
+        cache.update(asked, llm_string, generations)
 
     return Target(name, update, prepare)
 
 
-class _Embeddings:
+class _Embeddings(Embeddings):
     """LangChain's form of an embedder."""
 
     def __init__(self, vectors: Vectors) -> None:
@@ -140,6 +143,9 @@ class _Embeddings:
 
     def embed_query(self, text: str) -> list[float]:
         return self._vectors.embed(text)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self._vectors.embed(text) for text in texts]
 
 
 def _lines(timings: dict[str, Timings]) -> list[Line]:
