@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation
 
 from aegis_llm.values import Answer, Entry, Origin, ToolCall
-from langchain_aegis._messages import new_id, new_message
+from langchain_aegis._messages import new_generation, new_id, new_message
 
 _STOP = frozenset({
     "stop", "end_turn", "STOP", "tool_calls", "tool_use", "TOOL_CALL", "function_call", "eos",
@@ -95,7 +95,7 @@ def _generation(answer: Answer, origin: Origin) -> Generation:
         name=name if isinstance(name, str) else None,
         id=new_id(),
     )
-    return ChatGeneration(message=message, generation_info=told)
+    return new_generation(message, told)
 
 
 def _dict(value: Any) -> dict[str, Any] | None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration
 
 _EMPTY = AIMessage(content="")
+_GENERATION = ChatGeneration(message=_EMPTY)
 
 
 def new_message(
@@ -40,6 +42,15 @@ def new_message(
     message = copy(_EMPTY)
     message.__dict__.update(fields)
     return message
+
+
+def new_generation(message: AIMessage, info: dict[str, Any] | None) -> ChatGeneration:
+    """Return the generation of a message; see `new_message`."""
+    if not isinstance(message.content, str):
+        return ChatGeneration(message=message, generation_info=info)
+    generation = copy(_GENERATION)
+    generation.__dict__.update(text=message.content, message=message, generation_info=info)
+    return generation
 
 
 def new_id() -> str:
