@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.embeddings import Embeddings
@@ -20,15 +21,25 @@ from aegis_llm.wiring import build, say_once
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._fingerprint import identified
 from langchain_aegis._generations import UnstorableError, answers_of, generations_of
-from langchain_aegis._identity import kind_of, messages_of
+from langchain_aegis._identity import kind_of, messages_of, why_exact
 
 log = logging.getLogger("aegis_llm")
 M = TypeVar("M")
-_PENDING = 512
+_PENDING_BYTES = 16_000_000
+"""What the requests of misses may take that no update has followed yet."""
+_OVERHEAD = 4_000  # bytes of one such request beside its texts
 _NO_IDENTITY = (
     "a model without a name in its identity (ChatOllama and OllamaLLM have none) is not cached, "
     "because one model's answer would be served for another: use ChatAegis, or cache.bind(llm)"
 )
+
+
+class _Missed(NamedTuple):
+    """A lookup that found nothing, how many updates may follow, and its size in bytes."""
+
+    lookup: Lookup
+    updates: int
+    size: int
 
 
 class AegisCache(BaseCache):
@@ -61,7 +72,8 @@ class AegisCache(BaseCache):
             embedder = LangChainEmbedder(embeddings, settings.cache.embedding_id)
         self._service = build(settings, embedder)
         self._lock = threading.Lock()
-        self._pending: OrderedDict[tuple[str, str, Control], tuple[Lookup, int]] = OrderedDict()
+        self._pending: OrderedDict[tuple[bytes, Control], _Missed] = OrderedDict()
+        self._pending_bytes = 0
 
     def __repr__(self) -> str:
         return f"AegisCache(namespace={self._service.rules.cache.namespace!r})"
@@ -132,22 +144,36 @@ class AegisCache(BaseCache):
             lookup.reported()
             return found
         lookup.reported()
-        key = (prompt, llm_string, current_control())
+        key = (_hash(prompt, llm_string), current_control())
+        size = _OVERHEAD + 2 * (len(prompt) + len(llm_string))
         with self._lock:
-            count = self._pending.pop(key, (lookup, 0))[1]
-            self._pending[key] = (lookup, count + 1)
-            while len(self._pending) > _PENDING:
-                self._pending.popitem(last=False)
+            known = self._pending.pop(key, None)
+            if known is not None:
+                self._pending_bytes -= known.size
+            count = 1 if known is None else known.updates + 1
+            self._pending[key] = _Missed(lookup, count, size)
+            self._pending_bytes += size
+            while self._pending_bytes > _PENDING_BYTES:
+                self._pending_bytes -= self._pending.popitem(last=False)[1].size
         return None
 
     def _asked(self, prompt: str, llm_string: str) -> Lookup | None:
         """Return the lookup that the update follows, so that a miss embeds once."""
-        key = (prompt, llm_string, current_control())
+        key = (_hash(prompt, llm_string), current_control())
         with self._lock:
-            lookup, count = self._pending.pop(key, (None, 0))
-            if lookup is not None and count > 1:
-                self._pending[key] = (lookup, count - 1)
-            return lookup
+            known = self._pending.pop(key, None)
+            if known is None:
+                return None
+            if known.updates > 1:
+                self._pending[key] = known._replace(updates=known.updates - 1)
+            else:
+                self._pending_bytes -= known.size
+            return known.lookup
+
+
+def _hash(prompt: str, llm_string: str) -> bytes:
+    told = f"{len(prompt)}:{prompt}{llm_string}"
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
 
 
 def _request(prompt: str, llm_string: str) -> Request | None:
@@ -157,11 +183,13 @@ def _request(prompt: str, llm_string: str) -> Request | None:
     if kind == "unnamed":
         say_once(_NO_IDENTITY)
         return None
+    exact = why_exact(llm_string)
     messages = messages_of(prompt)
-    reason = "identity_not_parsed" if kind == "opaque" else ""
     if messages is None:
         messages = ({"role": "user", "content": prompt},)
-    return Request(model="", messages=messages, identity=llm_string, exact_only=reason)
+    return Request(
+        model="", messages=messages, identity=llm_string, exact_only=why_exact(llm_string)
+    )
 
 
 def _answers(generations: RETURN_VAL_TYPE) -> list[Answer]:
