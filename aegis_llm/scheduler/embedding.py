@@ -12,25 +12,38 @@ from aegis_llm.breaker import Breaker
 from aegis_llm.errors import EmbedTrouble
 from aegis_llm.ports import Embedder
 from aegis_llm.quiet import Quiet
+from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 
 log = logging.getLogger("aegis_llm")
 _LATE = EmbedTrouble("embedding_timeout")
+_GIVE_UP_S = 30.0
 
 
 class Embedding:
     """Turns questions into unit vectors (float32 bytes), or raises `EmbedTrouble` in time.
 
     The embedder runs in four daemon threads of its own: one that hangs can neither block an event
-    loop, nor starve the executor that a model call needs, nor hold up the program's end.
+    loop, nor starve the executor that a model call needs, nor hold up the program's end. A thread
+    that hangs for `give_up_s` is left to itself, so that an embedder that recovers is used again.
     """
 
-    def __init__(self, embedder: Embedder, timeout_s: float) -> None:
+    def __init__(
+        self, embedder: Embedder, timeout_s: float, give_up_s: float = _GIVE_UP_S
+    ) -> None:
         self._embedder = embedder
         self._timeout = timeout_s
-        self._pool = DaemonPool("aegis-embed", 4)
+        self._pool = DaemonPool("aegis-embed", 4, give_up_s=give_up_s)
+        self._give_up = give_up_s
         self._breaker = Breaker(pause=1.0, longest=30.0)
         self._quiet = Quiet()
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Forget the probe: no thread of a forked child will end it."""
+        self._probing: Future[None] | None = None
+        self._probed_at = 0.0
 
     def embed(self, text: str) -> bytes:
         """Return the vector of `text`."""
@@ -54,10 +67,23 @@ class Embedding:
 
     def _start(self, text: str) -> Future[bytes]:
         if not self._breaker.allow():
-            if self._breaker.probe_due(time.monotonic()):
-                self._pool.submit(self._probe, text)
+            now = time.monotonic()
+            if self._breaker.probe_due(now):
+                self._send_probe(text, now)
             raise EmbedTrouble("embedding_breaker_open")
         return self._pool.submit(self._call, text)
+
+    def _send_probe(self, text: str, now: float) -> None:
+        """Start a probe, unless the last one is under way: they must not pile up."""
+        last = self._probing
+        if last is not None and not last.done():
+            if not last.running():
+                self._pool.relieve()
+                return
+            if now - self._probed_at < self._give_up:
+                return
+        self._probed_at = now
+        self._probing = self._pool.submit(self._probe, text)
 
     def _call(self, text: str) -> bytes:
         try:

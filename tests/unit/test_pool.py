@@ -70,13 +70,13 @@ def test_there_are_never_more_threads_than_allowed(pool: DaemonPool, gate: Gate)
     assert [t.daemon for t in threading.enumerate() if "test-pool" in t.name][:2] == [True, True]
     gate.open.set()
     assert [job.result(5) for job in jobs] == list(range(6))
-    assert sum(t.name.startswith("test-pool") for t in pool._threads) == 2
+    assert sum(t.name.startswith("test-pool") for t in pool._crew.threads) == 2
 
 
 def test_an_idle_thread_is_used_again(pool: DaemonPool) -> None:
     names = {pool.submit(lambda: threading.current_thread().name).result(5)}
     deadline = 0
-    while pool._idle < 1 and deadline < 10_000_000:
+    while pool._crew.idle < 1 and deadline < 10_000_000:
         deadline += 1
     names.add(pool.submit(lambda: threading.current_thread().name).result(5))
     assert len(names) == 1
@@ -131,7 +131,7 @@ def test_a_job_that_never_returns_does_not_hold_up_the_exit() -> None:
 def test_after_a_fork_the_child_has_threads_of_its_own() -> None:
     """Also when the parent's only thread hangs, or holds the lock, at that moment."""
     said = script(
-        "pool.submit(hang); begun.wait(); pool._lock.acquire()\n"
+        "pool.submit(hang); begun.wait(); pool._crew.lock.acquire()\n"
         "if (child := os.fork()) == 0:\n"
         "    print(pool.submit(int, '7').result(5), flush=True); os._exit(0)\n"
         "sys.exit(os.waitpid(child, 0)[1])\n"

@@ -1,0 +1,168 @@
+"""What must not add up, or stay broken, in a process that lives for months."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from aegis_llm.errors import EmbedTrouble
+from aegis_llm.scheduler.embedding import Embedding
+from aegis_llm.scheduler.pool import DaemonPool
+from aegis_llm.testing import ManualClock
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
+    clock = ManualClock()
+    clock.advance(1000)
+    monkeypatch.setattr(time, "monotonic", clock.monotonic)
+    return clock
+
+
+class Hanging:
+    """An embedder that hangs for ever while `hangs`, call by call."""
+
+    embedding_id = "hanging"
+
+    def __init__(self) -> None:
+        self.hangs = True
+        self.calls = 0
+        self.begun = threading.Semaphore(0)
+        self.answered = threading.Event()
+        self.end = threading.Event()
+
+    def embed(self, text: str) -> list[float]:
+        self.calls += 1
+        self.begun.release()
+        if self.hangs:
+            self.end.wait(60)
+            raise TimeoutError
+        self.answered.set()
+        return [3.0, 4.0]
+
+
+@pytest.fixture
+def embedder() -> Iterator[Hanging]:
+    made = Hanging()
+    yield made
+    made.end.set()
+
+
+def threads(prefix: str) -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith(prefix)]
+
+
+def ended(prefix: str) -> bool:
+    for thread in threads(prefix):
+        thread.join(10)
+    return not threads(prefix)
+
+
+def refused(embedding: Embedding) -> str:
+    with pytest.raises(EmbedTrouble) as caught:
+        embedding.embed("q")
+    return caught.value.reason
+
+
+def hung(embedding: Embedding, embedder: Hanging, clock: ManualClock) -> None:
+    """Hang three calls and the first probe: all four threads."""
+    assert [refused(embedding) for _ in range(3)] == ["embedding_timeout"] * 3
+    clock.advance(1)
+    assert refused(embedding) == "embedding_breaker_open"
+    for _ in range(4):
+        assert embedder.begun.acquire(timeout=5)
+
+
+def test_an_embedder_that_recovers_is_used_again_though_all_threads_hang(
+    clock: ManualClock, embedder: Hanging
+) -> None:
+    embedding = Embedding(embedder, 0.01, give_up_s=30)
+    hung(embedding, embedder, clock)
+    embedder.hangs = False
+    clock.advance(31)
+    refused(embedding)
+    assert embedder.answered.wait(5)
+    embedding._probing.result(5)  # type: ignore[union-attr]
+    assert embedding._breaker.allow()
+
+
+def test_probes_do_not_pile_up_and_few_threads_are_given_up(
+    clock: ManualClock, embedder: Hanging
+) -> None:
+    embedding = Embedding(embedder, 0.01, give_up_s=30)
+    hung(embedding, embedder, clock)
+    for _ in range(20):
+        clock.advance(1)
+        refused(embedding)
+    assert embedder.calls == 4
+    for _ in range(400):
+        clock.advance(600)
+        refused(embedding)
+    assert embedding._pool._crew._pending <= 2
+    assert embedder.calls <= 4 + 16
+
+
+def test_a_given_up_thread_that_comes_back_ends(clock: ManualClock) -> None:
+    pool = DaemonPool("test-back", 1, give_up_s=30)
+    begun, end = threading.Event(), threading.Event()
+
+    def hang() -> bool:
+        begun.set()
+        return end.wait(20)
+
+    stuck = pool.submit(hang)
+    assert begun.wait(5)
+    waiting = pool.submit(int, "7")
+    clock.advance(31)
+    pool.relieve()
+    assert waiting.result(5) == 7
+    end.set()
+    assert stuck.result(5)
+    first = [t for t in threads("test-back") if t.name == "test-back-0"]
+    for thread in first:
+        thread.join(5)
+    assert len(threads("test-back")) == 1
+    assert pool.submit(int, "8").result(5) == 8
+
+
+def test_an_idle_thread_ends_and_another_comes_when_needed() -> None:
+    pool = DaemonPool("test-idle", 3, idle_s=0.01)
+    for _ in range(3):
+        assert [pool.submit(int, "7").result(5) for _ in range(20)] == [7] * 20
+        assert ended("test-idle")
+    assert pool._crew.threads == []
+    assert pool._crew.idle == 0
+
+
+def test_no_job_is_lost_while_threads_end() -> None:
+    pool = DaemonPool("test-brief", 2, idle_s=0.0)
+    assert [pool.submit(int, "7").result(5) for _ in range(500)] == [7] * 500
+
+
+def test_the_threads_of_a_collected_pool_end_and_its_jobs_are_done() -> None:
+    pool: DaemonPool | None = DaemonPool("test-gone", 2, idle_s=1000)
+    assert pool is not None
+    jobs = [pool.submit(int, "7") for _ in range(10)]
+    pool = None
+    gc.collect()
+    assert [job.result(5) for job in jobs] == [7] * 10
+    assert ended("test-gone")
+
+
+def test_an_idle_thread_keeps_nothing_of_its_last_job_alive() -> None:
+    pool = DaemonPool("test-last", 1)
+
+    class Made:
+        pass
+
+    make: Callable[[], Any] = Made
+    made = weakref.ref(pool.submit(make).result(5))
+    pool.submit(int, "7").result(5)
+    gc.collect()
+    assert made() is None
