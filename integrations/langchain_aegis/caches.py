@@ -187,9 +187,7 @@ def _request(prompt: str, llm_string: str) -> Request | None:
     messages = messages_of(prompt)
     if messages is None:
         messages = ({"role": "user", "content": prompt},)
-    return Request(
-        model="", messages=messages, identity=llm_string, exact_only=why_exact(llm_string)
-    )
+    return Request(model="", messages=messages, identity=llm_string, exact_only=exact)
 
 
 def _answers(generations: RETURN_VAL_TYPE) -> list[Answer]:
