@@ -6,7 +6,6 @@ The adapter hands over what is its own: the request, the call, and how a native 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import TypeVar
@@ -41,10 +40,10 @@ class Answering:
             return lookup, None
         try:
             native = generate()
-        except BaseException as exc:
+            lookup.store(*_answers(answers_of, native))
+        except BaseException as exc:  # Ctrl-C, too, must not leave followers waiting
             lookup.failed(exc)
             raise
-        lookup.store(*_answers(answers_of, native))
         lookup.reported()
         return lookup, native
 
@@ -61,10 +60,6 @@ class Answering:
             return lookup, None
         try:
             native = await generate()
-        except BaseException as exc:
-            lookup.failed(exc)
-            raise
-        try:
             await lookup.astore(*_answers(answers_of, native))
         except BaseException as exc:
             lookup.failed(exc)
@@ -90,15 +85,17 @@ class Answering:
             yield from upstream()
             lookup.reported()
             return
-        started = False
+        seen: list[C] = []
         try:
             for chunk in reader:
-                started = True
+                seen.append(chunk)
                 yield chunk
         except Exception:
-            if started or lookup.stream is None:
+            if seen or lookup.stream is None:
                 raise
         else:
+            if lookup.stream is not None:
+                lookup.spared(*_answers(answers_of, seen))
             lookup.reported()
             return
         finally:
@@ -124,16 +121,18 @@ class Answering:
             lookup.reported()
             return
         lookup.publish(shared)
-        started = False
+        seen: list[C] = []
         reader = shared.read()
         try:
             async for chunk in reader:
-                started = True
+                seen.append(chunk)
                 yield chunk
         except Exception:
-            if started or lookup.stream is None:
+            if seen or lookup.stream is None:
                 raise
         else:
+            if lookup.stream is not None:
+                lookup.spared(*_answers(answers_of, seen))
             lookup.reported()
             return
         finally:
@@ -175,11 +174,6 @@ class Answering:
                 lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
 
         return AsyncSharedStream(_begun(lookup, upstream), finish)
-
-
-def stream_kind() -> int:
-    """Return the name of the running loop for a streamed request: its readers share a loop."""
-    return id(asyncio.get_running_loop())
 
 
 def _begun(lookup: Lookup, upstream: Callable[[], R]) -> R:

@@ -38,8 +38,8 @@ class CacheConfig:
         similarity: Least cosine similarity of a semantic hit, 0 to 1.
         neighbours: How many nearest entries of the scope are looked at.
         max_question_tokens: Window of the embedder; a longer question stays in the exact tier.
-        store_prompts: False keeps the questions out of Redis (semantic hits then compare
-            similarity, numbers and names only inside the local process, so they are refused).
+        store_prompts: False keeps the questions out of Redis, and turns the semantic tier off: the
+            gates could not compare what is not there.
         redis_timeout_ms: Longest wait for one Redis reply; after it nothing more is asked of Redis
             in the same request. Long enough for a machine whose processors are all busy.
         redis_connect_timeout_ms: Longest wait for a connection.

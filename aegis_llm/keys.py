@@ -175,11 +175,16 @@ def _extra(message: Mapping[str, Any], call_ids: dict[str, int]) -> dict[str, An
 
 
 def _tool_call(call: Mapping[str, Any], call_ids: dict[str, int]) -> list[Any]:
-    function = call.get("function") or {}
-    made = [function.get("name"), function.get("arguments")]
+    """Return a call without its random id; its place among the ids of the request is kept."""
     if call.get("id"):
         call_ids.setdefault(str(call["id"]), len(call_ids))
-    return made
+    function = call.get("function")
+    if not isinstance(function, _MAPPING):
+        return [{k: v for k, v in call.items() if k != "id"}]
+    made = [function.get("name"), function.get("arguments")]
+    more = {k: v for k, v in call.items() if k not in ("id", "type", "function")}
+    inner = {k: v for k, v in function.items() if k not in ("name", "arguments", "index")}
+    return [*made, more, inner] if more or inner else made
 
 
 def _image(image: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -93,6 +94,11 @@ class Lookup:
         """Note that a follower had to call the model after all."""
         self.origin = msgspec.structs.replace(self.origin, outcome="miss", reason=reason)
 
+    def spared(self, *answers: Answer) -> None:
+        """Note what the follower of a stream did not have the model compute."""
+        tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in answers)
+        self.origin = msgspec.structs.replace(self.origin, saved_tokens=tokens)
+
     def reported(self) -> Origin:
         """Tell `observe()` about this request and return its origin."""
         report(self.origin)
@@ -164,14 +170,18 @@ class Service:
             return await awaited(effect)
         return self._sync[type(effect)](effect)
 
-    def open(self, request: Request, stream: bool = False) -> Lookup:
+    def open(self, request: Request, stream: str = "") -> Lookup:
         """Look a request up; on a miss the caller generates and stores.
+
+        `stream` is the adapter's name for a streamed request, since only readers of one adapter
+        understand each other's chunks; empty for a whole answer.
 
         Raises:
             NotCachedError: Nothing cached, and `cache_control(only_if_cached=True)`.
         """
         started = time.perf_counter()
-        plan = p.open_plan(request, current_control(), self.rules, "sync" if stream else "")
+        kind = f"{stream}-sync" if stream else ""
+        plan = p.open_plan(request, current_control(), self.rules, kind)
         try:
             opened = run(plan, self.perform)
         except NotCachedError:
@@ -180,10 +190,10 @@ class Service:
             opened = _broken(exc)
         return Lookup(self, opened, started)
 
-    async def aopen(self, request: Request, stream: int = 0) -> Lookup:
-        """Like `open`, awaited; `stream` is the id of the event loop for a streamed request."""
+    async def aopen(self, request: Request, stream: str = "") -> Lookup:
+        """Like `open`, awaited; the readers of one stream share an event loop."""
         started = time.perf_counter()
-        kind = f"async-{stream}" if stream else ""
+        kind = f"{stream}-async-{id(asyncio.get_running_loop())}" if stream else ""
         plan = p.open_plan(request, current_control(), self.rules, kind)
         try:
             opened = await arun(plan, self.aperform)

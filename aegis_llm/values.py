@@ -10,8 +10,8 @@ import msgspec
 Outcome = Literal["hit_local", "hit_exact", "hit_semantic", "coalesced", "miss", "bypass"]
 """Where an answer came from; see `Origin`."""
 
-Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-"""A time since the epoch; one that no clock can show is not read."""
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
+"""A time since the epoch, before the year 10000; one that no calendar can show is not read."""
 
 Body = Mapping[str, Any]
 """A request body in the shape of Ollama's `/api/chat`, as it would be sent."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from aegis_llm import wiring
@@ -59,6 +62,38 @@ def embeddings(ollama: OllamaSimulator) -> Any:
     from langchain_ollama import OllamaEmbeddings
 
     return OllamaEmbeddings(model="all-minilm", base_url=ollama.base_url)
+
+
+@pytest.fixture(autouse=True)
+def _stock_clients_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the HTTP clients that a test made: the stock models never close theirs.
+
+    Without this, each is a ResourceWarning in whatever test happens to collect it.
+    """
+    made: list[httpx.Client | httpx.AsyncClient] = []
+
+    def tracked(kind: type[httpx.Client] | type[httpx.AsyncClient]) -> None:
+        original = kind.__init__
+
+        def init(self: Any, *args: Any, **kwargs: Any) -> None:
+            original(self, *args, **kwargs)
+            made.append(self)
+
+        monkeypatch.setattr(kind, "__init__", init)
+
+    tracked(httpx.Client)
+    tracked(httpx.AsyncClient)
+    yield
+    awaited = [client for client in made if isinstance(client, httpx.AsyncClient)]
+    for client in made:
+        if isinstance(client, httpx.Client):
+            client.close()
+    made.clear()
+    if awaited:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            del client, awaited
+            gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aegis_llm import observe
-from aegis_llm.answering import Answering, stream_kind
+from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig
 from aegis_llm.stores.redis import RedisStore
 from aegis_llm.values import Answer, Origin, Request
@@ -105,7 +105,7 @@ class World:
         return lookup.entry.answer.text if native is None else native  # type: ignore[union-attr]
 
     def _stream(self, request: Request) -> str:
-        lookup = self.answering.service.open(request, stream=True)
+        lookup = self.answering.service.open(request, stream="test")
         if lookup.entry is not None:
             lookup.reported()
             return lookup.entry.answer.text
@@ -116,7 +116,7 @@ class World:
         return "".join(self.answering.stream(lookup, upstream, _joined))
 
     async def _astream(self, request: Request) -> str:
-        lookup = await self.answering.service.aopen(request, stream=stream_kind())
+        lookup = await self.answering.service.aopen(request, stream="test")
         if lookup.entry is not None:
             lookup.reported()
             return lookup.entry.answer.text

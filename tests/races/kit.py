@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import aclosing, closing
 from typing import Any, TypeVar
 
-from aegis_llm.answering import Answering, stream_kind
+from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig, CacheConfig, SchedulerConfig
 from aegis_llm.ports import Embedder
 from aegis_llm.scheduler.flight import Flight
@@ -220,7 +220,7 @@ class Bench:
 
     def chunks(self, model: Model) -> Iterator[str]:
         """Yield the chunks of a streamed request, as an adapter does."""
-        lookup = self.service.open(asked(), stream=True)
+        lookup = self.service.open(asked(), stream="test")
         if lookup.entry is not None:
             yield lookup.entry.answer.text
             return
@@ -229,7 +229,7 @@ class Bench:
 
     async def achunks(self, model: Model) -> AsyncIterator[str]:
         """Like `chunks`, awaited."""
-        lookup = await self.service.aopen(asked(), stream=stream_kind())
+        lookup = await self.service.aopen(asked(), stream="test")
         if lookup.entry is not None:
             yield lookup.entry.answer.text
             return

@@ -175,7 +175,7 @@ def test_after_an_error_before_the_first_chunk_followers_make_their_own_call(
 
 
 def test_an_upstream_that_cannot_begin_releases_the_others(bench: Bench, model: Model) -> None:
-    lookup = bench.service.open(asked(), stream=True)
+    lookup = bench.service.open(asked(), stream="test")
     follower = start(lambda: bench.read(model))
     until(lambda: bench.waiting == 1)
     model.gate.set()
@@ -193,7 +193,7 @@ def test_who_comes_after_the_end_gets_the_whole_stream(bench: Bench, model: Mode
     model.gate.set()
     leader = bench.chunks(model)
     assert next(leader) == "a"
-    late = done([start(lambda: bench.service.open(asked(), stream=True))])[0]
+    late = done([start(lambda: bench.service.open(asked(), stream="test"))])[0]
     assert "".join(leader) == "bcd."
     chunks = bench.answering.stream(late, model.stream, answers_of_chunks)
     assert "".join(chunks) == TEXT
@@ -204,7 +204,7 @@ def test_who_comes_after_the_end_gets_the_whole_stream(bench: Bench, model: Mode
 def test_who_comes_after_the_last_has_left_calls_for_itself(bench: Bench, model: Model) -> None:
     leader = bench.chunks(model)
     assert next(leader) == "a"
-    late = done([start(lambda: bench.service.open(asked(), stream=True))])[0]
+    late = done([start(lambda: bench.service.open(asked(), stream="test"))])[0]
     leader.close()  # type: ignore[attr-defined]
     model.gate.set()
     chunks = bench.answering.stream(late, model.stream, answers_of_chunks)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from aegis_llm.answering import stream_kind
 from tests.races.kit import (
     CHUNKS,
     END,
@@ -173,7 +172,7 @@ def test_a_cancel_while_the_model_is_being_stopped_is_not_swallowed(bench: Bench
             await stopped.wait()
 
     async def one_chunk() -> str:
-        lookup = await bench.service.aopen(asked(), stream=stream_kind())
+        lookup = await bench.service.aopen(asked(), stream="test")
         chunks = bench.answering.astream(lookup, upstream, answers_of_chunks)
         first = await anext(chunks)
         await chunks.aclose()
@@ -272,7 +271,7 @@ def test_an_upstream_that_cannot_begin_releases_the_others(bench: Bench, model: 
         raise ModelError("refused")
 
     async def scenario() -> str:
-        lookup = await bench.service.aopen(asked(), stream=stream_kind())
+        lookup = await bench.service.aopen(asked(), stream="test")
         follower = asyncio.create_task(in_task(bench.aread(model)))
         await asyncio.sleep(0)
         chunks = bench.answering.astream(lookup, refused, answers_of_chunks)
@@ -286,7 +285,7 @@ def test_an_upstream_that_cannot_begin_releases_the_others(bench: Bench, model: 
 def test_who_comes_after_the_end_gets_the_whole_stream(bench: Bench, model: Model) -> None:
     async def scenario() -> None:
         leader = await opened(bench, model)
-        late = await in_task(bench.service.aopen(asked(), stream=stream_kind()))
+        late = await in_task(bench.service.aopen(asked(), stream="test"))
         model.gate.set()
         assert "".join([chunk async for chunk in leader]) == "bcd."
         chunks = bench.answering.astream(late, model.astream, answers_of_chunks)
@@ -300,7 +299,7 @@ def test_who_comes_after_the_end_gets_the_whole_stream(bench: Bench, model: Mode
 def test_who_comes_after_the_last_has_left_calls_for_itself(bench: Bench, model: Model) -> None:
     async def scenario() -> None:
         leader = await opened(bench, model)
-        late = await in_task(bench.service.aopen(asked(), stream=stream_kind()))
+        late = await in_task(bench.service.aopen(asked(), stream="test"))
         await leader.aclose()
         model.gate.set()
         chunks = bench.answering.astream(late, model.astream, answers_of_chunks)
