@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,15 @@ from ollama import ChatResponse
 from aegis_llm.replay import pieces
 from aegis_llm.values import Answer, Entry, Origin, ToolCall
 from langchain_aegis._messages import new_message
+
+_NOTHING_SPENT = {
+    "total_duration": 0,
+    "load_duration": 0,
+    "prompt_eval_count": 0,
+    "prompt_eval_duration": 0,
+    "eval_count": 0,
+    "eval_duration": 0,
+}
 
 
 def answers_of_result(result: ChatResult) -> list[Answer]:
@@ -35,12 +45,19 @@ def answers_of_chunks(chunks: list[ChatGenerationChunk]) -> list[Answer]:
 
 
 def copy_chunk(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-    """Return a chunk of its own for one reader: LangChain writes into what it is given."""
-    message = chunk.message.model_copy()
+    """Return a chunk of its own for one reader: LangChain and users write into it."""
+    message, info = chunk.message, chunk.generation_info
+    plain = not (message.additional_kwargs or getattr(message, "tool_calls", None) or info)
     return ChatGenerationChunk(
-        message=message,
-        generation_info=dict(chunk.generation_info) if chunk.generation_info else None,
+        message=message.model_copy(deep=not plain), generation_info=deepcopy(info)
     )
+
+
+def spared(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
+    """Return the last chunk of another request's stream for a follower: usage zero."""
+    info = {**(chunk.generation_info or {}), **_NOTHING_SPENT}
+    message = chunk.message.model_copy(update={"usage_metadata": _no_usage()})
+    return ChatGenerationChunk(message=message, generation_info=info)
 
 
 def result_of(entry: Entry, origin: Origin) -> ChatResult:
@@ -79,7 +96,7 @@ def _answer(generation: ChatGeneration) -> Answer:
     return Answer(
         text=str(message.text),
         thinking=message.additional_kwargs.get("reasoning_content"),
-        tool_calls=tuple(ToolCall(call["name"], call["args"]) for call in calls),
+        tool_calls=tuple(ToolCall(call["name"], deepcopy(call["args"])) for call in calls),
         done_reason=info.get("done_reason") if info.get("done") else None,
         logprobs=[_plain(one) for one in info.get("logprobs") or ()] or None,
         prompt_tokens=info.get("prompt_eval_count") or 0,
@@ -102,7 +119,7 @@ def _thinking(answer: Answer) -> dict[str, Any]:
 
 def _tool_calls(answer: Answer) -> list[Any]:
     return [
-        tool_call(name=call.name, args=call.arguments, id=str(uuid4()))
+        tool_call(name=call.name, args=deepcopy(call.arguments), id=str(uuid4()))
         for call in answer.tool_calls
     ]
 
@@ -120,12 +137,7 @@ def _info(entry: Entry, origin: Origin) -> dict[str, Any]:
         "model_provider": "ollama",
         "done": True,
         "done_reason": answer.done_reason,
-        "total_duration": 0,
-        "load_duration": 0,
-        "prompt_eval_count": 0,
-        "prompt_eval_duration": 0,
-        "eval_count": 0,
-        "eval_duration": 0,
+        **_NOTHING_SPENT,
         "logprobs": _logprobs(answer),
         "aegis": origin.as_dict(),
     }

@@ -13,15 +13,16 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
 )
 from langchain_core.embeddings import Embeddings
-from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import BaseMessage
+from langchain_core.language_models.base import LangSmithParams, LanguageModelInput
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableConfig
 from langchain_ollama import ChatOllama
 from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
 from ollama import AsyncClient
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from aegis_llm.answering import Answering, stream_kind
+from aegis_llm.answering import Answering
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.errors import ConfigError
 from aegis_llm.keys import UncacheableError, request_from_body
@@ -35,9 +36,11 @@ from langchain_aegis._convert import (
     chunks_of,
     copy_chunk,
     result_of,
+    spared,
     with_origin,
 )
 from langchain_aegis._embedder import LangChainEmbedder
+from langchain_aegis._surrounded import asurrounded, surrounded
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
 _IGNORED = frozenset({"max_tokens", "timeout", "max_retries", "streaming", "api_key"})
@@ -157,6 +160,28 @@ class ChatAegis(ChatOllama):
             params["ls_stop"] = stop or self.stop
         return params
 
+    def stream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Like ChatOllama's; `cache_control` and `observe` hold as they do at this call."""
+        return surrounded(super().stream(input, config, stop=stop, **kwargs))
+
+    def astream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Like `stream`, awaited."""
+        return asurrounded(super().astream(input, config, stop=stop, **kwargs))
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -237,7 +262,7 @@ class ChatAegis(ChatOllama):
         if request is None:
             yield from upstream(messages, stop, **kwargs)
             return
-        lookup = self._answering.service.open(request, stream=True)
+        lookup = self._answering.service.open(request, stream="langchain")
         if lookup.entry is not None:
             yield from chunks_of(lookup.entry, lookup.reported())
             return
@@ -263,7 +288,7 @@ class ChatAegis(ChatOllama):
             async for chunk in upstream(messages, stop, **kwargs):
                 yield chunk
             return
-        lookup = await self._answering.service.aopen(request, stream=stream_kind())
+        lookup = await self._answering.service.aopen(request, stream="langchain")
         if lookup.entry is not None:
             for chunk in chunks_of(lookup.entry, lookup.reported()):
                 yield chunk
@@ -326,6 +351,8 @@ def _marked(result: ChatResult, lookup: Lookup) -> ChatResult:
 
 def _marked_chunk(chunk: ChatGenerationChunk, lookup: Lookup) -> ChatGenerationChunk:
     chunk = copy_chunk(chunk)
+    if lookup.origin.outcome == "coalesced":
+        chunk = spared(chunk)
     chunk.generation_info = with_origin(chunk.generation_info, lookup.origin)
     return chunk
 
