@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from aegis_llm import observe
+from aegis_llm import cache_control, observe
 from langchain_aegis import caches
 from tests.langchain.fakes import Named
 from tests.langchain.kit import Kit
@@ -72,3 +73,46 @@ def test_misses_that_no_update_follows_are_bounded(
         cache._asked(f"{number}" + "x" * 100_000, llm)
     assert cache._pending_bytes == 0
     assert not cache._pending
+
+
+@pytest.mark.parametrize("given", [{"tenant": "other"}, {"bypass": True}])
+async def test_a_stream_read_outside_the_block_that_asked(kit: Kit, given: dict[str, Any]) -> None:
+    model = kit.aegis()
+    model.invoke(ASKED)
+    for awaited in (False, True):
+        before = kit.calls
+        with cache_control(**given), observe() as seen:
+            chunks: Any = model.astream(ASKED) if awaited else model.stream(ASKED)
+        with observe() as outside:
+            parts = [c async for c in chunks] if awaited else list(chunks)
+        assert parts
+        assert [one.hit for one in seen] == [awaited and "tenant" in given]
+        assert not outside
+        assert kit.calls == before + (not seen[0].hit)
+
+
+async def test_a_stream_that_is_closed_or_thrown_into_tells_langchain(kit: Kit) -> None:
+    class Ended(BaseCallbackHandler):
+        def __init__(self) -> None:
+            self.errors: list[type] = []
+
+        def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+            self.errors.append(type(error))
+
+    model, ended = kit.aegis(), Ended()
+    for number, call in enumerate(("close", "throw")):
+        chunks: Any = model.stream(f"Number {number}?", {"callbacks": [ended]})
+        next(chunks)
+        if call == "close":
+            chunks.close()
+        else:
+            with pytest.raises(KeyError):
+                chunks.throw(KeyError("x"))
+        chunks = model.astream(f"Awaited {number}?", {"callbacks": [ended]})
+        await anext(chunks)
+        if call == "close":
+            await chunks.aclose()
+        else:
+            with pytest.raises(KeyError):
+                await chunks.athrow(KeyError("x"))
+    assert ended.errors == [GeneratorExit, GeneratorExit, KeyError, KeyError]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,24 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import get_usage_metadata_callback
 
 from aegis_llm import observe
 from tests.langchain.kit import Kit, auntil, flying, outcome, until
 
 ASKED = "What is the capital of France?"
+PLAN = {
+    "name": "make_plan",
+    "description": "Make a plan of the day.",
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "cities": {"type": "array", "items": {"type": "string"}},
+            "details": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+        "required": ["cities", "details"],
+    },
+}
 
 
 @pytest.fixture
@@ -53,6 +67,59 @@ async def test_awaited_a_follower_reads_while_the_model_still_speaks(halted: Kit
         assert "".join([chunk.text async for chunk in two]) == rest
     assert seen.outcomes == ["miss", "coalesced"]
     assert halted.calls == 1
+
+
+def test_a_follower_pays_nothing(halted: Kit) -> None:
+    model = halted.aegis()
+    with observe() as seen:
+        one, two = model.stream(ASKED), model.stream(ASKED)
+        next(one), next(two)
+        halted.ollama.faults.release()
+        paid, spared = [list(chunks)[-2] for chunks in (one, two)]
+    total = paid.usage_metadata["total_tokens"]
+    assert total > 0
+    assert set(spared.usage_metadata.values()) == {0}
+    assert spared.response_metadata["eval_count"] == 0
+    assert set(spared.response_metadata) == set(paid.response_metadata)
+    assert [origin.saved_tokens for origin in seen] == [0, total]
+    assert spared.response_metadata["aegis"]["saved_tokens"] == total
+
+
+async def test_awaited_a_follower_pays_nothing(halted: Kit) -> None:
+    model = halted.aegis()
+    with get_usage_metadata_callback() as usage:
+        one, two = model.astream(ASKED), model.astream(ASKED)
+        await anext(one), await anext(two)
+        halted.ollama.faults.release()
+        paid = [chunk async for chunk in one][-2]
+        spared = [chunk async for chunk in two][-2]
+    total = paid.usage_metadata["total_tokens"]
+    assert spared.response_metadata["aegis"]["saved_tokens"] == total
+    assert sum(one["total_tokens"] for one in usage.usage_metadata.values()) == total
+
+
+def test_a_tool_call_edited_before_the_end_is_kept_as_it_was(kit: Kit) -> None:
+    model = kit.aegis().bind_tools([PLAN])
+    asked = "Make a plan for Paris, please: the plan of the day."
+
+    def edited() -> Any:
+        clean: Any = None
+        for chunk in model.stream(asked):
+            for call in chunk.tool_calls:
+                clean = copy.deepcopy(call["args"])
+                for value in call["args"].values():
+                    if isinstance(value, list | dict):
+                        value.clear()
+                call["args"].clear()
+            for piece in chunk.tool_call_chunks:
+                piece["args"] = "{}"
+        return clean
+
+    first = edited()
+    assert first
+    assert edited() == first
+    assert model.invoke(asked).tool_calls[0]["args"] == first
+    assert kit.calls == 1
 
 
 def test_the_first_reader_may_leave(halted: Kit) -> None:
