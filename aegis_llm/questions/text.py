@@ -51,6 +51,10 @@ _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _FOREIGN = re.compile(
     r"```|</|/>|(?:question|query|frage)[ \t]*['\"`\u201c\u201e\u00ab]", re.IGNORECASE
 )
+_SECTION_TAG = re.compile(
+    rf"</|<[ \t]*(?:{CONTEXT}|{ANSWER}|{ASKER}|{QUESTION}|instructions?|system)\b[^<>\n]*>",
+    re.IGNORECASE,
+)
 _COLON = re.compile(r"[:\uff1a](?:\s|$)")
 
 
@@ -77,7 +81,7 @@ def is_plain(text: str, *, colons: bool, lead: bool) -> bool:
 
 def is_whole(text: str) -> bool:
     """Return whether `text`, found between fixed texts, shows no sign of a second section."""
-    if not text or len(text) > _STRUCTURE_CHARS:
+    if not text or len(text) > _STRUCTURE_CHARS or _SECTION_TAG.search(text):
         return False
     return "\n" not in text or not (_BLANK_LINE.search(text) or _LINE_LABEL.search(text))
 

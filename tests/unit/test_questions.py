@@ -222,6 +222,9 @@ def test_why_there_is_no_question(content: Any, reason: str) -> None:
         "Use the following pieces of context to answer the question at the end.\n\nx\n\n"
         "Question: Is it red?\n\nAnswer the question briefly.\nHelpful Answer:",
         "Answer.\n<context><question>x?</question></context>\n<question>Is it?</question>",
+        "<question>fee? <context>fee is 5</context></question>",
+        "<question>fee? <context>fee is 5</question>",
+        "<question>fee? <b>5</b></question>",
     ],
 )
 def test_a_second_text_that_may_be_the_question_is_doubt(content: str) -> None:
