@@ -206,24 +206,24 @@ class Service:
     def _digest(self, effect: p.Digest) -> str | None:
         server, model = effect.request.server, effect.request.model
         digest, fetching = self.digests.look(server, model)
-        if digest is None and fetching is not None:
-            try:
-                wait(fetching, FIRST_WAIT_S, _NOT_YET)
-            except Trouble:
-                return None
-            digest = self.digests.known(server, model)
-        return digest
+        if fetching is None:
+            return digest
+        try:
+            wait(fetching, FIRST_WAIT_S, _NOT_YET)
+        except Trouble:
+            self.digests.gave_up(server, fetching)
+        return self.digests.known(server, model)
 
     async def _adigest(self, effect: p.Digest) -> str | None:
         server, model = effect.request.server, effect.request.model
         digest, fetching = self.digests.look(server, model)
-        if digest is None and fetching is not None:
-            try:
-                await await_(fetching, FIRST_WAIT_S, _NOT_YET)
-            except Trouble:
-                return None
-            digest = self.digests.known(server, model)
-        return digest
+        if fetching is None:
+            return digest
+        try:
+            await await_(fetching, FIRST_WAIT_S, _NOT_YET)
+        except Trouble:
+            self.digests.gave_up(server, fetching)
+        return self.digests.known(server, model)
 
     def _embed(self, effect: p.Embed) -> bytes:
         return self._worth_it().embed(effect.question)

@@ -6,11 +6,11 @@ import asyncio
 import threading
 from typing import Any
 
-from langchain_aegis import ChatAegis
 from llama_index.core.llms import ChatMessage
-from llama_index.llms.aegis import AegisOllama
 
 from aegis_llm.testing import OllamaSimulator
+from langchain_aegis import ChatAegis
+from llama_index.llms.aegis import AegisOllama
 
 GIVEN: dict[str, Any] = {"model": "llama3.1:8b", "redis_url": "memory://both"}
 QUESTION = "What is the relay valve for?"

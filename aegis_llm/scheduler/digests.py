@@ -35,6 +35,7 @@ class _Server:
         self.digests: Mapping[str, str] = {}
         self.next_fetch = 0.0
         self.fetching: Future[None] | None = None
+        self.late: Future[None] | None = None
         self.fetched = False
 
 
@@ -68,21 +69,34 @@ class DigestBook:
         self._sources[source.server] = source
 
     def look(self, server: str, model: str) -> tuple[str | None, Future[None] | None]:
-        """Return the digest if it is known, and a fetch to wait for when nothing is known yet."""
+        """Return the digest if it is known, and the fetch to wait for, if there is one.
+
+        It is worth waiting for when nothing is known yet, or when what is known is so old that the
+        model may have been pulled anew meanwhile: two refreshes were due and nobody asked.
+        """
         known = self._servers.get(server)
-        if known is not None:
+        now = self._now()
+        if known is not None and now < known.next_fetch:
             digest = _find(known.digests, model)
-            if digest is not None and self._now() < known.next_fetch:
+            if digest is not None:
                 return digest, None
         source = self._sources.get(server)
         if source is None:
             return None, None
         with self._lock:
             known = self._servers.setdefault(server, _Server())
-            if self._now() >= known.next_fetch and known.fetching is None:
+            if now >= known.next_fetch and known.fetching is None:
                 known.fetching = self._pool.submit(self._fetch, source, known)
             digest = _find(known.digests, model)
-            return digest, None if known.fetched else known.fetching
+            old = not known.fetched or now >= known.next_fetch + REFRESH_S
+            fetching = known.fetching
+            return digest, fetching if old and fetching is not known.late else None
+
+    def gave_up(self, server: str, fetching: Future[None]) -> None:
+        """Note that a fetch takes long, so that no other request waits for it."""
+        known = self._servers.get(server)
+        if known is not None:
+            known.late = fetching
 
     def known(self, server: str, model: str) -> str | None:
         """Return the digest that is known now."""

@@ -285,3 +285,26 @@ def test_the_latest_source_of_a_server_is_asked() -> None:
     process = Process(Ollama())
     process.book.register(Ollama(m="latest source"))
     assert process.digest() == "latest source"
+
+
+def test_after_long_silence_the_first_request_waits_for_the_list() -> None:
+    source = Ollama()
+    process = Process(source)
+    process.digest()
+    source.digests = {"m": "two"}
+    process.clock.advance(2 * REFRESH_S)
+    digest, fetching = process.book.look(SERVER, "m:latest")
+    assert digest == "one"
+    assert fetching is not None, "the model may have been pulled anew in all that time"
+    process.pool.run()
+    assert process.book.known(SERVER, "m:latest") == "two"
+
+
+def test_one_request_waits_in_vain_for_a_list_and_no_other() -> None:
+    process = Process(Ollama())
+    _, fetching = process.book.look(SERVER, "m:latest")
+    assert fetching is not None
+    process.book.gave_up(SERVER, fetching)
+    assert process.book.look(SERVER, "m:latest") == (None, None)
+    process.pool.run()
+    assert process.book.look(SERVER, "m:latest") == ("one", None)
