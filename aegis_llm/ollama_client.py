@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ollama import AsyncClient, Client, Image
@@ -28,6 +28,7 @@ class LoopClient:
         self._clients: PerLoop[AsyncClient] = PerLoop(
             self._next,
             lambda client: client.close(),  # type: ignore[no-untyped-call]
+            _streams,
         )
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -43,6 +44,18 @@ class LoopClient:
     def _next(self) -> AsyncClient:
         first, self._first = self._first, None
         return first if first is not None else self._make()
+
+
+def _streams(client: AsyncClient) -> Iterator[Any]:
+    """Yield the open connections of a client whose loop was closed."""
+    http = getattr(client, "_client", None)
+    mounts = getattr(http, "_mounts", {}).values()
+    for transport in (getattr(http, "_transport", None), *mounts):
+        for connection in getattr(getattr(transport, "_pool", None), "connections", ()):
+            while (inner := getattr(connection, "_connection", None)) is not None:
+                connection = inner  # noqa: PLW2901
+            if (stream := getattr(connection, "_network_stream", None)) is not None:
+                yield stream
 
 
 class OllamaModels:

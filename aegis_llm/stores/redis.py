@@ -47,7 +47,9 @@ class RedisStore:
         self._connect = config.redis_connect_timeout_ms / 1000
         self._link = Link(config.redis_url, self._contact, pool, self._timeout + self._connect)
         self._async = PerLoop(
-            lambda: AsyncLines(async_client(self._url), direct=self._direct), AsyncLines.aclose
+            lambda: AsyncLines(async_client(self._url), direct=self._direct),
+            AsyncLines.aclose,
+            AsyncLines.abandon,
         )
         usable = embedding_id is not None and self._direct
         if usable:

@@ -146,6 +146,16 @@ class AsyncLines:
         for client in (self.client, *_sentinels(self.client)):
             await client.aclose()
 
+    def abandon(self) -> list[Any]:
+        """Give up what is open, whose loop was closed, and return it."""
+        pool = getattr(self.client, "connection_pool", None)
+        pooled = getattr(pool, "_available_connections", ())
+        connections, self._idle = [*self._idle, *pooled], []
+        writers = [getattr(one, "_writer", None) for one in connections]
+        for one in connections:
+            one._writer = one._reader = None
+        return [writer for writer in writers if writer is not None]
+
     async def _take(self) -> Any:
         while self._idle:
             connection = self._idle.pop()

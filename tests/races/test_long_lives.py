@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
+import socket
 import threading
 import time
 import weakref
@@ -10,10 +13,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ollama import AsyncClient
 
 from aegis_llm.errors import EmbedTrouble
+from aegis_llm.ollama_client import LoopClient
 from aegis_llm.scheduler.embedding import Embedding
+from aegis_llm.scheduler.loops import PerLoop
 from aegis_llm.scheduler.pool import DaemonPool
+from aegis_llm.stores.redis_clients import async_client
+from aegis_llm.stores.redis_lines import AsyncLines
 from aegis_llm.testing import ManualClock
 
 
@@ -166,3 +174,95 @@ def test_an_idle_thread_keeps_nothing_of_its_last_job_alive() -> None:
     pool.submit(int, "7").result(5)
     gc.collect()
     assert made() is None
+
+
+def bare(work: Any) -> Any:
+    """Run on a loop that is closed without its asynchronous generators being ended."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.close()
+
+
+class Peer:
+    """A server that answers every request of either protocol and sees who hangs up."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.open = 0
+        self.changed = threading.Condition()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        self._count(1)
+        with connection, contextlib.suppress(OSError):
+            while data := connection.recv(65536):
+                body = b'{"models":[]}'
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+                connection.sendall(head + body if b"HTTP/1.1" in data else b"$-1\r\n")
+        self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self.changed:
+            self.open += change
+            self.changed.notify_all()
+
+    def comes_to(self, most: int) -> bool:
+        with self.changed:
+            return self.changed.wait_for(lambda: self.open <= most, 5)
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    made = Peer()
+    yield made
+    made.listener.close()
+
+
+def test_redis_connections_of_loops_that_were_just_closed_do_not_add_up(peer: Peer) -> None:
+    url = f"redis://127.0.0.1:{peer.port}"
+
+    def make() -> AsyncLines:
+        return AsyncLines(async_client(url), direct=True)
+
+    per_loop = PerLoop(make, AsyncLines.aclose, AsyncLines.abandon)
+
+    async def ask() -> None:
+        assert await (await per_loop.get()).call("GET", "k") is None
+
+    gc.disable()  # it must not be garbage collection that closes them
+    try:
+        for _ in range(5):
+            bare(ask())
+        assert peer.comes_to(1)
+    finally:
+        gc.enable()
+    asyncio.run(ask())
+    assert peer.comes_to(0)
+    gc.collect()
+
+
+def test_ollama_connections_of_loops_that_were_just_closed_do_not_add_up(peer: Peer) -> None:
+    client = LoopClient(lambda: AsyncClient(host=f"http://127.0.0.1:{peer.port}"))
+
+    async def ask() -> None:
+        assert (await client.list()).models == []
+
+    gc.disable()
+    try:
+        for _ in range(5):
+            bare(ask())
+        assert peer.comes_to(1)
+    finally:
+        gc.enable()
+    asyncio.run(ask())
+    assert peer.comes_to(0)
+    gc.collect()
