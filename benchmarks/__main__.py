@@ -7,4 +7,4 @@ import sys
 
 for name in ("performance", "correctness"):
     command = [sys.executable, "-m", f"benchmarks.{name}", "--markdown", "docs/benchmarks.md"]
-    subprocess.run([*command, *sys.argv[1:]], check=True)
+    subprocess.run(command, check=True)
