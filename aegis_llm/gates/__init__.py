@@ -6,8 +6,10 @@ gate understands (another script, code) passes only when its words are the same 
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from aegis_llm.gates.case import other_case
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import aligned
 from aegis_llm.gates.order import in_active_voice, misplaced, passive_verb
@@ -29,6 +31,7 @@ _TALKING: Final = frozenset({"i", "you"})
 _THIRD: Final = frozenset({"he", "she", "they"})
 _GENERAL: Final = frozenset(split("can do should would could"))
 _OPEN_KINDS: Final = ({"what"}, {"how"})
+_FACTORIAL: Final = re.compile(r"[\d)]$|(?<![^\W\d_])[^\W\d_]$")
 _TIMES: Final = ({"whattime"}, {"when"})
 _VOICES: Final = ({"whether be"}, {"whether do"})
 
@@ -46,8 +49,11 @@ def same_text(a: str, b: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    text = " ".join(text.split()).rstrip("?!. ")
-    return text[:1].lower() + text[1:]
+    text = " ".join(text.split())
+    bare = text.rstrip("?!. ")
+    if text[len(bare) : len(bare) + 1] == "!" and _FACTORIAL.search(bare):
+        bare += "!"
+    return bare[:1].lower() + bare[1:] if bare[1:2].islower() else bare
 
 
 def veto(a: Facts, b: Facts) -> str | None:
@@ -72,7 +78,8 @@ def veto(a: Facts, b: Facts) -> str | None:
     verbs = (-1, -1) if a.said == b.said else (passive_verb(a, b), passive_verb(b, a))
     if a.kinds != b.kinds and not _same_kind(a, b, voices=verbs != (-1, -1)):
         return "veto_question_kind"
-    return _content(a, b, verbs)
+    found = _content(a, b, verbs)
+    return "veto_case" if found is None and other_case(a.text, b.text) else found
 
 
 def _function_words(a: Facts, b: Facts) -> str | None:

@@ -12,9 +12,10 @@ from aegis_llm.gates.synonyms import AGENTS, CANONICAL
 from aegis_llm.gates.text import CONTRACTED, LITERAL, NAME, NUMBER, STOP, WORD, Token, tokens_of
 from aegis_llm.gates.words import CONTENT, MONTHS, NUMERAL, OPENINGS, ROLES, UNITS
 
-_SYMBOLS: Final = re.compile(r"[{}\[\]<>=*|^~\\+#]")
+_SYMBOLS: Final = re.compile(r"[{}\[\]<>=*|^~\\+#]|(?<=[\d)])!|(?<![^\W\d_])[^\W\d_]!")
 _QUOTED: Final = re.compile(
     r'"([^"]+)"|\u201c([^\u201c\u201d]+)\u201d|\u00ab([^\u00ab\u00bb]+)\u00bb'
+    r"|(?<!\w)['\u2018]([^'\u2018\u2019]+)['\u2019](?!\w)"
 )
 _CODE: Final = re.compile(r"`([^`]+)`")
 _INVERTED: Final = frozenset({"when", "where"})
@@ -50,10 +51,12 @@ class Facts:
         "said",
         "scripts",
         "symbols",
+        "text",
         "words",
     )
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self.words: list[str] = []
         self.heads: list[str] = []
         self.said: set[str] = set()
@@ -66,7 +69,7 @@ class Facts:
         self.kinds: list[str] = []
         self.scripts = frozenset() if text.isascii() else _scripts(text)
         self.symbols = "".join(_SYMBOLS.findall(text))
-        self.quotes = sorted("".join(found).casefold() for found in _QUOTED.findall(text))
+        self.quotes = sorted("".join(found) for found in _QUOTED.findall(text))
         if "`" in text:
             self.literals.extend(_CODE.findall(text))
         self._head = ""

@@ -19,6 +19,7 @@ _NUMBER: Final = re.compile(
     "([\u00a3\u20ac$\u00a5\u20b9]?)(-?\\d[\\d,]*(?:\\.\\d+)?)(%|[A-Za-z\u00b0]{0,6})"
 )
 _AGED: Final = re.compile(r"(\d+)-([a-z]+)(?:-([a-z]+))?")
+_MARKED: Final = re.compile(r"(?:--?|[/~$%\\@]|\.{1,2}/|\.)[^\W\d_]")
 _SEPARATORS: Final = "-/\u2013\u2014"
 _MOST_PARTS: Final = 4
 _ORDINAL: Final = frozenset({"st", "nd", "rd", "th"})
@@ -62,6 +63,9 @@ def tokens_of(text: str) -> list[Token]:
 
 def _pieces(core: str, chunk: str, found: list[Token], *, starts: bool) -> list[Token]:
     """Return the tokens of what stands between two spaces; `core` is it without punctuation."""
+    marked = chunk.lstrip("(\"'`[{\u201c\u2018")
+    if _MARKED.match(marked):
+        return [(marked.rstrip(_SOFT_EDGES), LITERAL, "")]
     if core.isalpha():
         return [_word(core, found, starts=starts)]
     if core:
@@ -108,6 +112,7 @@ def _mixed(core: str, chunk: str, *, starts: bool) -> list[Token]:
         return [(dotted.casefold(), NAME, "")]
     for mark in _SEPARATORS:
         if mark in core and letters.replace(mark, "").isalpha() and core.count(mark) < _MOST_PARTS:
+            kind = NAME if mark == "/" else kind  # a part of a path has no forms
             return [(part, kind, "") for part in letters.casefold().split(mark) if part]
     inner_capital = any(char.isupper() for char in core[1:])
     return [(core if inner_capital else core.casefold(), LITERAL, "")]

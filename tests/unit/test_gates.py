@@ -40,6 +40,12 @@ def test_a_veto_names_itself(a: str, b: str, name: str) -> None:
         ("caf\u00e9 hours", "cafe\u0301 hours"),
         ("WHAT IS THE CAPITAL OF PERU?", "What is the capital of Peru?"),
         ("What Is The Capital Of Peru?", "What is the capital of Peru?"),
+        ("what is the capital of peru", "What is the capital of Peru?"),
+        ("capital of france", "capital of France"),
+        ("What is the capital of france?", "What is the capital of France?"),
+        ("Is 5 PM too late for tea?", "Is 5 pm too late for tea?"),
+        ("What is A Black Hole?", "what is a black hole?"),
+        ("how do i boil an egg", "How do I boil an egg?"),
     ],
 )
 def test_writing_alone_makes_no_difference(a: str, b: str) -> None:

@@ -313,6 +313,39 @@ LOOK_ALIKES = {
         What do cats like about dogs? | What do dogs like about cats?
         When did Apple buy Beats? | When did Beats buy Apple?
     """,
+    "case": """
+        What does git branch -d do? | What does git branch -D do?
+        What does `git branch -d` do? | What does `git branch -D` do?
+        Is git branch -d safer than -D? | Is git branch -D safer than -d?
+        What does \\d match in a regex? | What does \\D match in a regex?
+        Is 10 Gb enough? | Is 10 GB enough?
+        Is 10Gb enough? | Is 10GB enough?
+        Is 10Gb enough? | Is 10 GB enough?
+        What does ssh -p do? | What does ssh -P do?
+        What does tar -C do? | What does tar -c do?
+        What does %m print? | What does %M print?
+        What is the date format 'yyyy-mm'? | What is the date format 'yyyy-MM'?
+        what is the date format yyyy-mm | what is the date format yyyy-MM
+        What does grep -v do? | What does grep -V do?
+        Is 5 mg of it safe? | Is 5 Mg of it safe?
+        Where does java come from? | Where does Java come from?
+        where does java come from | Where does Java come from?
+        How do I say it in polish? | How do I say it in Polish?
+        How do I get polish off my nails? | How do I get Polish off my nails?
+        Is vitamin d the same as it? | Is vitamin D the same as it?
+        What does "polish" mean? | What does "Polish" mean?
+        What does "bona Fide" mean? | What does "bona fide" mean?
+        What does 'to' mean? | What does 'from' mean?
+        Where is Main_loop defined? | Where is main_loop defined?
+        Where is $path set? | Where is $PATH set?
+        Is it for us? | Is it for US?
+        How do I do it? | How do I do IT?
+        what is it | What is IT?
+        What is 7! | What is 7?
+        What is 7!? | What is 7?
+        What is n! | What is n?
+        What is (n+1)! | What is (n+1)?
+    """,
     "language": """
         Was ist Liebe? | What is love?
         Что такое любовь? | What is love?
