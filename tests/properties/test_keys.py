@@ -150,6 +150,14 @@ def test_a_whole_float_is_the_integer(value: float) -> None:
     assert key(one) == key(two)
 
 
+@given(st.text("ab/.\n ="), st.text("ab/.\n ="))
+def test_two_texts_that_are_no_base64_are_two_images(one: str, two: str) -> None:
+    """A path, say: it is taken as it is, nothing of it passed over."""
+    texts = (f"{one}.png", f"{two}.png")
+    first, second = (key({"model": "m", "messages": [{"images": [t]}]}) for t in texts)
+    assert (first == second) is (one == two)
+
+
 _SMALL = st.text("01:= ab", max_size=4)
 _MESSAGES = st.lists(
     st.fixed_dictionaries({"role": _SMALL, "content": _SMALL}, optional={"thinking": _SMALL}),
@@ -294,6 +302,26 @@ def test_the_plainly_impossible_is_uncacheable(bad: str, place: str) -> None:
 def test_a_tenant_that_is_no_text_is_uncacheable(control: Control) -> None:
     with pytest.raises(UncacheableError, match="invalid_text"):
         query_hash(Request("m", ()), "d", control)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "tail"),
+    [
+        ("llama3.1:8b", {"temperature": 0.7}, "llama3.1:8b:0.7"),
+        ("me/mine:latest", {"temperature": 0}, "me/mine:latest:0"),
+        ("m:latest", {"temperature": 1.0}, "m:latest:1"),
+        ("m:latest", {}, "m:latest:default"),
+        ("m:latest", {"temperature": None}, "m:latest:default"),
+        ("m:latest", {"temperature": "hot"}, "m:latest:?"),
+        ("m:latest", {"temperature": True}, "m:latest:?"),
+        ("m:latest", {"temperature": 10**400}, "m:latest:?"),
+        ("", {}, "unknown:default"),
+        ("a b*[c]", {}, "a_b__c_:default"),
+    ],
+)
+def test_the_end_of_a_key_is_for_the_eyes(model: str, options: Any, tail: str) -> None:
+    shown = exact_key("ns", "h", Request(model, (), {"options": options}))
+    assert shown == f"aegis:v1:ns:x:h:{tail}"
 
 
 @given(st.text(), st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False), TEXT))
