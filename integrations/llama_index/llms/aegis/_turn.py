@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.llms.callbacks import llm_chat_callback
 from llama_index.llms.ollama import Ollama
 
-from aegis_llm.answering import stream_kind
-from aegis_llm.control import Surroundings
+from aegis_llm.control import Surroundings, current_control
+from aegis_llm.errors import NotCachedError
 from aegis_llm.keys import UncacheableError, request_from_body
+from aegis_llm.quiet import Quiet
 from aegis_llm.service import Lookup
-from aegis_llm.values import Request
-from llama_index.llms.aegis._convert import (
-    answers_of_chunks,
-    answers_of_response,
-    chunks_of,
-    copy_chunk,
-    marked,
-    response_of,
+from aegis_llm.values import Entry, Origin, Request
+from llama_index.llms.aegis._chunks import (
+    Growing,
+    Record,
+    answers_of_records,
+    arecorded,
+    recorded,
+    records_of,
 )
+from llama_index.llms.aegis._convert import answers_of_response, marked, response_of
 
 if TYPE_CHECKING:
     from llama_index.llms.aegis.base import AegisOllama
+
+log = logging.getLogger("aegis_llm")
+_quiet = Quiet()
+R = TypeVar("R")
 
 
 def undecorated(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +89,11 @@ class Turn:
             return generate()
         lookup, response = self._answering.call(request, generate, answers_of_response)
         if response is None:
-            return _hit(lookup)
+            assert lookup.entry is not None  # noqa: S101 - a hit has an entry
+            response = _readable(lookup, response_of, lookup.entry)
+        if response is None:
+            response = generate()
+            lookup.reported()
         return marked(response, lookup.origin)
 
     @llm_chat_callback()
@@ -99,7 +110,11 @@ class Turn:
             return await generate()
         lookup, response = await self._answering.acall(request, generate, answers_of_response)
         if response is None:
-            return _hit(lookup)
+            assert lookup.entry is not None  # noqa: S101 - a hit has an entry
+            response = _readable(lookup, response_of, lookup.entry)
+        if response is None:
+            response = await generate()
+            lookup.reported()
         return marked(response, lookup.origin)
 
     @llm_chat_callback()
@@ -137,18 +152,16 @@ class Turn:
         around: Surroundings,
     ) -> Generator[ChatResponse, None, None]:
         with around.restored():
-            lookup = self._answering.service.open(request, stream=True)
-            hit = None if lookup.entry is None else chunks_of(lookup.entry, lookup.reported())
-        if hit is not None:
-            yield from hit
-            return
-        with closing(self._answering.stream(lookup, upstream, answers_of_chunks)) as shared:
+            lookup = self._answering.service.open(request, stream="llama-index")
+        with closing(self._records(lookup, lambda: recorded(upstream()))) as records:
+            growing = Growing()
             while True:
                 with around.restored():
-                    chunk = next(shared, None)
-                if chunk is None:
+                    record = next(records, None)
+                if record is None:
                     return
-                yield _marked_chunk(chunk, lookup)
+                chunk = growing.chunk(record)
+                yield marked(chunk, lookup.origin) if record.last else chunk
 
     async def _achunks(
         self,
@@ -157,21 +170,49 @@ class Turn:
         around: Surroundings,
     ) -> AsyncGenerator[ChatResponse, None]:
         with around.restored():
-            lookup = await self._answering.service.aopen(request, stream=stream_kind())
-            hit = None if lookup.entry is None else chunks_of(lookup.entry, lookup.reported())
-        if hit is not None:
-            for chunk in hit:
-                yield chunk
-            return
-        async with aclosing(
-            self._answering.astream(lookup, upstream, answers_of_chunks)
-        ) as shared:
+            lookup = await self._answering.service.aopen(request, stream="llama-index")
+        async with aclosing(self._arecords(lookup, lambda: arecorded(upstream()))) as records:
+            growing = Growing()
             while True:
                 with around.restored():
-                    one = await anext(shared, None)
-                if one is None:
+                    record = await anext(records, None)
+                if record is None:
                     return
-                yield _marked_chunk(one, lookup)
+                chunk = growing.chunk(record)
+                yield marked(chunk, lookup.origin) if record.last else chunk
+
+    def _records(
+        self, lookup: Lookup, upstream: Callable[[], Generator[Record, None, None]]
+    ) -> Generator[Record, None, None]:
+        if lookup.entry is None:
+            yield from self._answering.stream(lookup, upstream, answers_of_records)
+            return
+        kept = _readable(lookup, records_of, lookup.entry)
+        if kept is not None:
+            lookup.reported()
+            yield from kept
+            return
+        yield from upstream()
+        lookup.reported()
+
+    async def _arecords(
+        self, lookup: Lookup, upstream: Callable[[], AsyncGenerator[Record, None]]
+    ) -> AsyncGenerator[Record, None]:
+        kept = None if lookup.entry is None else _readable(lookup, records_of, lookup.entry)
+        if kept is not None:
+            lookup.reported()
+            for record in kept:
+                yield record
+            return
+        if lookup.entry is None:
+            records = self._answering.astream(lookup, upstream, answers_of_records)
+        else:
+            records = upstream()
+        async with aclosing(records):
+            async for record in records:
+                yield record
+        if lookup.entry is not None:
+            lookup.reported()
 
     def _request(
         self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, awaited: bool = False
@@ -208,11 +249,16 @@ class Turn:
             await self._llm.rate_limiter.async_acquire()
 
 
-def _hit(lookup: Lookup) -> ChatResponse:
-    assert lookup.entry is not None  # noqa: S101 - a hit has an entry
-    return response_of(lookup.entry, lookup.origin)
-
-
-def _marked_chunk(chunk: ChatResponse, lookup: Lookup) -> ChatResponse:
-    chunk = copy_chunk(chunk)
-    return marked(chunk, lookup.origin) if (chunk.raw or {}).get("done") else chunk
+def _readable(lookup: Lookup, rebuild: Callable[[Entry], R], entry: Entry) -> R | None:
+    """Return what a hit's entry holds; None, and a bypass, when it holds what no model said."""
+    try:
+        return rebuild(entry)
+    except Exception as exc:  # a cache never costs an answer
+        if _quiet.may_say(f"{type(exc)}"):
+            log.error("a cached answer is not usable; the model is asked", exc_info=exc)
+    if current_control().only_if_cached:
+        msg = "only_if_cached: what is cached is not usable"
+        raise NotCachedError(msg)
+    elapsed = lookup.origin.lookup_ms
+    lookup.origin = Origin("bypass", "unreadable_entry", lookup_ms=elapsed)
+    return None

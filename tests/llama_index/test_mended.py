@@ -1,0 +1,104 @@
+"""What a bad entry, a long stream, a changed setting or a fork does to AegisOllama: no harm."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseGen,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+
+from aegis_llm import NotCachedError, cache_control
+from aegis_llm.quiet import Quiet
+from aegis_llm.values import ToolCall
+from llama_index.llms.aegis import _chunks, _convert, _turn
+from llama_index.llms.aegis._chunks import Growing, answers_of_records, recorded
+from tests.llama_index.kit import Kit, origin, outcome
+from tests.llama_index.ways import WAYS, Way, text_of
+
+QUESTION = "What is the capital of France?"
+EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+@EVERY_WAY
+async def test_an_entry_that_cannot_be_read_costs_no_answer(
+    kit: Kit, way: Way, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        msg = "not what a model says"
+        raise ValueError(msg)
+
+    llm = kit.aegis()
+    first = await way(llm, QUESTION)
+    for module in (_convert, _chunks):
+        monkeypatch.setattr(module, "raw_of", refuse)
+    monkeypatch.setattr(_turn, "_quiet", Quiet())
+    for _ in range(2):
+        again = await way(llm, QUESTION)
+        assert text_of(again) == text_of(first)
+        assert (outcome(again), origin(again)["reason"]) == ("bypass", "unreadable_entry")
+        assert origin(again)["saved_tokens"] == 0
+    assert kit.calls == 3
+    assert caplog.text.count("a cached answer is not usable") == 1
+    with cache_control(only_if_cached=True), pytest.raises(NotCachedError):
+        await way(llm, QUESTION)
+
+
+def streamed(count: int, word: str = "word ") -> ChatResponseGen:
+    """Yield chunks as LlamaIndex's Ollama makes them."""
+    text = thinking = ""
+    for n in range(count):
+        thought = "hm " if n == 0 else None
+        thinking += thought or ""
+        text += word
+        blocks: list[Any] = [ThinkingBlock(content=thinking), TextBlock(text=text)]
+        if n > 1:
+            blocks.append(ToolCallBlock(tool_name="f", tool_kwargs={"x": [1]}))
+        message: dict[str, Any] = {"role": "assistant", "content": word, "thinking": thought}
+        if n == 2:
+            message["tool_calls"] = [{"function": {"name": "f", "arguments": {"x": [1]}}}]
+        yield ChatResponse(
+            message=ChatMessage(role="assistant", blocks=blocks),
+            delta=word,
+            raw={"message": message, "done": n == count - 1},
+            additional_kwargs={"thinking_delta": thought},
+        )
+
+
+def test_a_reader_sees_the_chunks_that_were_recorded() -> None:
+    records = list(recorded(_generator(streamed(6))))
+    for _ in range(2):
+        growing = Growing()
+        seen = [growing.chunk(record) for record in records]
+        assert seen == list(streamed(6))
+        for chunk in seen:
+            chunk.message.blocks[-1] = TextBlock(text="spoilt")
+            chunk.raw["message"]["content"] = "spoilt"  # type: ignore[index]
+    (answer,) = answers_of_records(records)
+    assert (answer.text, answer.thinking) == ("word " * 6, "hm ")
+    assert answer.tool_calls == (ToolCall("f", {"x": [1]}),)
+    assert answers_of_records(records[:-1]) == []
+
+
+def test_a_long_stream_is_kept_in_little_memory() -> None:
+    many, word = 2000, "x" * 50
+    tracemalloc.start()
+    try:
+        records = list(recorded(_generator(streamed(many, word))))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(records) == many
+    assert held < 20_000_000, "the text so far is kept with every chunk: 100 MB"
+
+
+def _generator(chunks: Any) -> Generator[ChatResponse, None, None]:
+    yield from chunks
