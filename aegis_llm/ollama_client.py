@@ -9,6 +9,7 @@ from typing import Any
 
 from ollama import AsyncClient, Client, Image
 
+from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.loops import PerLoop
 from aegis_llm.wiring import server_name
 
@@ -69,16 +70,24 @@ class OllamaModels:
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         self._url = url
         self._options = {**options, "timeout": _TAGS_TIMEOUT_S}
+        self._closing: weakref.finalize[Any, Any] | None = None
+        self.server = server_name(url)
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Leave the connections to the parent: two processes cannot share one."""
+        if self._closing is not None:
+            self._closing.detach()
         self._lock = threading.Lock()
         self._client: Client | None = None
-        self.server = server_name(url)
 
     def fetch(self) -> Mapping[str, str]:
         """Return digests by model name, from `/api/tags`."""
         with self._lock:
             if self._client is None:
                 self._client = Client(host=self._url, **self._options)
-                weakref.finalize(self, self._client.close)
+                self._closing = weakref.finalize(self, self._client.close)
             models = self._client.list().models
         return {str(m.model): m.digest for m in models if m.model and m.digest}
 

@@ -12,6 +12,7 @@ from aegis_llm.breaker import Breaker
 from aegis_llm.config import safe_url
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.quiet import Quiet
+from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.stores.redis_commands import counts_for_breaker, reason_of
 
@@ -42,10 +43,15 @@ class Link:
         self._pool = pool
         self._patience = patience_s
         self._breaker = Breaker()
-        self._lock = threading.Lock()
-        self._first: Future[None] | None = None
         self._quiet = Quiet()
         self.reached = False
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Forget a first contact that no thread of a forked child will end."""
+        self._lock = threading.Lock()
+        self._first: Future[None] | None = None
 
     @property
     def is_open(self) -> bool:

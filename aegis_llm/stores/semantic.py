@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.plan import Put
+from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.stores.redis_commands import Command, reason_of, semantic_fields, set_exact
 
@@ -32,12 +33,17 @@ class Semantic:
         self._namespace = namespace
         self._embedding_id = embedding_id
         self._pool = pool
-        self._lock = threading.Lock()
         self._index: SemanticIndex | None = None
-        self._making: Future[None] | None = None
         self._made = False
         self._absent_until = 0.0
         self._sizes: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Forget a making that no thread of a forked child will end."""
+        self._lock = threading.Lock()
+        self._making: Future[None] | None = None
 
     @property
     def searches(self) -> bool:

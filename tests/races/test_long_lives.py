@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import gc
 import socket
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -266,3 +268,62 @@ def test_ollama_connections_of_loops_that_were_just_closed_do_not_add_up(peer: P
     asyncio.run(ask())
     assert peer.comes_to(0)
     gc.collect()
+
+
+FORKED = """
+import os, signal, socket, sys, threading, warnings
+from aegis_llm.ollama_client import OllamaModels
+from aegis_llm.scheduler.pool import DaemonPool
+from aegis_llm.stores.link import Link
+from aegis_llm.stores.semantic import Semantic
+
+warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads, which is the point
+parent, begun = os.getpid(), threading.Semaphore(0)
+
+def hang():
+    if os.getpid() == parent:
+        begun.release()
+        threading.Event().wait()
+
+def client():
+    hang()
+    raise RuntimeError
+
+listener = socket.create_server(("127.0.0.1", 0))
+kept = []
+def serve():
+    while True:
+        kept.append(listener.accept()[0])
+        begun.release()
+
+pool = DaemonPool("test", 4)
+link = Link("redis://nowhere", hang, pool, 0.05)
+semantic = Semantic("ns", "e", pool, print)
+models = OllamaModels("http://127.0.0.1:%d" % listener.getsockname()[1], {})
+pool.submit(serve)
+link.first_contact()
+semantic.ready(2, client)
+pool.submit(models.fetch)
+for _ in range(3):
+    begun.acquire()
+for lock in (link._lock, semantic._lock):
+    lock.acquire()
+if (child := os.fork()) == 0:
+    signal.alarm(20)
+    link.first_contact().result(5)
+    assert link.first_contact() is None
+    try:
+        semantic.ready(2, client).result(5)
+    except RuntimeError:
+        pass
+    assert models._client is None and models._lock.acquire(blocking=False)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_forked_while_redis_and_ollama_are_first_asked_asks_for_itself() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
