@@ -181,7 +181,9 @@ class RedisStore:
         client = (await self._alines()).client
         try:
             found = client.scan_iter(commands.entries_of(self._config.namespace), count=500)
-            keys = [key async for key in found]
+            keys: list[bytes] = []
+            while (key := await within(_ADMIN_TIMEOUT_S, anext(found, None))) is not None:
+                keys.append(key)
             for start in range(0, len(keys), 500):
                 await within(_ADMIN_TIMEOUT_S, client.unlink(*keys[start : start + 500]))
         except Exception as exc:
