@@ -10,7 +10,7 @@ import pytest
 
 from aegis_llm.ports import Store
 from aegis_llm.stores.memory import MemoryStore
-from tests.contracts.kit import SCOPE, redis_store, unit
+from tests.contracts.kit import PATIENCE_S, SCOPE, redis_store, unit
 from tests.redis_server import RedisServer
 
 KINDS = ["memory", "tcp", "unix"]
@@ -33,7 +33,7 @@ class Face:
         if runner is None:
             return getattr(self.store, name)  # type: ignore[no-any-return]
         method = getattr(self.store, f"a{name}")
-        return lambda *args: runner.run(method(*args))
+        return lambda *args: runner.run(asyncio.wait_for(method(*args), PATIENCE_S))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.plan import Put
+from aegis_llm.stores import redis as redis_module
 from tests.contracts.conftest import Face, close
 from tests.contracts.kit import SCOPE, Watch, both, key_of, redis_store, settled, unit, until
 from tests.redis_server import RedisServer
@@ -230,3 +231,15 @@ def test_a_server_that_was_restarted_is_used_again_without_a_trouble(
     assert store.get(key_of(NS, "a")) is None
     store.put(Put(key_of(NS, "a"), b"again", 60_000))
     assert store.get(key_of(NS, "a")) == b"again"
+
+
+def test_clearing_a_server_that_hangs_comes_to_an_end(
+    server: RedisServer, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_module, "_ADMIN_TIMEOUT_S", 0.05)
+    store = make(server.url, redis_timeout_ms=50.0, redis_connect_timeout_ms=50.0)
+    store.get("x")
+    server.hang()
+    assert reason_of(store.clear) == "redis_timeout"
+    server.resume()
+    store.clear()
