@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -46,24 +46,35 @@ class _Deadline:
         self._expired = False
         return self._task.uncancel() <= self._before
 
+    @property
+    def spent(self) -> float:
+        """The part of the time that is over, from 0 to 1; the loop's own delays do not count."""
+        return 1 - self._left / _TICKS
+
     def end(self) -> None:
         """Leave nothing behind, also when the call swallowed the cancellation."""
         self._handle.cancel()
         self.take_back()
 
 
-async def within(seconds: float, call: Awaitable[T]) -> T:
-    """Await `call` for at most `seconds` of an idle loop.
+async def within(
+    seconds: float, call: Awaitable[T], took: Callable[[float], None] | None = None
+) -> T:
+    """Await `call` for at most `seconds` of an idle loop; tell `took` how many it needed.
 
     Raises:
         TimeoutError: The time was up; the call was cancelled.
     """
     deadline = _Deadline(seconds)
     try:
-        return await call
+        result = await call
     except asyncio.CancelledError as exc:
         if deadline.take_back():
             raise TimeoutError from exc
         raise
+    else:
+        if took is not None:
+            took(seconds * deadline.spent)
+        return result
     finally:
         deadline.end()

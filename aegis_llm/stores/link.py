@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from aegis_llm.errors import StoreTrouble
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.pool import DaemonPool
-from aegis_llm.stores.redis_commands import counts_for_breaker, reason_of
+from aegis_llm.stores.redis_commands import counts_for_breaker, garbled, reason_of
 
 log = logging.getLogger("aegis_llm")
 
@@ -32,16 +33,29 @@ class Link:
 
     The first contact, and every probe while the breaker is open, run in the background pool, so
     that name resolution, a private server's start or a dead host never hold up a caller for longer
-    than `patience_s`, once.
+    than `patience_s`, once. A Redis whose replies all take long is left alone as well.
+
+    Args:
+        url: What is shown of it has no secrets.
+        contact: Connects, and returns how many seconds a reply takes.
+        pool: Where it is called.
+        patience_s: Longest wait of one caller for the first contact, in seconds.
+        slow_s: A reply that takes longer counts as a failure.
     """
 
     def __init__(
-        self, url: str, contact: Callable[[], object], pool: DaemonPool, patience_s: float
+        self,
+        url: str,
+        contact: Callable[[], float],
+        pool: DaemonPool,
+        patience_s: float,
+        slow_s: float = math.inf,
     ) -> None:
         self._shown = safe_url(url)
         self._contact = contact
         self._pool = pool
         self._patience = patience_s
+        self._slow = slow_s
         self._breaker = Breaker()
         self._quiet = Quiet()
         self.reached = False
@@ -85,10 +99,18 @@ class Link:
             log.info("Redis at %s is back: answers are cached again", self._shown)
             self._quiet.forget()
 
+    def replied(self, seconds: float) -> None:
+        """Note that Redis answered a caller after `seconds`: too late is a failure."""
+        if seconds <= self._slow:
+            self.worked()
+            return
+        if self._breaker.failure(time.monotonic()):
+            self.say("redis_slow")
+
     def failed(self, error: BaseException) -> StoreTrouble:
         """Note an error and return the trouble to raise; logs once a minute per reason."""
         reason = error.reason if isinstance(error, StoreTrouble) else reason_of(error)
-        if counts_for_breaker(reason):
+        if counts_for_breaker(reason) or garbled(error):
             self._breaker.failure(time.monotonic())
         self.say(reason)
         return StoreTrouble(reason)
@@ -113,8 +135,10 @@ class Link:
 
     def _probe(self) -> None:
         try:
-            self._contact()
+            seconds = self._contact()
         except Exception:  # noqa: BLE001 - whatever it is, Redis is not back
+            seconds = math.inf
+        if seconds > self._slow or seconds == math.inf:
             self._breaker.probe_failed(time.monotonic())
         else:
             self.reached = True

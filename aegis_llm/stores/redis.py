@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -20,6 +21,7 @@ from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
 from aegis_llm.stores.semantic import Semantic
 
 _ADMIN_TIMEOUT_S = 5.0
+_SLOW = 0.59  # of the timeout: three of the five ticks of an awaited call are slow
 STARTING = StoreTrouble("redis_starting")
 INDEXING = StoreTrouble("index_starting")
 
@@ -45,7 +47,8 @@ class RedisStore:
         self._sync: Lines | None = None
         self._timeout = config.redis_timeout_ms / 1000
         self._connect = config.redis_connect_timeout_ms / 1000
-        self._link = Link(config.redis_url, self._contact, pool, self._timeout + self._connect)
+        patience, slow = self._timeout + self._connect, self._timeout * _SLOW
+        self._link = Link(config.redis_url, self._contact, pool, patience, slow)
         self._async = PerLoop(
             lambda: AsyncLines(async_client(self._url), direct=self._direct),
             AsyncLines.aclose,
@@ -66,26 +69,29 @@ class RedisStore:
     def get(self, key: str) -> bytes | None:
         """Return the value of the exact tier; empty bytes stand for a foreign value."""
         lines = self._lines()
+        started = time.perf_counter()
         try:
             data: bytes | None = lines.call("GET", key)
         except Exception as exc:  # noqa: BLE001 - every error of the client is trouble
             return self._unless_foreign(exc)
-        self._link.worked()
+        self._link.replied(time.perf_counter() - started)
         return data
 
     async def aget(self, key: str) -> bytes | None:
         """Like `get`, awaited."""
         lines = await self._alines()
         try:
-            data: bytes | None = await within(self._budget(lines), lines.call("GET", key))
+            data: bytes | None = await within(
+                self._budget(lines), lines.call("GET", key), self._link.replied
+            )
         except Exception as exc:  # noqa: BLE001
             return self._unless_foreign(exc)
-        self._link.worked()
         return data
 
     def put(self, put: Put) -> None:
         """Store in one tier with one command, or in both with one transaction."""
         lines = self._lines()
+        started = time.perf_counter()
         try:
             if (batch := self._batch(put)) is None:
                 lines.call(*commands.set_exact(put.key, put.data, put.ttl_ms))
@@ -93,7 +99,7 @@ class RedisStore:
                 lines.calls(*transaction(batch))
         except Exception as exc:
             raise self._link.failed(exc) from exc
-        self._link.worked()
+        self._link.replied(time.perf_counter() - started)
 
     async def aput(self, put: Put) -> None:
         """Like `put`, awaited."""
@@ -101,12 +107,13 @@ class RedisStore:
         try:
             if (batch := self._batch(put)) is None:
                 command = commands.set_exact(put.key, put.data, put.ttl_ms)
-                await within(self._budget(lines), lines.call(*command))
+                await within(self._budget(lines), lines.call(*command), self._link.replied)
             else:
-                await within(self._budget(lines), lines.calls(*transaction(batch)))
+                await within(
+                    self._budget(lines), lines.calls(*transaction(batch)), self._link.replied
+                )
         except Exception as exc:
             raise self._link.failed(exc) from exc
-        self._link.worked()
 
     @property
     def searches(self) -> bool:
@@ -119,6 +126,7 @@ class RedisStore:
         semantic = self._usable_semantic()
         if (making := semantic.ready(len(vector) // 4, self._admin)) is not None:
             wait(making, self._link.patience_s, INDEXING)
+        started = time.perf_counter()
         try:
             search, sizing = semantic.commands(scope, vector, count)
             if sizing is None:
@@ -128,7 +136,7 @@ class RedisStore:
                 semantic.sized(scope, commands.parse_count(size))
         except Exception as exc:
             raise self._search_failed(semantic, exc) from exc
-        self._link.worked()
+        self._link.replied(time.perf_counter() - started)
         return commands.parse_search(reply)
 
     async def anearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
@@ -140,14 +148,13 @@ class RedisStore:
         try:
             search, sizing = semantic.commands(scope, vector, count)
             if sizing is None:
-                reply = await within(self._budget(lines), lines.call(*search))
+                reply = await within(self._budget(lines), lines.call(*search), self._link.replied)
             else:
                 both = lines.calls(search, sizing)
-                reply, size = await within(self._budget(lines), both)
+                reply, size = await within(self._budget(lines), both, self._link.replied)
                 semantic.sized(scope, commands.parse_count(size))
         except Exception as exc:
             raise self._search_failed(semantic, exc) from exc
-        self._link.worked()
         return commands.parse_search(reply)
 
     def delete(self, key: str) -> None:
@@ -205,11 +212,14 @@ class RedisStore:
         await self._async.aclose()
         self.close()
 
-    def _contact(self) -> None:
+    def _contact(self) -> float:
         self._url = self._resolve(self._config.redis_url)  # a private server may have to start
         client = self._admin()
         try:
+            client.ping()  # connects
+            started = time.perf_counter()
             client.ping()
+            return time.perf_counter() - started
         finally:
             client.close()
 

@@ -59,6 +59,12 @@ def counts_for_breaker(reason: str) -> bool:
     return reason in _CONNECTION_REASONS
 
 
+def garbled(error: BaseException) -> bool:
+    """Return whether the other side spoke no Redis at all: a wrong port, a broken proxy."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return not kinds.isdisjoint(("InvalidResponse", "HiredisError"))
+
+
 def entries_of(namespace: str) -> str:
     """Return the pattern of all keys of both tiers, of every schema version."""
     return f"aegis:v[0-9]:{namespace}:[xs]:*"

@@ -45,10 +45,11 @@ class Server:
         self.error: Exception | None = None
         self.contacts = 0
 
-    def contact(self) -> None:
+    def contact(self) -> float:
         self.contacts += 1
         if self.error is not None:
             raise self.error
+        return 0.0
 
 
 @pytest.fixture
