@@ -85,8 +85,8 @@ def test_the_place_of_the_question_is_in_the_scope(text: str, data: st.DataObjec
     assert (one == scope_hash(request, "d", Control(), 0, c, d)) is same
 
 
-@given(TEXT, st.integers(0, 1))
-def test_the_message_of_the_question_is_in_the_scope(text: str, place: int) -> None:
+@given(TEXT)
+def test_the_message_of_the_question_is_in_the_scope(text: str) -> None:
     request = Request("m:latest", ({"role": "user", "content": text},) * 2)
     first, second = (scope_hash(request, "d", Control(), i, 0, len(text)) for i in (0, 1))
     assert first != second
