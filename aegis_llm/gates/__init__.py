@@ -11,8 +11,9 @@ from typing import Final
 
 from aegis_llm.gates.case import other_case
 from aegis_llm.gates.facts import Facts
-from aegis_llm.gates.forms import aligned
+from aegis_llm.gates.forms import akin, aligned
 from aegis_llm.gates.order import in_active_voice, misplaced, passive_verb
+from aegis_llm.gates.synonyms import PARTICIPLES
 from aegis_llm.gates.words import (
     FUTURE,
     OPPOSITES,
@@ -22,8 +23,12 @@ from aegis_llm.gates.words import (
     split,
 )
 
-_ALWAYS_TOLD: Final = frozenset({"only", "most"})
-_VAGUE: Final = frozenset({"some", "many"})
+_EXISTING: Final = frozenset(split("there have has had"))
+_SUBJECTS: Final = {"he": "him", "they": "them", "i": "me", "we": "us"}
+_ROLE_KINDS: Final = frozenset(split("what who whose howmany howmuch"))
+_DO: Final = frozenset(split("do does did"))
+_BEING: Final = frozenset(split("is are am was were be been"))
+_VAGUE: Final = frozenset({"any", "some"})
 _DUTIES: Final = frozenset(split("must should ought"))
 _MINE: Final = frozenset({"i", "my"})
 _YOURS: Final = frozenset({"you", "your"})
@@ -90,10 +95,12 @@ def _function_words(a: Facts, b: Facts) -> str | None:
             return "veto_opposites"
     if not PARTICLES.isdisjoint(only_a) or not PARTICLES.isdisjoint(only_b):
         return "veto_direction"
-    if a.quantifiers != b.quantifiers and _other_amount(a.quantifiers, b.quantifiers):
+    if a.quantifiers.keys() != b.quantifiers.keys() and _other_amount(a, b):
         return "veto_quantifiers"
     if ("must" in only_a and _free(b)) or ("must" in only_b and _free(a)):
         return "veto_modality"
+    if _other_roles(a, b) or _other_roles(b, a):
+        return "veto_direction"
     if _other_time(a, b) or _other_time(b, a):
         return "veto_tense"
     return "veto_persons" if a.people != b.people and _other_persons(a, b) else None
@@ -104,10 +111,34 @@ def _free(facts: Facts) -> bool:
     return _DUTIES.isdisjoint(facts.said) and facts.kinds[:1] != ["how"]
 
 
-def _other_amount(a: set[str], b: set[str]) -> bool:
-    if not _ALWAYS_TOLD.isdisjoint(a ^ b):
+def _other_amount(a: Facts, b: Facts) -> bool:
+    """Tell whether one question is about all, most or none other than those of the other."""
+    differing = a.quantifiers.keys() ^ b.quantifiers.keys()
+    if not differing <= _VAGUE:
         return True
-    return ("all" in a and not _VAGUE.isdisjoint(b)) or ("all" in b and not _VAGUE.isdisjoint(a))
+    asks_whether = "".join(a.kinds[:1]).startswith("whether")
+    return differing == {"any"} and asks_whether and _EXISTING.isdisjoint(a.said | b.said)
+
+
+def _other_roles(a: Facts, b: Facts) -> bool:
+    """Tell whether who acts in `a` is acted upon in `b`."""
+    only_a, only_b = a.said - b.said, b.said - a.said
+    doing = [word for word in only_a if word.endswith("ing") and word in a.plain]
+    for word in doing:
+        for form in only_b:
+            if (form.endswith("ed") or form in PARTICIPLES) and akin(word, form):
+                return True
+    kind = "".join(a.kinds[:1])
+    if kind != "".join(b.kinds[:1]) or kind not in _ROLE_KINDS:
+        return any(
+            one in only_a and other in only_b and one in ("he", "they")
+            for one, other in _SUBJECTS.items()
+        )
+    if any(one in only_a and other in only_b for one, other in _SUBJECTS.items()):
+        return True
+    if "mean" in a.words:
+        return False
+    return not _DO.isdisjoint(a.said) and _DO.isdisjoint(b.said) and _BEING.isdisjoint(b.said)
 
 
 def _other_time(a: Facts, b: Facts) -> bool:
@@ -130,6 +161,8 @@ def _other_persons(a: Facts, b: Facts) -> bool:
         alone = b if third_a else a
         if alone.people:
             return True
+    if a.kinds[:1] == b.kinds[:1] == ["whether be"] and sorted(a.people) != sorted(b.people):
+        return True
     talk_a = [person for person in a.people if person in _TALKING]
     talk_b = [person for person in b.people if person in _TALKING]
     if len(set(talk_a)) == len(set(talk_b)) == len(_TALKING):
@@ -171,12 +204,16 @@ def _content(a: Facts, b: Facts, verbs: tuple[int, int]) -> str | None:
     one, other = (a.words, a.heads), (b.words, b.heads)
     if a.words != b.words:
         names = a.names | b.names
-        found = aligned(one, other, names)
+        found = aligned(one, other, names | a.fixed | b.fixed)
         if isinstance(found, list):
             return "veto_words" if names.isdisjoint(found) else "veto_names"
         one, other = found
     if a.negations and _scope(a, one[0]) != _scope(b, other[0]) and not _contracted(a, b):
         return "veto_negation"
+    if _reach(a, one[0]) != _reach(b, other[0]):
+        return "veto_quantifiers"
+    if a.dangling != b.dangling and (_stranded(a, b) or _stranded(b, a)):
+        return "veto_direction"
     if 0 in verbs and a.people + b.people:
         return "veto_direction"  # "can I be paid" is not "can I pay"
     if verbs[0] >= 0:
@@ -193,3 +230,19 @@ def _contracted(a: Facts, b: Facts) -> bool:
 def _scope(facts: Facts, told: list[str]) -> list[tuple[str, str]]:
     """Return each negation with the words that it governs."""
     return sorted((name, " ".join(told[place : place + 2])) for name, place in facts.negations)
+
+
+def _stranded(a: Facts, b: Facts) -> bool:
+    """Tell whether a preposition that governs no word in `a` means another role in `b`."""
+    if b.dangling:
+        return bool(a.dangling)
+    return a.kinds == b.kinds and any(word in b.heads[1:] for word in a.dangling)
+
+
+def _reach(facts: Facts, told: list[str]) -> list[tuple[str, int, str]]:
+    """Return each amount with the word that it governs."""
+    return sorted(
+        (name, persons if name == "only" else 0, " ".join(told[place : place + 1]))
+        for name, (place, persons) in facts.quantifiers.items()
+        if name not in _VAGUE
+    )

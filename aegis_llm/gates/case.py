@@ -114,9 +114,8 @@ def _harmless(word: str, one: str, other: str, plain: tuple[bool, bool]) -> bool
     if word in _ONE_MEANING:
         return True
     if word in ROLES:
-        shouted = [
-            form for form, known in ((one, plain[0]), (other, plain[1])) if form.isupper() > known
-        ]
+        told = ((one, plain[0]), (other, plain[1]))
+        shouted = len(word) > 1 and any(form.isupper() > known for form, known in told)
         return not shouted and (any(plain) or word not in _NAMES_TOO)
     if word in _TWO_MEANINGS or not any(plain):
         return False

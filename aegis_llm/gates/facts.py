@@ -10,7 +10,7 @@ from typing import Final
 from aegis_llm.gates.phrases import plainer
 from aegis_llm.gates.synonyms import AGENTS, CANONICAL
 from aegis_llm.gates.text import CONTRACTED, LITERAL, NAME, NUMBER, STOP, WORD, Token, tokens_of
-from aegis_llm.gates.words import CONTENT, MONTHS, NUMERAL, OPENINGS, ROLES, UNITS
+from aegis_llm.gates.words import CONTENT, MONTHS, NUMERAL, OPENINGS, ROLES, UNITS, split
 
 _SYMBOLS: Final = re.compile(r"[{}\[\]<>=*|^~\\+#]|(?<=[\d)])!|(?<![^\W\d_])[^\W\d_]!")
 _QUOTED: Final = re.compile(
@@ -19,6 +19,14 @@ _QUOTED: Final = re.compile(
 )
 _CODE: Final = re.compile(r"`([^`]+)`")
 _INVERTED: Final = frozenset({"when", "where"})
+_IDENTIFIED: Final = frozenset(
+    split(
+        "table column file header variable function class method key field package module command"
+    )
+)
+_CALLED: Final = frozenset({"called", "named"})
+_NOT_PREPOSITIONS: Final = frozenset({"", ",", "&", "if", "when", "where", "while"})
+_OBJECTS: Final = frozenset(split("me us him them you"))
 _WHO: Final = frozenset({"who", "whom"})
 _SPACED_UNITS: Final = frozenset(UNITS) - {"in"}
 _LAST_LATIN: Final = "\u024f"
@@ -38,7 +46,10 @@ class Facts:
         "_governed",
         "_head",
         "_joinable",
+        "_naming",
         "_opening",
+        "dangling",
+        "fixed",
         "heads",
         "kinds",
         "literals",
@@ -46,6 +57,7 @@ class Facts:
         "negations",
         "numbers",
         "people",
+        "plain",
         "quantifiers",
         "quotes",
         "said",
@@ -64,7 +76,10 @@ class Facts:
         self.literals: list[str] = []
         self.numbers: list[tuple[str, str]] = []
         self.negations: list[tuple[str, int]] = []
-        self.quantifiers: set[str] = set()
+        self.quantifiers: dict[str, tuple[int, int]] = {}
+        self.fixed: set[str] = set()
+        self.plain: set[str] = set()
+        self.dangling: set[str] = set()
         self.people: list[str] = []
         self.kinds: list[str] = []
         self.scripts = frozenset() if text.isascii() else _scripts(text)
@@ -76,6 +91,7 @@ class Facts:
         self._governed = False
         self._opening = True
         self._joinable = False
+        self._naming = False
         self._read(plainer(tokens_of(text)))
 
     def _read(self, tokens: list[Token]) -> None:
@@ -87,6 +103,8 @@ class Facts:
                 measured = False
                 continue
             if kind == STOP:
+                self._dangle()
+                self._naming = False
                 self._head, self._opening, self._joinable = ",", True, False
                 continue
             role, value = ROLES.get(word, _PLAIN)
@@ -103,12 +121,17 @@ class Facts:
             elif role == NUMERAL:
                 measured = self._number(value, unit, tokens[index + 1][0])
             else:
+                self._naming = False
                 _READERS[role](self, word, value, tokens[index + 1])
 
     def _content(self, word: str, kind: int) -> None:
         if kind == LITERAL:
             self.literals.append(word)
+        elif self._naming and word not in _CALLED:
+            self.fixed.add(word)
         else:
+            self.plain.add(word)
+            self._naming = word in _IDENTIFIED or (self._naming and word in _CALLED)
             if word in AGENTS and self.kinds[:1] == ["who"]:
                 word = AGENTS[word]
             word = CANONICAL.get(word, word)
@@ -124,6 +147,11 @@ class Facts:
             self._head = ""
         self._opening = False
         self._joinable = True
+
+    def _dangle(self) -> None:
+        """Note a preposition that governs no content word."""
+        if self._head not in _NOT_PREPOSITIONS:
+            self.dangling.add(self._head)
 
     def _number(self, value: str, unit: str, following: str) -> bool:
         """Record a number; return whether the next word is its unit and so has been read."""
@@ -177,11 +205,13 @@ class Facts:
         self.negations.append((value, len(self.words)))
 
     def _quantifier(self, word: str, value: str, following: Token) -> None:
-        self.quantifiers.add(value)
+        self.quantifiers[value] = (len(self.words), len(self.people))
         self._opening = False
 
     def _person(self, word: str, value: str, following: Token) -> None:
         self.people.append(value)
+        if word in _OBJECTS:
+            self._dangle()
         self._opening = False
         self._unjoin()
 

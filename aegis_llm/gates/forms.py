@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from aegis_llm.gates.synonyms import CANONICAL
 from aegis_llm.gates.words import split
 
 MOST_LEFT_OVER: Final = 6
@@ -73,6 +74,12 @@ def _joined(parts: Words, run: list[str], compound: str) -> Words | None:
     if words[first:last] != run:
         return None
     return [*words[:first], compound, *words[last:]], [*heads[: first + 1], *heads[last:]]
+
+
+def akin(one: str, other: str) -> bool:
+    """Tell whether two words are forms of one verb, regular or not."""
+    head = CANONICAL.get(one)
+    return inflected(one, other) if head is None else head == CANONICAL.get(other)
 
 
 def inflected(one: str, other: str) -> bool:

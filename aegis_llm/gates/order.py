@@ -7,13 +7,14 @@ from typing import Final
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import Words
 from aegis_llm.gates.synonyms import CANONICAL, PARTICIPLES
-from aegis_llm.gates.words import CONFLICTS, HARD_HEADS, MONTHS, split
+from aegis_llm.gates.words import HARD_HEADS, MONTHS, SAME_HEADS, split
 
 _BE: Final = frozenset(split("is are am was were be been being get gets got getting"))
 _CLAUSE: Final = ","
 _JOINED: Final = "&"
 _GENITIVE: Final = frozenset({"of"})
 _LOOSE: Final = frozenset(split("of in on at for"))
+_NO_HEADS: Final = frozenset(("", _CLAUSE, _JOINED))
 _MOST_MOVED: Final = 200  # words; in longer texts the order has to be the same
 _WHOLE: Final = _MOST_MOVED
 _PLAIN_READINGS: Final = ((_GENITIVE, 1), (_GENITIVE, _WHOLE))
@@ -64,7 +65,8 @@ def misplaced(a: Words, b: Words) -> str | None:
     distinct = len(governs) == len(a[0])
     if distinct:  # of a repeated word only the order can tell
         for word, head in zip(*b, strict=True):
-            if _conflict(head, governs[word]):
+            pair = {head, governs[word]}  # what "of" joins is compared as a phrase
+            if not ("of" in pair and pair <= _LOOSE) and _conflict(head, governs[word]):
                 return "veto_direction"
     left, right = _unfronted(*a), _unfronted(*b)
     if "differ" in governs:
@@ -79,7 +81,9 @@ def _conflict(one: str, other: str) -> bool:
     """Tell whether two prepositions give a word two roles."""
     if one == other:
         return False
-    return one in HARD_HEADS or other in HARD_HEADS or frozenset((one, other)) in CONFLICTS
+    if one in _NO_HEADS or other in _NO_HEADS:
+        return one in HARD_HEADS or other in HARD_HEADS
+    return frozenset((one, other)) not in SAME_HEADS
 
 
 def _same_phrases(left: list[Phrase], right: list[Phrase]) -> bool:

@@ -24,8 +24,8 @@ NUMERAL, CONTENT = 8, -1
 ROLES: Final[dict[str, tuple[int, str]]] = (
     _each("a an the be been being done having one ones this that these those there", NOTHING)
     | _each("here please kindly really actually truly indeed exactly exact basically", NOTHING)
-    | _each("simply literally so such very quite also just then well etc any ever", NOTHING)
-    | _each("anyone anything anybody hello hi hey thanks", NOTHING)
+    | _each("simply literally so such very quite also just then well etc ever", NOTHING)
+    | _each("hello hi hey thanks", NOTHING)
     | _each("thank ok okay let lets get gets got getting gotten go goes located", NOTHING)
     | _each("situated doing 's", NOTHING)
     | _each("it its itself", NOTHING, "x")
@@ -35,12 +35,18 @@ ROLES: Final[dict[str, tuple[int, str]]] = (
     | _each("howlong howoften howmany howmuch why how", ASKS)
     | _each("when where whose whattime", ASKS)
     | _each("who whom", ASKS, "who")
-    | _each("of in on at for about to from by during between", PREPOSITION, "=")
-    | _each("into onto toward towards", PREPOSITION, "to")
-    | _each("with within inside regarding concerning through via using around", PREPOSITION, "in")
-    | _each("per out up down off as among if whether while across", PREPOSITION, "in")
-    | _each("before until till", PREPOSITION, "before")
-    | _each("after since against because despite than unlike behind beyond", PREPOSITION, "=")
+    | _each("of at for from by during around", PREPOSITION, "=")
+    | _each("off out up down as across while per onto before since", PREPOSITION, "=")
+    | _each("after against because despite than unlike behind beyond", PREPOSITION, "=")
+    | _each("in within inside into", PREPOSITION, "in")
+    | _each("about regarding concerning", PREPOSITION, "about")
+    | _each("to toward towards", PREPOSITION, "to")
+    | _each("on upon", PREPOSITION, "on")
+    | _each("with using", PREPOSITION, "with")
+    | _each("via through", PREPOSITION, "via")
+    | _each("between among", PREPOSITION, "between")
+    | _each("if whether", PREPOSITION, "if")
+    | _each("until till", PREPOSITION, "until")
     | _each("above over", PREPOSITION, "above")
     | _each("below under beneath", PREPOSITION, "below")
     | _each("not non never no cannot nor neither none nothing nobody nowhere", NEGATION, "not")
@@ -55,7 +61,9 @@ ROLES: Final[dict[str, tuple[int, str]]] = (
     | _each("only solely exclusively merely", QUANTIFIER, "only")
     | _each("most", QUANTIFIER, "most")
     | _each("both", QUANTIFIER, "both")
-    | _each("some several few certain someone somebody something", QUANTIFIER, "some")
+    | _each("any anyone anything anybody", QUANTIFIER, "any")
+    | _each("some certain someone somebody something", QUANTIFIER, "some")
+    | _each("few several", QUANTIFIER, "=")
     | _each("many much", QUANTIFIER, "many")
     | _each("i me we us", PERSON, "i")
     | _each("my mine myself our ours ourselves", PERSON, "my")
@@ -71,20 +79,15 @@ ROLES: Final[dict[str, tuple[int, str]]] = (
 ROLES.update({word: (role, word) for word, (role, value) in ROLES.items() if value == "="})
 
 HARD_HEADS: Final = frozenset(
-    split("before after since against because despite than unlike behind beyond above below")
+    split(
+        "before after until since against because despite than unlike behind beyond above below"
+        " per by about"
+    )
 )
 """Prepositions that must govern the same word in both texts."""
 
-CONFLICTS: Final = frozenset(
-    frozenset({one, other})
-    for one, others in (
-        ("from", split("to by for about")),
-        ("by", split("to for about")),
-        ("to", split("about of on")),
-    )
-    for other in others
-)
-"""Pairs of prepositions that tell two roles of one word apart."""
+SAME_HEADS: Final = frozenset(frozenset(pair.split("/")) for pair in split("if/when in/during"))
+"""Pairs of prepositions of which either may stand for the other."""
 
 PARTICLES: Final = frozenset(split("out off down"))
 """Adverbs that make another verb of the verb before them."""

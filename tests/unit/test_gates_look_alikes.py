@@ -313,6 +313,48 @@ LOOK_ALIKES = {
         What do cats like about dogs? | What do dogs like about cats?
         When did Apple buy Beats? | When did Beats buy Apple?
     """,
+    "amounts": """
+        Did any of the tests pass? | Did all of the tests pass?
+        Are all files deleted? | Are any files deleted?
+        Does every plan include support? | Does any plan include support?
+        Does each plan include support? | Does any plan include support?
+        Are all employees paid? | Are employees paid?
+        Are any employees paid? | Are employees paid?
+        Did few tests pass? | Did several tests pass?
+        Did everyone pass? | Did anyone pass?
+        Did she only read? | Did only she read?
+        Do only cats chase mice? | Do cats only chase mice?
+        Did all the boys eat the cakes? | Did the boys eat all the cakes?
+    """,
+    "roles": """
+        Which services does redis depend on? | Which services depend on redis?
+        Which services can redis depend on? | Which services can depend on redis?
+        Which team beat them? | Which team did they beat?
+        Which team can beat them? | Which team can they beat?
+        Who can I call? | Who can call me?
+        Is the seller paying? | Is the seller paid?
+        What does a trained employee cost? | What does a training employee cost?
+        Am I my brother's guardian? | Is my brother my guardian?
+    """,
+    "prepositions": """
+        Was the bill paid to the company? | Was the bill paid for the company?
+        How is it stored in the cache? | How is it stored by the cache?
+        Was he elected by the senate? | Was he elected of the senate?
+        Is it open before noon? | Is it open until noon?
+        What is the price per person? | What is the price for person?
+        Was it paid to them? | Was it paid for them?
+        Is the key on the table? | Is the key under the table?
+        Can I walk through the park? | Can I walk around the park?
+    """,
+    "identifiers": """
+        How do I drop the table users? | How do I drop the table user?
+        What is in the column names? | What is in the column name?
+        What does the function delete do? | What does the function remove do?
+        What is a table called users? | What is a table called user?
+        What is in /etc/hosts? | What is in /etc/host?
+        What is in src/tests? | What is in src/test?
+        What does --tags do? | What does --tag do?
+    """,
     "case": """
         What does git branch -d do? | What does git branch -D do?
         What does `git branch -d` do? | What does `git branch -D` do?
