@@ -24,6 +24,7 @@ from typing import Any
 
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 
+from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.pool import DaemonPool
 
 _WAIT_S = 1.0
@@ -40,6 +41,12 @@ class Windows:
         self._known: dict[tuple[str, str], int] = {}
         self._asking: dict[tuple[str, str], Future[Any]] = {}
         self._again: dict[tuple[str, str], float] = {}
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Make the lock anew and ask again what the parent was asking, for a forked child."""
+        self._lock = threading.Lock()
+        self._asking = {}
 
     def known(self, key: tuple[str, str]) -> int:
         """Return the window as far as it is known, without asking."""
