@@ -27,6 +27,7 @@ class Links:
         self._host = _parse_host(llm.base_url)
         self._headers = dict(llm.headers or {})
         self._timeout = llm.request_timeout
+        self.given = (llm._client, llm._async_client)
         self._client: Client | None = llm._client
         self._source = self._registered(llm._client)
         given = llm._client is not None or llm._async_client is not None

@@ -13,13 +13,14 @@ from llama_index.core.base.llms.types import (
     ChatResponseGen,
     LLMMetadata,
 )
-from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.bridge.pydantic import Field, PrivateAttr, ValidationError
 from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
 from llama_index.llms.ollama import Ollama
 from ollama import AsyncClient
 
 from aegis_llm.answering import Answering
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.control import cache_control, current_control, observe
 from aegis_llm.errors import ConfigError
 from aegis_llm.wiring import connect, say_once
 from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
@@ -28,6 +29,7 @@ from llama_index.llms.aegis._turn import Sent, Turn
 from llama_index.llms.aegis._window import windows
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
+_LINKED = frozenset((*_GIVEN, "embed_model", "aegis", "base_url", "headers", "request_timeout"))
 _NO_FIELDS = frozenset({"client", "async_client", "class_name"})
 _PACKED = (
     "context_window is not set: Ollama gets no num_ctx, and LlamaIndex packs prompts into %d "
@@ -41,6 +43,10 @@ class AegisOllama(Ollama):
     Takes what `Ollama` takes, and beside it the settings of the cache. Makes no connection when
     constructed. When Redis is down, hung or full, the model answers as it would without this
     class; `response.additional_kwargs["aegis"]` says where each answer came from, and why.
+    Settings changed later, by assignment or `model_copy(update=...)`, hold from then on.
+
+    A hit has a `ThinkingBlock` when its entry has thinking; one that LangChain wrote without
+    `reasoning` has none.
 
     Without `embed_model` only exact repeats are served. Without `redis_url`, Redis is looked for
     at `redis://localhost:6379`. Without `context_window` no `num_ctx` is sent, so the model runs
@@ -71,6 +77,26 @@ class AegisOllama(Ollama):
         _refuse_unknown(kwargs, frozenset(type(self).model_fields) | _NO_FIELDS)
         super().__init__(model, *args, **kwargs)
         self._links = Links(self._connected(), self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field; what the cache or the clients are made of makes them anew."""
+        if name not in _LINKED:
+            super().__setattr__(name, value)
+            return
+        before = getattr(self, name)
+        super().__setattr__(name, value)
+        try:
+            self._relink()
+        except BaseException:
+            super().__setattr__(name, before)
+            raise
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; it shares cache and clients unless `update` changes their settings."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update and not _LINKED.isdisjoint(update):
+            copied._relink()
+        return copied
 
     @classmethod
     def class_name(cls) -> str:
@@ -115,6 +141,34 @@ class AegisOllama(Ollama):
         """Like `stream_chat`, awaited."""
         chunks: ChatResponseAsyncGen = await Turn(self).astream_chat(messages, **kwargs)
         return chunks
+
+    def structured_predict(
+        self, output_cls: Any, prompt: Any, llm_kwargs: Any = None, **prompt_args: Any
+    ) -> Any:
+        """Like `Ollama`; a cached answer that does not fit `output_cls` is asked for anew."""
+        predict = super().structured_predict
+        with observe() as seen:
+            try:
+                return predict(output_cls, prompt, llm_kwargs, **prompt_args)
+            except ValidationError:
+                if not seen.hits or current_control().only_if_cached:
+                    raise
+        with cache_control(refresh=True):
+            return predict(output_cls, prompt, llm_kwargs, **prompt_args)
+
+    async def astructured_predict(
+        self, output_cls: Any, prompt: Any, llm_kwargs: Any = None, **prompt_args: Any
+    ) -> Any:
+        """Like `structured_predict`, awaited."""
+        predict = super().astructured_predict
+        with observe() as seen:
+            try:
+                return await predict(output_cls, prompt, llm_kwargs, **prompt_args)
+            except ValidationError:
+                if not seen.hits or current_control().only_if_cached:
+                    raise
+        with cache_control(refresh=True):
+            return await predict(output_cls, prompt, llm_kwargs, **prompt_args)
 
     @property
     def async_client(self) -> AsyncClient:
@@ -171,6 +225,11 @@ class AegisOllama(Ollama):
 
     def _window_key(self) -> tuple[str, str]:
         return self.server(awaited=False), self.model
+
+    def _relink(self) -> None:
+        answering = self._connected()
+        self._client, self._async_client = self._links.given
+        self._links = Links(answering, self)
 
     def _connected(self) -> Answering:
         config = self.aegis if self.aegis is not None else AegisConfig()
