@@ -7,7 +7,8 @@ leader that fails releases all of them, each to its own call.
 Traps that shape this code: every follower has a future of its own, so that cancelling one cancels
 nobody else; a follower that is cancelled in the moment it is made leader hands over in turn; a
 blocking call on an event loop's thread never waits, since the leader may be a task of that loop;
-a call made by the leader's own code never waits for itself; a thread that a leading task may hand
+a call made by the leader's own code never waits for itself, nor do two leaders for each other,
+however many others wait in between; a thread that a leading task may hand
 work to (a name to look up) does not wait for that task, nor does any thread for a task whose loop
 shows no sign of life, since it may be blocked until that very thread is done; garbage collection
 may end a flight in the very thread that holds the lock, so the lock can be taken twice.
@@ -42,13 +43,16 @@ class Waiter(Future[Seat]):
         super().__init__()
         self.loop = loop
         self.thread = threading.current_thread().name
+        self.led: list[Flight] = []
+        self.flight: Flight | None = None
         self.set_running_or_notify_cancel()
 
 
 class Flight:
     """The requests of one key that are under way; its leader holds it until it has settled.
 
-    `loop` is the event loop of a leader that is a task.
+    `loop` is the event loop of a leader that is a task; `awaits` are the flights that calls made
+    by the leader's own code wait for.
     """
 
     def __init__(self, flights: Flights, key: str, loop: Loop | None) -> None:
@@ -56,6 +60,7 @@ class Flight:
         self.key = key
         self.loop = loop
         self.over = False
+        self.awaits: list[Flight] = []
         self.waiters: deque[Waiter] = deque()
         self.stream: Any = None
 
@@ -98,6 +103,8 @@ class Flights:
         except BaseException:  # Ctrl-C while waiting
             self._leave(key, seat)
             raise
+        finally:
+            self._waited(seat)
 
     async def ajoin(self, key: str) -> Seat:
         """Like `join`, awaited."""
@@ -109,6 +116,8 @@ class Flights:
         except asyncio.CancelledError:
             self._leave(key, seat)
             raise
+        finally:
+            self._waited(seat)
 
     def settle(self, flight: Flight, entry: Entry | None) -> None:
         """End a flight; see `Flight.settle`."""
@@ -152,13 +161,24 @@ class Flights:
                 return ALONE
             if flight.stream is not None:  # also one's own: whoever needs an item pulls it
                 return Seat(stream=flight.stream)
-            if flight in led:
+            if flight in led or _awaits(flight, led):
                 return ALONE
             waiter = Waiter(loop)
             if _starves(flight.loop, waiter):
                 return ALONE
             flight.waiters.append(waiter)
-            return ALONE if flight.over else waiter
+            if flight.over:
+                return ALONE
+            waiter.flight, waiter.led = flight, [one for one in led if not one.over]
+            for one in waiter.led:
+                one.awaits.append(flight)
+            return waiter
+
+    def _waited(self, waiter: Waiter) -> None:
+        with self._lock:
+            for one in waiter.led:
+                one.awaits = [other for other in one.awaits if other is not waiter.flight]
+            waiter.led, waiter.flight = [], None
 
     def _wait(self, key: str, waiter: Waiter) -> Seat:
         while True:
@@ -189,6 +209,19 @@ class Flights:
         flight.over = True
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
+
+
+def _awaits(flight: Flight, led: frozenset[Flight]) -> bool:
+    """Return whether the flight's leader waits for one of these, maybe through others."""
+    seen, ahead = {flight}, [flight]
+    while ahead:
+        for one in ahead.pop().awaits:
+            if one in led:
+                return True
+            if one not in seen and not one.over:
+                seen.add(one)
+                ahead.append(one)
+    return False
 
 
 def _lives(loop: Loop | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from ollama import AsyncClient
 from aegis_llm.errors import EmbedTrouble
 from aegis_llm.ollama_client import LoopClient
 from aegis_llm.scheduler.embedding import Embedding
+from aegis_llm.scheduler.flight import Flights
 from aegis_llm.scheduler.loops import PerLoop
 from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.stores.redis_clients import async_client
@@ -327,3 +330,41 @@ def test_a_child_forked_while_redis_and_ollama_are_first_asked_asks_for_itself()
         [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def crossing(ask: Callable[[Flights, str, threading.Barrier], bool]) -> list[bool]:
+    """Let three leaders each ask the question of the next."""
+    flights, meeting = Flights(), threading.Barrier(3, timeout=5)
+    with ThreadPoolExecutor(3, "test-crossing") as pool:
+        jobs = [
+            pool.submit(contextvars.Context().run, ask, flights, pair, meeting)
+            for pair in ("ab", "bc", "ca")
+        ]
+        return [job.result(10) for job in jobs]
+
+
+def test_leaders_that_ask_each_others_questions_do_not_wait_for_each_other() -> None:
+    def ask(flights: Flights, pair: str, meeting: threading.Barrier) -> bool:
+        flight = flights.join(pair[0]).flight
+        assert flight is not None
+        meeting.wait()
+        flights.join(pair[1])
+        flight.settle(None)
+        return not flight.awaits
+
+    assert crossing(ask) == [True] * 3
+
+
+def test_leading_tasks_that_ask_each_others_questions_do_not_wait_for_each_other() -> None:
+    def ask(flights: Flights, pair: str, meeting: threading.Barrier) -> bool:
+        async def main() -> bool:
+            flight = (await flights.ajoin(pair[0])).flight
+            assert flight is not None
+            meeting.wait()
+            await flights.ajoin(pair[1])
+            flight.settle(None)
+            return not flight.awaits
+
+        return asyncio.run(main())
+
+    assert crossing(ask) == [True] * 3
