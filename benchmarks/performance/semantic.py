@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from aegis_llm import codec
 from aegis_llm import plan as p
 from aegis_llm.drivers import run
 from aegis_llm.stores.index_redisvl import SemanticIndex
@@ -69,6 +70,10 @@ def _hits(bench: Bench, corpus: Corpus, effort: Effort) -> Result:
         origin = run(p.open_plan(one.request, Control(), service.rules), effects).origin
         outcomes[origin.reason or origin.outcome] += 1
 
+    def nearest(one: Asked) -> object:
+        pairs = service.store.nearest(one.scope, one.vector, NEIGHBOURS)
+        return [codec.decode(data) for data, _ in pairs]
+
     def nearest_of_all(one: Asked) -> object:
         return client.execute_command(*_unfiltered(corpus.index, one.vector))
 
@@ -78,6 +83,7 @@ def _hits(bench: Bench, corpus: Corpus, effort: Effort) -> Result:
         search = f"floor: raw FT.SEARCH, {label}"
         both = f"floor: GET, then raw FT.SEARCH, {label}"
         hit = f"semantic hit, {label}"
+        found = f"store.nearest and decoding, {label}"
         whole = f"semantic hit after an exact miss, {label}"
         commands = {
             one.question: corpus.index.search(one.scope, one.vector, NEIGHBOURS, size)
@@ -95,6 +101,7 @@ def _hits(bench: Bench, corpus: Corpus, effort: Effort) -> Result:
         timings = interleave(
             [
                 Target(search, _each(asked, raw)),
+                Target(found, _each(asked, nearest)),
                 Target(hit, _each(asked, lambda one: opened(one, perform))),
                 Target(both, _each(asked, raw_both)),
                 Target(whole, _each(asked, lambda one: opened(one, perform_whole))),
@@ -104,6 +111,9 @@ def _hits(bench: Bench, corpus: Corpus, effort: Effort) -> Result:
         )
         what = f"semantic hit without the embedding / raw FT.SEARCH, {corpus.size:,} entries"
         result.lines.append(at_most(f"{what}, {label}", timings[hit], timings[search], 1.4))
+        result.lines.append(
+            at_most("of that: store.nearest and decoding", timings[found], timings[search], None)
+        )
         note = (
             "A semantic hit is the way from the request to the entry: key, scope, question, "
             "search, decoding, matching; the vector is at hand and the local copy is off. "
