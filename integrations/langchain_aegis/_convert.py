@@ -47,10 +47,14 @@ def answers_of_chunks(chunks: list[ChatGenerationChunk]) -> list[Answer]:
 def copy_chunk(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
     """Return a chunk of its own for one reader: LangChain and users write into it."""
     message, info = chunk.message, chunk.generation_info
-    plain = not (message.additional_kwargs or getattr(message, "tool_calls", None) or info)
-    return ChatGenerationChunk(
-        message=message.model_copy(deep=not plain), generation_info=deepcopy(info)
-    )
+    if message.additional_kwargs or getattr(message, "tool_calls", None) or info:
+        message = message.model_copy(deep=True)
+    else:
+        message = message.model_copy()
+        for name, value in message.__dict__.items():
+            if isinstance(value, dict | list):
+                message.__dict__[name] = value.copy()  # an empty one can be written into, too
+    return ChatGenerationChunk(message=message, generation_info=deepcopy(info))
 
 
 def spared(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
@@ -60,33 +64,45 @@ def spared(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=message, generation_info=info)
 
 
-def result_of(entry: Entry, origin: Origin) -> ChatResult:
-    """Return a new result for a hit: no id yet, usage zero, the origin in its metadata."""
+def result_of(entry: Entry, origin: Origin, *, thinking: bool) -> ChatResult:
+    """Return a new result for a hit: no id yet, usage zero, the origin in its metadata.
+
+    What the model thought is shown only with `thinking`, as ChatOllama does.
+    """
     answer = entry.answer
     message = new_message(
-        answer.text, additional_kwargs=_thinking(answer), tool_calls=_tool_calls(answer)
+        answer.text, additional_kwargs=_thinking(answer, thinking), tool_calls=_tool_calls(answer)
     )
     generation = ChatGeneration(message=message, generation_info=_info(entry, origin))
     return ChatResult(generations=[generation])
 
 
-def chunks_of(entry: Entry, origin: Origin) -> Iterator[ChatGenerationChunk]:
-    """Replay a hit as the model would have streamed it."""
-    answer = entry.answer
-    if answer.thinking:
-        yield _chunk("", additional_kwargs=_thinking(answer))
-    for piece, logprobs in _pieces(answer):
-        chunk = _chunk(piece)
-        chunk.generation_info = None if logprobs is None else {"logprobs": logprobs}
-        yield chunk
-    last = _chunk("", tool_calls=_tool_calls(answer), usage_metadata=_no_usage())
-    last.generation_info = {**_info(entry, origin), "logprobs": None}
-    yield last
+def chunks_of(entry: Entry, origin: Origin, *, thinking: bool) -> Iterator[ChatGenerationChunk]:
+    """Replay a hit as the model would have streamed it; see `result_of`.
+
+    An entry that cannot be replayed raises here, not at the first chunk.
+    """
+    info = _info(entry, origin)
+    return _replayed(entry.answer, _thinking(entry.answer, thinking), info)
 
 
 def with_origin(info: Mapping[str, Any] | None, origin: Origin) -> dict[str, Any]:
     """Return a generation's info with the origin added."""
     return {**(info or {}), "aegis": origin.as_dict()}
+
+
+def _replayed(
+    answer: Answer, thought: dict[str, Any], info: dict[str, Any]
+) -> Iterator[ChatGenerationChunk]:
+    if thought:
+        yield _chunk("", additional_kwargs=thought)
+    for piece, logprobs in _pieces(answer, info["logprobs"]):
+        chunk = _chunk(piece)
+        chunk.generation_info = None if logprobs is None else {"logprobs": logprobs}
+        yield chunk
+    last = _chunk("", tool_calls=_tool_calls(answer), usage_metadata=_no_usage())
+    last.generation_info = {**info, "logprobs": None}
+    yield last
 
 
 def _answer(generation: ChatGeneration) -> Answer:
@@ -113,8 +129,8 @@ def _chunk(text: str, **fields: Any) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=AIMessageChunk(content=text, **fields))
 
 
-def _thinking(answer: Answer) -> dict[str, Any]:
-    return {"reasoning_content": answer.thinking} if answer.thinking else {}
+def _thinking(answer: Answer, shown: bool) -> dict[str, Any]:
+    return {"reasoning_content": answer.thinking} if shown and answer.thinking else {}
 
 
 def _tool_calls(answer: Answer) -> list[Any]:
@@ -143,9 +159,8 @@ def _info(entry: Entry, origin: Origin) -> dict[str, Any]:
     }
 
 
-def _pieces(answer: Answer) -> Iterator[tuple[str, Any]]:
+def _pieces(answer: Answer, logprobs: Any) -> Iterator[tuple[str, Any]]:
     """Cut the text as it was streamed: by its tokens where their log probabilities are known."""
-    logprobs = _logprobs(answer)
     if logprobs is None:
         for piece in pieces(answer.text):
             yield piece, None

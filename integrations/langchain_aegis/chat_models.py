@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
+from functools import partial
 from inspect import signature
 from typing import Any, Self
 
@@ -24,10 +25,11 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_vali
 
 from aegis_llm.answering import Answering
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.control import cache_control
 from aegis_llm.errors import ConfigError
 from aegis_llm.keys import UncacheableError, request_from_body
 from aegis_llm.ollama_client import LoopClient, OllamaModels, resolve_images
-from aegis_llm.service import Lookup
+from aegis_llm.plan import UNREADABLE
 from aegis_llm.values import Request
 from aegis_llm.wiring import connect, say_once
 from langchain_aegis._convert import (
@@ -36,13 +38,13 @@ from langchain_aegis._convert import (
     chunks_of,
     copy_chunk,
     result_of,
-    spared,
-    with_origin,
 )
 from langchain_aegis._embedder import LangChainEmbedder
+from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._surrounded import asurrounded, surrounded
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
+_CACHE_FIELDS = frozenset({*_GIVEN, "embeddings", "aegis"})
 _IGNORED = frozenset({"max_tokens", "timeout", "max_retries", "streaming", "api_key"})
 """LangChain's standard parameters, which ChatOllama takes and does not use."""
 _IDENTIFYING = (
@@ -111,15 +113,7 @@ class ChatAegis(ChatOllama):
 
     @model_validator(mode="after")
     def _connect(self) -> Self:
-        config = self.aegis or AegisConfig()
-        given = {name: getattr(self, name) for name in _GIVEN}
-        config = config.with_options(**{k: v for k, v in given.items() if v is not None})
-        embedder = None
-        if self.embeddings is not None:
-            embedder = LangChainEmbedder(self.embeddings, config.cache.embedding_id)
-        else:
-            say_once("no embeddings given: only exact repeats are answered from the cache")
-        self._answering = connect(config, embedder)
+        self._answering = self._wired({})
         host, headers = parse_url_with_auth(self.base_url)
         shared = dict(self.client_kwargs or {})
         merge_auth_headers(shared, headers)
@@ -133,6 +127,33 @@ class ChatAegis(ChatOllama):
         self._source = OllamaModels(url, {**shared, **(self.sync_client_kwargs or {})})
         self._answering.service.digests.register(self._source)
         return self
+
+    def _wired(self, changed: Mapping[str, Any]) -> Answering:
+        fields = {**self.__dict__, **changed}
+        config = fields["aegis"] or AegisConfig()
+        given = {name: fields[name] for name in _GIVEN if fields[name] is not None}
+        config = config.with_options(**given)
+        embedder = None
+        if fields["embeddings"] is not None:
+            embedder = LangChainEmbedder(fields["embeddings"], config.cache.embedding_id)
+        else:
+            say_once("no embeddings given: only exact repeats are answered from the cache")
+        answering = connect(config, embedder)
+        if "_source" in (self.__pydantic_private__ or {}):
+            answering.service.digests.register(self._source)
+        return answering
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _CACHE_FIELDS:
+            self._answering = self._wired({name: value})
+        super().__setattr__(name, value)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; settings of the cache in `update` hold for it."""
+        copy = super().model_copy(update=update, deep=deep)
+        if update and not _CACHE_FIELDS.isdisjoint(update):
+            copy._answering = copy._wired({})
+        return copy
 
     def connect_now(self, timeout: float = 5.0) -> None:
         """Connect to Redis now (starting a private one) instead of at the first request.
@@ -193,16 +214,20 @@ class ChatAegis(ChatOllama):
         request = self._request(messages, stop, kwargs)
         if request is None:
             return generate(messages, stop, run_manager, **kwargs)
-        lookup, result = _part(self, "_answering").call(
-            request, lambda: generate(messages, stop, run_manager, **kwargs), answers_of_result
-        )
-        if result is None:
-            result = _hit(lookup)
+        ask = partial(generate, messages, stop, run_manager, **kwargs)
+        shown = bool(kwargs.get("reasoning", self.reasoning))
+        found: ChatResult | None
+        lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
+        if found is None and (found := replay(result_of, lookup, shown)) is None:
+            with cache_control(refresh=True):
+                lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
+            lookup.alone(UNREADABLE)
+        elif lookup.entry is not None:
             if run_manager is not None and run_manager.handlers:
-                for chunk in _chunks_of_hit(lookup):
+                for chunk in replay(chunks_of, lookup, shown) or ():
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk, verbose=self.verbose)
-            return result
-        return _marked(result, lookup)
+            return found
+        return marked(found, lookup)
 
     async def _agenerate(
         self,
@@ -215,18 +240,24 @@ class ChatAegis(ChatOllama):
         request = self._request(messages, stop, kwargs)
         if request is None:
             return await generate(messages, stop, run_manager, **kwargs)
-        lookup, result = await _part(self, "_answering").acall(
-            request, lambda: generate(messages, stop, run_manager, **kwargs), answers_of_result
-        )
-        if result is None:
-            result = _hit(lookup)
+        ask = partial(generate, messages, stop, run_manager, **kwargs)
+        shown = bool(kwargs.get("reasoning", self.reasoning))
+        found: ChatResult | None
+        lookup, found = await _part(self, "_answering").acall(request, ask, answers_of_result)
+        if found is None and (found := replay(result_of, lookup, shown)) is None:
+            with cache_control(refresh=True):
+                lookup, found = await _part(self, "_answering").acall(
+                    request, ask, answers_of_result
+                )
+            lookup.alone(UNREADABLE)
+        elif lookup.entry is not None:
             if run_manager is not None and run_manager.handlers:
-                for chunk in _chunks_of_hit(lookup):
+                for chunk in replay(chunks_of, lookup, shown) or ():
                     await run_manager.on_llm_new_token(
                         chunk.text, chunk=chunk, verbose=self.verbose
                     )
-            return result
-        return _marked(result, lookup)
+            return found
+        return marked(found, lookup)
 
     def _stream(
         self,
@@ -264,20 +295,26 @@ class ChatAegis(ChatOllama):
             return
         lookup = self._answering.service.open(request, stream="langchain")
         if lookup.entry is not None:
-            yield from chunks_of(lookup.entry, lookup.reported())
-            return
+            hit = replay(chunks_of, lookup, bool(kwargs.get("reasoning", self.reasoning)))
+            if hit is not None:
+                lookup.reported()
+                yield from hit
+                return
+            with cache_control(refresh=True):
+                lookup = self._answering.service.open(request, stream="langchain")
+            lookup.alone(UNREADABLE)
         shared = self._answering.stream(
             lookup, lambda: upstream(messages, stop, **kwargs), answers_of_chunks
         )
         last = None
         with closing(shared):
             for chunk in shared:
-                if _is_last(chunk):
+                if is_last(chunk):
                     last = chunk  # waits for what becomes of storing the answer
                 else:
                     yield copy_chunk(chunk)
         if last is not None:
-            yield _marked_chunk(last, lookup)
+            yield marked_chunk(last, lookup)
 
     async def _achunks(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
@@ -290,21 +327,27 @@ class ChatAegis(ChatOllama):
             return
         lookup = await self._answering.service.aopen(request, stream="langchain")
         if lookup.entry is not None:
-            for chunk in chunks_of(lookup.entry, lookup.reported()):
-                yield chunk
-            return
+            hit = replay(chunks_of, lookup, bool(kwargs.get("reasoning", self.reasoning)))
+            if hit is not None:
+                lookup.reported()
+                for chunk in hit:
+                    yield chunk
+                return
+            with cache_control(refresh=True):
+                lookup = await self._answering.service.aopen(request, stream="langchain")
+            lookup.alone(UNREADABLE)
         shared = self._answering.astream(
             lookup, lambda: upstream(messages, stop, **kwargs), answers_of_chunks
         )
         last = None
         async with aclosing(shared):
             async for chunk in shared:
-                if _is_last(chunk):
+                if is_last(chunk):
                     last = chunk
                 else:
                     yield copy_chunk(chunk)
         if last is not None:
-            yield _marked_chunk(last, lookup)
+            yield marked_chunk(last, lookup)
 
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
@@ -316,6 +359,8 @@ class ChatAegis(ChatOllama):
         try:
             body = self._chat_params(messages, stop, **kwargs)
             body["messages"] = resolve_images(body["messages"])
+            if body.get("think") and not kwargs.get("reasoning", self.reasoning):
+                body["thinking"] = "hidden"  # what is stored lacks what others would show
             return request_from_body(body, server=_part(self, "_source").server)
         except UncacheableError:
             return None
@@ -331,34 +376,6 @@ for _method in (ChatAegis._generate, ChatAegis._agenerate):
 def _part(model: ChatAegis, name: str) -> Any:
     """Return a private attribute; pydantic's own way to it takes ten times as long."""
     return (model.__pydantic_private__ or {})[name]
-
-
-def _hit(lookup: Lookup) -> ChatResult:
-    assert lookup.entry is not None  # noqa: S101 - a hit has an entry
-    return result_of(lookup.entry, lookup.origin)
-
-
-def _chunks_of_hit(lookup: Lookup) -> Iterator[ChatGenerationChunk]:
-    assert lookup.entry is not None  # noqa: S101 - a hit has an entry
-    return chunks_of(lookup.entry, lookup.origin)
-
-
-def _marked(result: ChatResult, lookup: Lookup) -> ChatResult:
-    for generation in result.generations:
-        generation.generation_info = with_origin(generation.generation_info, lookup.origin)
-    return result
-
-
-def _marked_chunk(chunk: ChatGenerationChunk, lookup: Lookup) -> ChatGenerationChunk:
-    chunk = copy_chunk(chunk)
-    if lookup.origin.outcome == "coalesced":
-        chunk = spared(chunk)
-    chunk.generation_info = with_origin(chunk.generation_info, lookup.origin)
-    return chunk
-
-
-def _is_last(chunk: ChatGenerationChunk) -> bool:
-    return bool(chunk.generation_info and chunk.generation_info.get("done"))
 
 
 def _raise_nested(name: str) -> None:

@@ -9,10 +9,12 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from aegis_llm import cache_control, observe
+from aegis_llm import ConfigError, cache_control, observe
+from aegis_llm.values import Answer
 from langchain_aegis import caches
 from tests.langchain.fakes import Named
-from tests.langchain.kit import Kit
+from tests.langchain.kit import Kit, outcome, reason
+from tests.langchain.ways import WAYS
 
 ASKED = "What is the capital of France?"
 NEAR = "What's the capital of France?"
@@ -116,3 +118,58 @@ async def test_a_stream_that_is_closed_or_thrown_into_tells_langchain(kit: Kit) 
             with pytest.raises(KeyError):
                 await chunks.athrow(KeyError("x"))
     assert ended.errors == [GeneratorExit, GeneratorExit, KeyError, KeyError]
+
+
+@pytest.mark.parametrize("name", ["invoke", "ainvoke", "stream", "astream"])
+async def test_an_entry_that_cannot_be_replayed_costs_no_answer(kit: Kit, name: str) -> None:
+    model, way = kit.aegis(), WAYS[name]
+    request = model._request([HumanMessage(ASKED)], None, {})
+    assert request is not None
+    wrong = Answer(text="No.", done_reason="stop", logprobs=[{}])
+    model._answering.service.open(request).store(wrong)
+    answers = [await way(model, ASKED) for _ in range(2)]
+    assert [outcome(one) for one in answers] == ["miss", "hit_local"]
+    assert reason(answers[0]) == "unreadable_entry"
+    assert answers[0].text == answers[1].text != "No."
+    assert kit.calls == 1
+
+
+async def test_what_was_thought_is_shown_where_the_stock_model_shows_it(akit: Kit) -> None:
+    given: dict[str, Any]
+    for stored in ({"reasoning": True}, {"think": True}):
+        for name in ("invoke", "stream"):
+            model = akit.aegis(model="qwen3:8b", namespace=akit.namespace + name + "".join(stored))
+            await WAYS[name](model, ASKED, **stored)
+            for given in ({"reasoning": True}, {"think": True}):
+                stock = await WAYS[name](akit.stock(model="qwen3:8b"), ASKED, **given)
+                mine = await WAYS[name](model, ASKED, **given)
+                shown = "reasoning_content" in stock.additional_kwargs
+                assert ("reasoning_content" in mine.additional_kwargs) == shown
+
+
+def test_settings_changed_afterwards_hold(kit: Kit) -> None:
+    model = kit.aegis()
+    model.invoke(ASKED)
+    copy = model.model_copy(update={"namespace": f"{kit.namespace}2"})
+    assert outcome(copy.invoke(ASKED)) == "miss"
+    assert outcome(model.invoke(ASKED)) == "hit_local"
+    model.namespace = f"{kit.namespace}3"
+    assert outcome(model.invoke(ASKED)) == "miss"
+    with pytest.raises(ConfigError):
+        model.ttl = -1
+    assert model.ttl is None
+    for one in (copy, model):
+        one._answering.service.store.close()
+
+
+def test_an_edited_chunk_does_not_reach_the_entry(kit: Kit) -> None:
+    model = kit.aegis()
+    for chunk in model.stream(ASKED):
+        chunk.additional_kwargs["reasoning_content"] = "poison"
+        chunk.response_metadata["poison"] = True
+        chunk.tool_call_chunks.append({"name": "x", "args": "{}", "id": "1", "index": 0})
+        chunk.tool_calls.append({"name": "x", "args": {}, "id": "1"})
+    again = model.invoke(ASKED, reasoning=None)
+    assert outcome(again) == "hit_local"
+    assert not again.additional_kwargs
+    assert not again.tool_calls
