@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
 from collections.abc import Generator
+from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
+import ollama
 import pytest
+from llama_index.core import PromptTemplate
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -15,13 +20,16 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
+from pydantic import BaseModel, Field, ValidationError
 
-from aegis_llm import NotCachedError, cache_control
+from aegis_llm import ConfigError, NotCachedError, cache_control
 from aegis_llm.quiet import Quiet
 from aegis_llm.values import ToolCall
 from llama_index.llms.aegis import _chunks, _convert, _turn
 from llama_index.llms.aegis._chunks import Growing, answers_of_records, recorded
-from tests.llama_index.kit import Kit, origin, outcome
+from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
+from llama_index.llms.aegis._window import Windows
+from tests.llama_index.kit import MODEL, Kit, MiniLMEmbedding, ask, origin, outcome, warm_up
 from tests.llama_index.ways import WAYS, Way, text_of
 
 QUESTION = "What is the capital of France?"
@@ -102,3 +110,89 @@ def test_a_long_stream_is_kept_in_little_memory() -> None:
 
 def _generator(chunks: Any) -> Generator[ChatResponse, None, None]:
     yield from chunks
+
+
+def test_a_changed_setting_holds_from_then_on(kit: Kit) -> None:
+    llm = kit.aegis()
+    llm.chat(ask(QUESTION))
+    other = llm.model_copy(update={"namespace": f"{kit.namespace}-2"})
+    kit._open.append(other)
+    warm_up(other)
+    assert outcome(other.chat(ask(QUESTION))) == "miss"
+    assert outcome(llm.chat(ask(QUESTION))) == "hit_local"
+    llm.namespace = f"{kit.namespace}-2"
+    assert outcome(llm.chat(ask(QUESTION))) == "hit_local"
+    assert kit.calls == 2
+    with pytest.raises(ConfigError, match="namespace 'a b'"):
+        llm.namespace = "a b"
+    assert llm.namespace == f"{kit.namespace}-2"
+
+
+def test_another_base_url_is_spoken_to(kit: Kit) -> None:
+    llm = kit.aegis()
+    llm.chat(ask(QUESTION))
+    client = llm.client
+    llm.base_url = "http://127.0.0.1:1"
+    client.close()  # type: ignore[no-untyped-call]
+    with pytest.raises(ConnectionError), cache_control(bypass=True):
+        llm.chat(ask(QUESTION))
+    assert llm.server(awaited=False).startswith("http://127.0.0.1:1@")
+
+
+class City(BaseModel):
+    name: str
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+async def test_a_cached_answer_that_does_not_fit_is_asked_for_anew(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, awaited: bool
+) -> None:
+    answers = iter(['{"nam": "Rome"}', '{"name": "Rome"}', '{"nam": "Oslo"}'])
+
+    def say(*_: Any, **__: Any) -> Any:
+        message = ollama.Message(role="assistant", content=next(answers))
+        return ollama.ChatResponse(model=MODEL, done=True, done_reason="stop", message=message)
+
+    async def asay(*_: Any, **__: Any) -> Any:
+        return say()
+
+    llm = kit.aegis()
+    client = llm.async_client if awaited else llm.client
+    monkeypatch.setattr(client, "chat", asay if awaited else say, raising=False)
+    prompt = PromptTemplate("Which city?")
+
+    async def predict() -> Any:
+        if awaited:
+            return await llm.astructured_predict(City, prompt)
+        return await asyncio.to_thread(llm.structured_predict, City, prompt)
+
+    with pytest.raises(ValidationError):
+        await predict()
+    assert (await predict()).name == "Rome"
+    assert (await predict()).name == "Rome"
+    assert next(answers)
+
+
+def test_windows_are_asked_for_anew_in_a_child() -> None:
+    windows = Windows()
+    windows._asking["server", "model"] = Future()
+    windows._lock.acquire()
+    windows.renew()
+    shown = SimpleNamespace(modelinfo={}, parameters="num_ctx 512")
+    assert windows.get(("server", "model"), lambda: shown) == 512
+
+
+def test_two_settings_of_an_embedder_are_two_embedders() -> None:
+    class Tuned(MiniLMEmbedding):
+        prefix: str = ""
+        options: dict[str, Any] = Field(default_factory=dict)
+        api_key: str = ""
+        base_url: str = ""
+        timeout: float = 1.0
+
+    def named(**given: Any) -> str:
+        return LlamaIndexEmbedder(Tuned(**given)).embedding_id
+
+    plain = named()
+    assert len({plain, named(prefix="query: "), named(options={"n": 1})}) == 3
+    assert plain == named(api_key="x", base_url="y", timeout=2.0, embed_batch_size=3, asked=4)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -11,6 +14,12 @@ _TELLING = (
     "output_dimensionality", "embed_dim", "query_instruction", "input_type", "task_type",
     "normalize", "pooling",
 )  # fmt: skip
+
+_SILENT = re.compile(
+    "key|token$|secret|password|credential|auth|url|base|host|port$|endpoint|header|timeout|retr"
+    "|batch|worker|callback|client|cache|rate_limit|progress|device|parallel|keep_alive|verbose"
+)
+_SIZES = re.compile("dim|length|size|ctx|tokens|version")
 
 
 class LlamaIndexEmbedder:
@@ -31,4 +40,24 @@ def _derived(embed_model: Any) -> str:
         for name in _TELLING
         if isinstance(value := getattr(embed_model, name, None), str | int | float)
     ]
+    others = _other_settings(embed_model)
+    if others:
+        told.append(f"settings={hashlib.sha256(others.encode()).hexdigest()[:16]}")
     return " ".join([type(embed_model).__name__, *told])
+
+
+def _other_settings(embed_model: Any) -> str:
+    """Return as JSON what else differs from the defaults; counters and connections do not tell."""
+    found: dict[str, Any] = {}
+    for name, field in getattr(type(embed_model), "model_fields", {}).items():
+        value = getattr(embed_model, name, None)
+        if name in _TELLING or _SILENT.search(name):
+            continue
+        if type(value) is int and not _SIZES.search(name):
+            continue
+        try:
+            if value != field.get_default(call_default_factory=True):
+                found[name] = json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            continue
+    return json.dumps(found, sort_keys=True) if found else ""
