@@ -26,6 +26,7 @@ from aegis_llm.gates.words import (
 _EXISTING: Final = frozenset(split("there have has had"))
 _SUBJECTS: Final = {"he": "him", "they": "them", "i": "me", "we": "us"}
 _ROLE_KINDS: Final = frozenset(split("what who whose howmany howmuch"))
+_MOST_COMPARED: Final = 400
 _DO: Final = frozenset(split("do does did"))
 _BEING: Final = frozenset(split("is are am was were be been"))
 _VAGUE: Final = frozenset({"any", "some"})
@@ -124,10 +125,11 @@ def _other_roles(a: Facts, b: Facts) -> bool:
     """Tell whether who acts in `a` is acted upon in `b`."""
     only_a, only_b = a.said - b.said, b.said - a.said
     doing = [word for word in only_a if word.endswith("ing") and word in a.plain]
-    for word in doing:
-        for form in only_b:
-            if (form.endswith("ed") or form in PARTICIPLES) and akin(word, form):
-                return True
+    done = [word for word in only_b if word.endswith("ed") or word in PARTICIPLES]
+    if len(doing) * len(done) > _MOST_COMPARED:
+        return True
+    if any(akin(word, form) for word in doing for form in done):
+        return True
     kind = "".join(a.kinds[:1])
     if kind != "".join(b.kinds[:1]) or kind not in _ROLE_KINDS:
         return any(

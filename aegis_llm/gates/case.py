@@ -29,13 +29,13 @@ _TWO_MEANINGS: Final = frozenset(
     split(
         "alexa amazon angular apple ash august baker bard basic bath bean bill blue bolt boot bush"
         " cat chad char chase china chrome claude cloud cook cork crow dash delphi delta django"
-        " docker drew drupal edge eclipse elastic electron elm ember excel express falcon"
+        " drew edge eclipse elastic electron elm ember excel express falcon"
         " fiddler flask flutter fortune frank gates gem git go grace grant ghost gulp guinea hack"
         " harry hive hope hunter ice inca ion iris ivy jack jam java jersey job jordan julia"
         " joy king kite lance lean lent mali mandarin march mark mars may mercury mill moon moss"
         " net nick nice node notion numbers office oracle orange outlook page pages pat paste"
         " penny pig polish pole poles pop powder prolog python rails raven react reading ray rich"
-        " rob robin rose ruby rust sage sandy scratch scala shell signal slack snap solid spark"
+        " rob robin rose ruby rust sage sandy scratch shell signal slack snap solid spark"
         " spring square stack storm sue sun svelte swift swagger swede target teams terry tide"
         " tiger tile titan trump turkey unity venus visa violet viola wales washer web will win"
         " windows wolf wood word words work yarn zoom turing lima rugby hamburg hamburger"
@@ -61,7 +61,8 @@ _ONE_MEANING: Final = frozenset(
         " linkedin microsoft github gitlab javascript typescript kubernetes linux ubuntu debian"
         " fedora macos ios iphone ipad redis postgres postgresql mysql sqlite mongodb ollama"
         " langchain html css json xml sql pdf csv http https api url usb dvd gps dna rna usa uk eu"
-        " nasa covid wifi"
+        " nasa covid wifi ceo cto cfo faq cpu gpu ssd sla gdp vat ssh ssl tls dns vpn tcp udp ip"
+        " ftp smtp jwt aws sdk apis pdfs urls docker django"
     )
 )
 """Names that mean the same however they are written."""

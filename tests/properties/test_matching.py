@@ -12,7 +12,9 @@ from aegis_llm.matching import gate
 _PROSE = (
     "what is the capital of France Paris cat cats not don't from to by in 5 mg 1,000 2nd A.B. @x"
     " $5 ? , . and or who when how many way Will May X I if first most he colour color be seen see"
-    ' \u2019s \ud800 \u0661 \U0001f600 `f(x)` "go" 12-year-old either/or between best wifi wi fi'
+    ' \u2019s \ud800 \u0661 \U0001f600 `f(x)` "go" 12-year-old either/or'
+    " 7! mg Mg -d -D d D java Java any all only paid paying did /etc/hosts table users user"
+    " he him they them IT between best wifi wi fi"
 )
 _WORDS = _PROSE.split()
 _PIECES = st.lists(st.sampled_from(_WORDS), max_size=12)

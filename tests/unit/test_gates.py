@@ -21,6 +21,8 @@ NAMED = [
     ("Is it far to the beach?", "Is it far to the hotel?", "veto_words"),
     ("Flights from Rome to Oslo?", "Flights from Oslo to Rome?", "veto_direction"),
     ("Did Germany beat Brazil?", "Did Brazil beat Germany?", "veto_order"),
+    ("Is git add -p slow?", "Is git add -P slow?", "veto_literals"),
+    ("Is it 5 Gb?", "Is it 5 GB?", "veto_case"),
     ("\u0427\u0442\u043e?", "What?", "veto_language"),
 ]
 
@@ -45,6 +47,7 @@ def test_a_veto_names_itself(a: str, b: str, name: str) -> None:
         ("What is the capital of france?", "What is the capital of France?"),
         ("Is 5 PM too late for tea?", "Is 5 pm too late for tea?"),
         ("What is A Black Hole?", "what is a black hole?"),
+        ("how do i install docker", "How do I install Docker?"),
         ("how do i boil an egg", "How do I boil an egg?"),
     ],
 )

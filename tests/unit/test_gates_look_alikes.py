@@ -331,6 +331,9 @@ LOOK_ALIKES = {
         Which services can redis depend on? | Which services can depend on redis?
         Which team beat them? | Which team did they beat?
         Which team can beat them? | Which team can they beat?
+        What causes asthma? | What does asthma cause?
+        Who paid him? | Who did he pay?
+        Who is responsible for him? | Who is he responsible for?
         Who can I call? | Who can call me?
         Is the seller paying? | Is the seller paid?
         What does a trained employee cost? | What does a training employee cost?
