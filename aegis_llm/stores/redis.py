@@ -23,6 +23,7 @@ from aegis_llm.stores.semantic import Semantic
 _ADMIN_TIMEOUT_S = 5.0
 _SLOW = 0.59  # of the timeout: three of the five ticks of an awaited call are slow
 STARTING = StoreTrouble("redis_starting")
+UNRESOLVED = StoreTrouble("redis_timeout")
 INDEXING = StoreTrouble("index_starting")
 
 
@@ -42,6 +43,7 @@ class RedisStore:
     ) -> None:
         self._config = config
         self._resolve = resolve
+        self._pool = pool
         self._url = ""
         self._direct = single_node(config.redis_url)
         self._sync: Lines | None = None
@@ -237,8 +239,11 @@ class RedisStore:
                 client = sync_client(self._url, self._timeout, self._connect)
             except Exception as exc:
                 raise self._link.failed(exc) from exc
-            self._sync = Lines(client, direct=self._direct)
+            self._sync = Lines(client, direct=self._direct, bounded=self._bounded)
         return self._sync
+
+    def _bounded(self, connect: Callable[[], None]) -> None:
+        wait(self._pool.submit(connect), self._timeout + self._connect, UNRESOLVED)
 
     async def _alines(self) -> AsyncLines:
         making = self._link.first_contact()

@@ -8,8 +8,9 @@ find the right server first (Sentinel, Cluster), `direct` is False and the clien
 
 from __future__ import annotations
 
+import ipaddress
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -18,10 +19,20 @@ Command = tuple[Any, ...]
 
 
 class Lines:
-    """Idle connections to one server, shared by the threads of a process."""
+    """Idle connections to one server, shared by the threads of a process.
 
-    def __init__(self, client: Any, *, direct: bool) -> None:
+    `bounded` calls what connects, within a time; without it the resolver of names has no limit.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        direct: bool,
+        bounded: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
         self.client = client
+        self._bounded = bounded if direct and _has_name(client) else None
         self._direct = direct
         self._idle: list[Any] = []
         self._pid = os.getpid()
@@ -87,7 +98,10 @@ class Lines:
                 return connection
             connection.disconnect()
         connection = _new(self.client)
-        connection.connect()
+        if self._bounded is None:
+            connection.connect()
+        else:
+            self._bounded(connection.connect)
         return connection
 
 
@@ -180,6 +194,16 @@ def _sentinels(client: Any) -> list[Any]:
     """Return the clients that found the primary, which do not close with it."""
     manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     return list(getattr(manager, "sentinels", ()))
+
+
+def _has_name(client: Any) -> bool:
+    """Return whether the server is named, so that a resolver is asked for its address."""
+    host = client.connection_pool.connection_kwargs.get("host")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host is not None
+    return False
 
 
 def _new(client: Any) -> Any:

@@ -99,3 +99,23 @@ def test_a_port_that_speaks_another_protocol_is_left_alone(peer: Peer, call: Cal
         said.append(caught.value.reason)
     assert said[-1] == "redis_breaker_open"
     assert "redis_breaker_open" not in said[:3]
+
+
+def test_a_resolver_that_hangs_holds_nobody_up(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = redis_store(
+        peer.url.replace("127.0.0.1", "localhost"),
+        "named",
+        redis_timeout_ms=100.0,
+        redis_connect_timeout_ms=100.0,
+    )
+    store.ready(5)
+    end = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: end.wait(20) and [])
+    for _ in range(3):
+        with pytest.raises(StoreTrouble, match=r"^redis_timeout$"):
+            store.get("k")
+    with pytest.raises(StoreTrouble, match=r"^redis_breaker_open$"):
+        store.get("k")
+    end.set()
