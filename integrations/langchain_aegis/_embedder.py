@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Any
 
+import msgspec
 from langchain_core.embeddings import Embeddings
+from pydantic import BaseModel
 
 _TELLING = (
     "model", "model_name", "model_id", "deployment", "repo_id", "dimensions", "size",
     "query_instruction", "embed_instruction", "normalize",
 )  # fmt: skip
+_ELSEWHERE = re.compile(
+    "url|base|host|endpoint|region|key|token|secret|password|auth|credential|header|timeout|retr"
+    "|cache|client|proxy|device|thread|gpu|process|progress|verbose|batch|chunk|keep_alive|valid"
+)
+"""Fields that say where and how vectors are computed, not which."""
 
 
 class LangChainEmbedder:
@@ -30,4 +39,37 @@ def _derived(embeddings: Any) -> str:
         for name in _TELLING
         if isinstance(value := getattr(embeddings, name, None), str | int | float)
     ]
+    settings = _settings(embeddings)
+    if settings:
+        encoded = msgspec.json.encode(settings, order="sorted")
+        told.append(f"settings={hashlib.sha256(encoded).hexdigest()[:12]}")
     return " ".join([type(embeddings).__name__, *told])
+
+
+def _settings(embeddings: Any) -> dict[str, Any]:
+    """Return the other plain fields that were changed; they can change the vectors."""
+    if not isinstance(embeddings, BaseModel):
+        return {}
+    settings = {}
+    for name, field in type(embeddings).model_fields.items():
+        value = getattr(embeddings, name, None)
+        if name in _TELLING or _ELSEWHERE.search(name) or value == field.default:
+            continue
+        plain = _plain(value)
+        if plain not in (None, {}, []):
+            settings[name] = plain
+    return settings
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: plain
+            for name, one in value.items()
+            if isinstance(name, str)
+            and not _ELSEWHERE.search(name)
+            and (plain := _plain(one)) is not None
+        }
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float) else None

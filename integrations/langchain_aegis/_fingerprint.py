@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -21,7 +25,10 @@ _NOT_IDENTITY = frozenset(
 
 
 M = TypeVar("M")
-_unnameable: dict[int, tuple[Any, str]] = {}
+_unnameable: dict[int, tuple[Callable[[], Any], str]] = {}
+_kept: deque[int] = deque()
+_KEPT = 256
+_lock = threading.RLock()  # garbage collection may forget while this thread holds it
 
 
 def identified(llm: M, cache: Any) -> M:
@@ -68,7 +75,27 @@ def _fields(llm: BaseModel) -> dict[str, Any]:
 
 def _name_of(value: Any) -> str:
     """Return a name that only this very object has: what it does cannot be written down."""
-    held = _unnameable.get(id(value))
-    if held is None or held[0] is not value:
-        held = _unnameable[id(value)] = (value, str(uuid4()))
-    return held[1]
+    with _lock:
+        held = _unnameable.get(id(value))
+        if held is not None and held[0]() is value:
+            return held[1]
+        name = str(uuid4())
+        try:
+            seen: Callable[[], Any] = weakref.ref(value, partial(_forget, id(value), name))
+        except TypeError:  # kept alive, so that no other object gets its id
+            seen = partial(_itself, value)
+            _kept.append(id(value))
+            while len(_kept) > _KEPT:
+                _unnameable.pop(_kept.popleft(), None)
+        _unnameable[id(value)] = (seen, name)
+        return name
+
+
+def _forget(number: int, name: str, _: Any) -> None:
+    with _lock:
+        if _unnameable.get(number, (None, ""))[1] == name:
+            del _unnameable[number]
+
+
+def _itself(value: Any) -> Any:
+    return value

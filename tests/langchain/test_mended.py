@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.embeddings import Embeddings
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import HumanMessage, SystemMessage
+from pydantic import BaseModel
 
 from aegis_llm import ConfigError, cache_control, observe
 from aegis_llm.values import Answer
-from langchain_aegis import caches
+from langchain_aegis import _fingerprint, caches
+from langchain_aegis._embedder import LangChainEmbedder
 from tests.langchain.fakes import Named
 from tests.langchain.kit import Kit, outcome, reason
 from tests.langchain.ways import WAYS
@@ -173,3 +177,39 @@ def test_an_edited_chunk_does_not_reach_the_entry(kit: Kit) -> None:
     assert outcome(again) == "hit_local"
     assert not again.additional_kwargs
     assert not again.tool_calls
+
+
+def test_an_embedder_is_named_after_its_changed_settings() -> None:
+    class Fake(Embeddings, BaseModel):
+        model_name: str = "m"
+        query_encode_kwargs: dict[str, Any] = {}
+        api_key: str = ""
+
+        def embed_query(self, text: str) -> list[float]:
+            return [1.0]
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[1.0] for _ in texts]
+
+    def named(**given: Any) -> str:
+        return LangChainEmbedder(Fake(**given)).embedding_id
+
+    assert named() == named(api_key="x") == "Fake model_name=m"
+    one, two = (named(query_encode_kwargs={"prompt": text}) for text in ("a", "b"))
+    assert len({named(), one, two}) == 3
+    assert one == named(query_encode_kwargs={"prompt": "a"})
+
+
+def test_names_of_objects_that_are_gone_are_forgotten() -> None:
+    class Thing:
+        pass
+
+    kept = Thing()
+    name = _fingerprint._name_of(kept)
+    before = len(_fingerprint._unnameable)
+    for _ in range(500):
+        _fingerprint._name_of(Thing())
+        _fingerprint._name_of(bytearray(1))  # no weak references
+    gc.collect()
+    assert len(_fingerprint._unnameable) <= before + _fingerprint._KEPT
+    assert _fingerprint._name_of(kept) == name
