@@ -117,7 +117,7 @@ def _other_amount(a: Facts, b: Facts) -> bool:
     differing = a.quantifiers.keys() ^ b.quantifiers.keys()
     if not differing <= _VAGUE:
         return True
-    asks_whether = "".join(a.kinds[:1]).startswith("whether")
+    asks_whether = any(kind.startswith("whether") for kind in (*a.kinds[:1], *b.kinds[:1]))
     return differing == {"any"} and asks_whether and _EXISTING.isdisjoint(a.said | b.said)
 
 
