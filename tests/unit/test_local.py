@@ -81,6 +81,20 @@ def test_a_value_that_cannot_be_kept_still_ends_the_old_one() -> None:
     assert local.size_bytes == 0
 
 
+def test_a_value_that_cannot_be_kept_drives_out_no_other() -> None:
+    local, _ = copy_of(max_bytes=1000)
+    local.put("a", b"1", 60)
+    local.put("big", b"x" * 1000, 60)
+    local.put("late", b"x" * 600, 0)
+    assert local.get("a") == b"1"
+
+
+def test_a_value_that_just_fits_is_kept() -> None:
+    local, _ = copy_of(max_bytes=OVERHEAD + 1 + 100)
+    local.put("k", b"x" * 100, 60)
+    assert local.get("k") == b"x" * 100
+
+
 def test_nothing_is_kept_with_no_bytes_or_no_age() -> None:
     for local, _ in (copy_of(max_bytes=0), copy_of(max_age_s=0)):
         local.put("k", b"", 60)
