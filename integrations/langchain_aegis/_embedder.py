@@ -43,6 +43,8 @@ def _derived(embeddings: Any) -> str:
     if settings:
         encoded = msgspec.json.encode(settings, order="sorted")
         told.append(f"settings={hashlib.sha256(encoded).hexdigest()[:12]}")
+    fields = getattr(embeddings, "__dict__", {}).values()
+    told += [f"({_derived(one)})" for one in fields if isinstance(one, Embeddings)]
     return " ".join([type(embeddings).__name__, *told])
 
 
