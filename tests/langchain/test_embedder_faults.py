@@ -139,3 +139,26 @@ async def test_an_embedder_that_comes_back(kit: Kit) -> None:
     assert reason(model.invoke("How much is 1 + 1?")) == "embedding_failed"
     assert outcome(model.invoke(ASKED)) == "miss"
     assert outcome(model.invoke(NEAR)) == "hit_semantic"
+
+
+def test_an_embedder_around_another_is_named_after_both(kit: Kit) -> None:
+    class Around(Embeddings):
+        def __init__(self, inner: Embeddings) -> None:
+            self.inner = inner
+
+        def embed_query(self, text: str) -> list[float]:
+            return self.inner.embed_query(text)
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return self.inner.embed_documents(texts)
+
+    class Reversed(Remembered):
+        def embed_query(self, text: str) -> list[float]:
+            return super().embed_query(text)[::-1]
+
+    one = kit.aegis(embeddings=Around(kit.embeddings), local_max_bytes=0)
+    other = kit.aegis(embeddings=Around(Reversed(kit.embeddings)), local_max_bytes=0)
+    assert outcome(one.invoke(ASKED)) == "miss"
+    assert outcome(other.invoke(NEAR)) == "miss"
+    assert outcome(other.invoke("What is the capital of France")) == "hit_semantic"
+    assert kit.calls == 2

@@ -21,7 +21,7 @@ from tests.langchain.handbook import (
 from tests.langchain.kit import Kit, outcome, reason
 
 REWORDED = {
-    "What is the refund period for bicycles?": "What's the refund period of bicycles?",
+    "What is the refund period for bicycles?": "What's the refund period for bicycles?",
     "How long is the warranty on the battery?": "How long is the battery warranty?",
     "Where is the head office?": "Where is the head office located?",
     "How do I return a bicycle?": "How can I return a bicycle?",
@@ -165,9 +165,9 @@ async def test_an_awaited_chain_hits_by_meaning(kit: Kit, prompt: ChatPromptTemp
     with observe() as seen:
         first = await chain.ainvoke("What is the refund period for bicycles?")
         second = await chain.ainvoke("What's the refund period for bicycles?")
-        parts = [part async for part in chain.astream("What is the refund period of bicycles?")]
+        parts = [part async for part in chain.astream("What's the refund period for bicycles?")]
     assert first == second == "".join(parts)
-    assert seen.outcomes == ["miss", "hit_semantic", "hit_semantic"]
+    assert seen.outcomes == ["miss", "hit_semantic", "hit_local"]
 
 
 def test_a_hit_by_meaning_survives_a_new_process(kit: Kit) -> None:
