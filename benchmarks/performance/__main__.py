@@ -14,7 +14,7 @@ from benchmarks.common.parts import bench
 from benchmarks.common.report import Table, write
 from benchmarks.performance.result import Result
 
-PARTS = ("exact", "invoke", "semantic", "concurrency", "writes", "flights", "memory")
+PARTS = ("exact", "invoke", "concurrency", "writes", "flights", "memory", "semantic")
 HEAD = ("what", "ours", "floor", "ratio (spread over repetitions)", "reach", "met")
 
 
