@@ -49,7 +49,9 @@ def measure(bench: Bench, systems: list[System]) -> list[Table]:
             "Added time: against the same model without a cache, median / most / median of the "
             f"last third (for ours the breaker is open by then). {REQUESTS} requests one after "
             "another, every other one known to the cache; a system that has used "
-            f"{SECONDS:.0f} s is asked no more. The embedding of a question (about 5 ms) is part "
+            f"{SECONDS:.0f} s is asked no more. Below zero: the copy in the process answers the "
+            "known ones without the model, and an exception comes without an answer. The "
+            "embedding of a question (about 5 ms) is part "
             "of the added time, and with it the peers' embedding of the whole prompt."
         ),
     )
