@@ -28,7 +28,8 @@ def embeddings(_simulator: OllamaSimulator) -> Iterator[Any]:
     """The real all-MiniLM-L6-v2, served by the simulated Ollama, once for each text."""
     made = OllamaEmbeddings(model="all-minilm", base_url=_simulator.base_url)
     yield Remembered(made)
-    made._client.close()
+    assert made._client is not None
+    made._client._client.close()
 
 
 @pytest.fixture

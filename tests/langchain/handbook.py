@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
 
 SHOP = """The workshop of Nordvik Cycles opens at 8 and closes at 17.
@@ -89,7 +89,7 @@ def retriever_of(embeddings: Any) -> Any:
     return store.as_retriever(search_kwargs={"k": 1})
 
 
-def rag_chain(model: Any, retriever: Any, prompt: ChatPromptTemplate) -> Runnable[str, str]:
+def rag_chain(model: Any, retriever: Any, prompt: ChatPromptTemplate) -> Any:
     """Return the chain that LangChain's own tutorials build."""
     return (
         {"context": retriever | _joined, "question": RunnablePassthrough()}

@@ -69,7 +69,7 @@ class Kit:
         """How often the model was asked so far."""
         return self.ollama.count("/api/chat")
 
-    def aegis(self, *, warm: bool = True, **given: Any) -> ChatAegis:
+    def aegis(self, *, warm: bool = True, **given: Any) -> Any:
         """Return a ChatAegis that knows its model's digest, unless `warm` is off."""
         nested = {name: given.pop(name) for name in OPTIONS if name in given}
         settings = {
@@ -87,7 +87,7 @@ class Kit:
             warm_up(model)
         return model
 
-    def stock(self, **given: Any) -> ChatOllama:
+    def stock(self, **given: Any) -> Any:
         """Return the stock model with the same settings."""
         settings = {
             "model": MODEL,
@@ -98,7 +98,7 @@ class Kit:
         self._open.append(model)
         return model
 
-    def cache(self, **given: Any) -> AegisCache:
+    def cache(self, **given: Any) -> Any:
         """Return an AegisCache."""
         settings = {
             "redis_url": self.redis_url,
@@ -115,7 +115,7 @@ class Kit:
         for cache in self._caches:
             cache._service.store.close()
         for model in self._open:
-            model._client.close()
+            model._client._client.close()
             if isinstance(model, ChatAegis):
                 model._answering.service.store.close()
 
@@ -123,7 +123,7 @@ class Kit:
         """Close the stock models' awaited connections, which nothing else closes."""
         for model in self._open:
             if not isinstance(model, ChatAegis):
-                await model._async_client.close()
+                await model._async_client._client.aclose()
 
 
 def warm_up(model: ChatAegis) -> None:

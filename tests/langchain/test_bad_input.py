@@ -93,7 +93,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
 def way(request: pytest.FixtureRequest) -> Any:
     return request.param
 
@@ -156,7 +156,7 @@ async def test_a_setting_that_ollama_refuses(akit: Kit, one_of_four: Any, bad: s
 
 @pytest.mark.parametrize("odd", GIVEN)
 async def test_an_argument_that_makes_no_sense(akit: Kit, one_of_four: Any, odd: str) -> None:
-    settings = {"stop": ["y"]} if odd == "stop twice" else {}
+    settings: dict[str, Any] = {"stop": ["y"]} if odd == "stop twice" else {}
     asked, given = "What is 1 + 1?", GIVEN[odd]
     expected = await result_of(one_of_four, akit.stock(**settings), asked, **given)
     model = akit.aegis(**settings)

@@ -40,13 +40,15 @@ def test_a_named_model_is_cached(kit: Kit) -> None:
     assert len({first.id, second.id, third.id}) == 3
     assert outcome(second) == "hit_local"
     assert "aegis" not in first.response_metadata
+    assert second.usage_metadata
     assert second.usage_metadata["total_tokens"] == 0
     assert len(Named.calls) == 1
 
 
 def test_models_and_settings_are_told_apart(kit: Kit) -> None:
     set_llm_cache(kit.cache())
-    for given in ({}, {"model": "m-2"}, {"temperature": 0.5}):
+    changes: list[dict[str, Any]] = [{}, {"model": "m-2"}, {"temperature": 0.5}]
+    for given in changes:
         for text in (ASKED, NEAR, ASKED):
             assert Named(**given).invoke(text).text.startswith(given.get("model", "m-1"))
     assert len(Named.calls) == 3
@@ -64,7 +66,7 @@ def test_a_model_without_identity_is_not_cached(
     if make == "ChatOllama":
         models: list[Any] = [kit.stock(), kit.stock(model="mistral:7b")]
     else:
-        given = {"base_url": kit.ollama.base_url, "client_kwargs": NO_TLS}
+        given: dict[str, Any] = {"base_url": kit.ollama.base_url, "client_kwargs": NO_TLS}
         models = [OllamaLLM(model=name, **given) for name in (MODEL, "mistral:7b")]
     for model in models:
         for _ in range(2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,6 @@ from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, Generation
 
-from langchain_aegis import AegisCache
 from langchain_aegis._identity import kind_of, messages_of
 from tests.langchain.fakes import Named
 from tests.langchain.kit import Kit, outcome
@@ -25,12 +25,13 @@ CALL = {"name": "f", "args": {"a": [1, {"b": None}]}, "id": "call_1", "type": "t
 
 
 @pytest.fixture(params=["redis", "local", "memory"])
-def cache(kit: Kit, request: pytest.FixtureRequest) -> AegisCache:
-    return {
+def cache(kit: Kit, request: pytest.FixtureRequest) -> Any:
+    made: dict[str, Callable[[], Any]] = {
         "redis": lambda: kit.cache(local_max_bytes=0),
         "local": kit.cache,
         "memory": lambda: kit.cache(redis_url="memory://", local_max_bytes=0),
-    }[request.param]()
+    }
+    return made[request.param]()
 
 
 def chat(content: Any = "Paris.", info: dict[str, Any] | None = None, **given: Any) -> Any:
@@ -55,12 +56,12 @@ def chat(content: Any = "Paris.", info: dict[str, Any] | None = None, **given: A
     ],
     ids=lambda generations: str(generations[0])[:40],
 )
-def test_a_round_trip(cache: AegisCache, generations: list[Any]) -> None:
+def test_a_round_trip(cache: Any, generations: list[Any]) -> None:
     cache.update(ASKED, LLM, generations)
-    found = cache.lookup(ASKED, LLM)
+    found: Any = cache.lookup(ASKED, LLM)
     assert isinstance(found, list)
     assert [plain(one) for one in found] == [plain(one) for one in generations]
-    again = cache.lookup(ASKED, LLM)
+    again: Any = cache.lookup(ASKED, LLM)
     assert all(a is not b for a, b in zip(found, again, strict=True))
     for one in found:
         if isinstance(one, ChatGeneration):
@@ -78,7 +79,7 @@ def plain(generation: Any) -> dict[str, Any]:
     return told
 
 
-def test_ids_of_tool_calls_stay_in_step(cache: AegisCache) -> None:
+def test_ids_of_tool_calls_stay_in_step(cache: Any) -> None:
     block = {"type": "tool_use", "id": "call_1", "name": "f", "input": {}}
     kwargs = {"tool_calls": [{"id": "call_1", "function": {"name": "f", "arguments": "{}"}}]}
     said = chat([block], tool_calls=[CALL], additional_kwargs=kwargs)
@@ -119,14 +120,14 @@ def test_ids_of_tool_calls_stay_in_step(cache: AegisCache) -> None:
     ],
     ids=lambda generation: repr(generation)[-60:],
 )
-def test_what_would_not_come_back_is_not_kept(cache: AegisCache, generation: Any) -> None:
+def test_what_would_not_come_back_is_not_kept(cache: Any, generation: Any) -> None:
     cache.update(ASKED, LLM, [generation])
     assert cache.lookup(ASKED, LLM) is None
     cache.update(ASKED, LLM, [chat("whole"), generation])
     assert cache.lookup(ASKED, LLM) is None
 
 
-def test_no_generations_are_not_kept(cache: AegisCache) -> None:
+def test_no_generations_are_not_kept(cache: Any) -> None:
     cache.update(ASKED, LLM, [])
     assert cache.lookup(ASKED, LLM) is None
 
@@ -143,7 +144,7 @@ def test_the_answer_comes_although_it_is_not_kept(kit: Kit) -> None:
 @pytest.mark.parametrize(
     "llm", ["no list at all", "[(broken", "(1, 2)", "model=gpt", "[1, 2]", "{'a': 1}", ""]
 )
-def test_an_identity_that_cannot_be_read_is_taken_whole(cache: AegisCache, llm: str) -> None:
+def test_an_identity_that_cannot_be_read_is_taken_whole(cache: Any, llm: str) -> None:
     if kind_of(llm) == "unnamed":
         cache.update(ASKED, llm, [chat()])
         assert cache.lookup(ASKED, llm) is None
@@ -190,7 +191,7 @@ def test_messages_are_read_without_what_no_model_sees() -> None:
 
 
 @pytest.mark.parametrize("prompt", ["", "[{", "[{}]", "[1]", '[{"type": "x"}]', "null", "Hi"])
-def test_a_prompt_that_is_no_chat_is_taken_whole(cache: AegisCache, prompt: str) -> None:
+def test_a_prompt_that_is_no_chat_is_taken_whole(cache: Any, prompt: str) -> None:
     assert messages_of(prompt) is None
     cache.update(prompt, LLM, [chat()])
     assert cache.lookup(prompt, LLM) is not None
@@ -207,7 +208,7 @@ def test_a_prompt_that_is_no_chat_is_taken_whole(cache: AegisCache, prompt: str)
     ],
 )
 def test_blocks_and_their_order_are_in_the_key(
-    cache: AegisCache, one: list[str], other: list[str]
+    cache: Any, one: list[str], other: list[str]
 ) -> None:
     def prompt(words: list[str]) -> str:
         blocks: list[Any] = [
@@ -223,7 +224,7 @@ def test_blocks_and_their_order_are_in_the_key(
     assert cache.lookup(prompt(other), LLM) is None
 
 
-def test_broken_tool_calls_of_the_past_are_in_the_key(cache: AegisCache) -> None:
+def test_broken_tool_calls_of_the_past_are_in_the_key(cache: Any) -> None:
     def prompt(args: str) -> str:
         call = {"name": "f", "args": args, "id": "1", "error": None}
         return dumps([AIMessage("", invalid_tool_calls=[call]), HumanMessage("again")])
@@ -233,7 +234,7 @@ def test_broken_tool_calls_of_the_past_are_in_the_key(cache: AegisCache) -> None
     assert cache.lookup(prompt("{2"), LLM) is None
 
 
-def test_lone_surrogates_are_not_kept(cache: AegisCache) -> None:
+def test_lone_surrogates_are_not_kept(cache: Any) -> None:
     prompt = json.dumps("lone \ud800") + "\ud800"
     cache.update(prompt, LLM, [chat()])
     assert cache.lookup(prompt, LLM) is None
@@ -244,6 +245,7 @@ def test_lone_surrogates_are_not_kept(cache: AegisCache) -> None:
 def test_langchain_itself_agrees_with_a_hit(kit: Kit) -> None:
     """What LangChain makes of a hit is the same as with its own cache, origin and usage apart."""
     told = []
+    hit: Any = None
     for cache in (InMemoryCache(), kit.cache()):
         set_llm_cache(cache)
         model = Named(answers=[AIMessage("Paris.", response_metadata={"x": 1})])

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 import pytest
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import HumanMessage
 
 from tests.langchain.kit import Kit, outcome
 from tests.langchain.ways import WAYS, Way
@@ -27,7 +27,7 @@ WEATHER = {
     },
 }
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-PICTURE = [
+PICTURE: list[Any] = [
     {"type": "text", "text": "What is in the picture?"},
     {"type": "image_url", "image_url": f"data:image/png;base64,{PIXEL}"},
 ]
@@ -46,8 +46,8 @@ REQUESTS: dict[str, tuple[dict[str, Any], Any, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
-def way(request: pytest.FixtureRequest) -> Way:
+@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
+def way(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
@@ -89,7 +89,7 @@ async def test_every_way_fills_the_cache_for_every_other(akit: Kit, way: Way, ki
     assert akit.calls == 1
 
 
-def shape(message: BaseMessage) -> dict[str, Any]:
+def shape(message: Any) -> dict[str, Any]:
     """What has to be equal whether a model answered or the cache did."""
     metadata = {k: v for k, v in message.response_metadata.items() if k != "aegis"}
     measured = {"created_at", "total_duration", "load_duration", "prompt_eval_count",

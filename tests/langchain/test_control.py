@@ -17,6 +17,9 @@ from tests.langchain.handbook import PROMPTS, QUESTIONS, SHOP, fixed, rag_chain
 from tests.langchain.kit import Kit
 
 ASKED = "Where is the head office?"
+TENANTS: list[dict[str, Any]] = [
+    {"tenant": "a"}, {"tenant": "b"}, {"tenant": "a", "user": "u"}, {},
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -87,7 +90,7 @@ CALLS: list[Callable[[Any], str]] = [
 
 
 @pytest.fixture(params=CALLS, ids=lambda call: call.__name__, name="ask")
-def _ask(request: pytest.FixtureRequest) -> Callable[[Any], str]:
+def _ask(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
@@ -157,7 +160,7 @@ def test_only_if_cached_takes_a_near_question(chain: Any, kit: Kit) -> None:
 
 def test_tenants_do_not_see_each_other(chain: Any, ask: Any) -> None:
     for expected in ("miss", "hit_local"):
-        for given in ({"tenant": "a"}, {"tenant": "b"}, {"tenant": "a", "user": "u"}, {}):
+        for given in TENANTS:
             with cache_control(**given), observe() as seen:
                 ask(chain)
             assert seen.outcomes[0] == expected, given
@@ -168,7 +171,7 @@ def test_tenants_do_not_share_by_meaning(chain: Any) -> None:
     with cache_control(tenant="a"):
         chain.invoke(ASKED)
     with observe() as seen:
-        for given in ({"tenant": "b"}, {"tenant": "a", "user": "u"}, {"tenant": "a"}):
+        for given in (TENANTS[1], TENANTS[2], TENANTS[0]):
             with cache_control(**given):
                 chain.invoke(near)
     assert seen.outcomes == ["miss", "miss", "hit_semantic"]

@@ -33,13 +33,13 @@ class Broken(Embeddings):
         if self.result is None:
             self.released.wait()
             return [1.0]
-        return self.result
+        return list(self.result)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return [self.embed_query(text) for text in texts]
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
 def way(request: pytest.FixtureRequest) -> Any:
     return request.param
 
@@ -69,6 +69,7 @@ async def test_a_failing_embedder(
 ) -> None:
     result, expected = BAD[bad]
     model = kit.aegis(embeddings=Broken(result))
+    answer: Any = None
     for number in range(6):
         answer = await way(model, f"How much is {number} + 1?")
         assert answer.text == f"{number} + 1 is {number + 1}."
@@ -83,6 +84,7 @@ async def test_a_failing_embedder(
 
 async def test_a_hanging_embedder(kit: Kit, way: Any, hanging: Broken) -> None:
     model = kit.aegis(embeddings=hanging, embed_timeout_ms=20)
+    answer: Any = None
     for number in range(8):
         answer = await way(model, f"How much is {number} + 1?")
         assert answer.text == f"{number} + 1 is {number + 1}."

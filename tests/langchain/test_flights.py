@@ -275,7 +275,7 @@ def test_a_call_inside_a_call_does_not_wait_for_itself(kit: Kit) -> None:
     nested: list[str] = []
 
     class Asking(BaseCallbackHandler):
-        def on_llm_new_token(self, token: str, **_: Any) -> None:
+        def on_llm_new_token(self, token: Any, **_: Any) -> None:
             if not nested:
                 nested.append("")
                 nested.append(model.invoke(ASKED).text)

@@ -12,7 +12,7 @@ from langchain_core.callbacks import (
     get_usage_metadata_callback,
 )
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.outputs import LLMResult
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.tracers._streaming import _V2StreamingCallbackHandler
 
 from tests.langchain.kit import Kit, outcome
@@ -34,7 +34,7 @@ class Watcher(BaseCallbackHandler):
     def on_chat_model_start(self, *_: Any, **__: Any) -> None:
         self.events.append("start")
 
-    def on_llm_new_token(self, token: str, *, chunk: Any = None, **_: Any) -> None:
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:
         self.tokens.append(token)
         self.chunks.append(chunk)
 
@@ -53,7 +53,7 @@ class AsyncWatcher(AsyncCallbackHandler):
         self.tokens: list[str] = []
         self.ends: list[LLMResult] = []
 
-    async def on_llm_new_token(self, token: str, **_: Any) -> None:
+    async def on_llm_new_token(self, token: Any, **_: Any) -> None:
         self.tokens.append(token)
 
     async def on_llm_end(self, response: LLMResult, **_: Any) -> None:
@@ -131,28 +131,20 @@ def spoil(message: Any) -> Any:
 
 def test_followers_of_one_stream_do_not_share_chunks(kit: Kit) -> None:
     model = kit.aegis(embeddings=None)
-    kit.ollama.gate.clear()
+    kit.ollama.faults.hang(after=3, path="/api/chat")
     first, second = model.stream(ASKED), model.stream(ASKED)
-    import threading
-
-    results: list[Any] = [None, None]
-
-    def read(place: int, chunks: Any) -> None:
-        results[place] = [_take(chunk) for chunk in chunks]
-
-    threads = [threading.Thread(target=read, args=pair) for pair in enumerate((first, second))]
-    for thread in threads:
-        thread.start()
-    kit.ollama.wait_for(1, "/api/chat")
-    kit.ollama.gate.set()
-    for thread in threads:
-        thread.join()
-    assert results[0] == results[1]
-    assert "spoiled" not in "".join(results[0])
+    words = [_take(next(first)) for _ in range(3)]
+    assert [_take(next(second)) for _ in range(3)] == words
+    kit.ollama.faults.release()
+    rest = [_take(chunk) for chunk in first]
+    assert [_take(chunk) for chunk in second] == rest
+    assert "spoiled" not in "".join(words + rest)
+    assert kit.calls == 1
+    assert model.invoke(ASKED).text == "".join(words + rest)
 
 
 def _take(chunk: Any) -> str:
-    text = chunk.text
+    text = str(chunk.text)
     chunk.content = "spoiled"
     chunk.response_metadata["spoiled"] = True
     return text
@@ -168,7 +160,7 @@ def test_callbacks_see_the_tokens_of_a_hit(kit: Kit, local: int) -> None:
         assert "".join(watcher.tokens) == answer
         assert all(chunk is not None for chunk in watcher.chunks)
         assert watcher.events == ["start", "end"]
-        assert watcher.ends[0].generations[0][0].message.text == answer
+        assert _message(watcher.ends[0]).text == answer
     assert kit.calls == 1
 
 
@@ -186,6 +178,12 @@ async def test_awaited_callbacks_see_the_tokens_of_a_hit(kit: Kit) -> None:
         assert "".join(watcher.tokens) == answer
         assert len(watcher.ends) == 1
     assert kit.calls == 1
+
+
+def _message(result: LLMResult) -> Any:
+    (generation,) = result.generations[0]
+    assert isinstance(generation, ChatGeneration)
+    return generation.message
 
 
 def test_v2_stream_events_are_the_same_on_a_hit(kit: Kit) -> None:

@@ -136,7 +136,7 @@ def test_call_arguments_have_keys_of_their_own(kit: Kit, no_two_share: Any) -> N
 def test_tenants_and_users_have_keys_of_their_own(kit: Kit, no_two_share: Any) -> None:
     model = kit.aegis()
 
-    def ask(control: dict[str, Any]) -> BaseMessage:
+    def ask(control: dict[str, Any]) -> Any:
         with cache_control(**control):
             return model.invoke(ASKED)
 
@@ -177,7 +177,7 @@ def test_what_cannot_change_an_answer_shares_one(kit: Kit) -> None:
     first = model.invoke([HumanMessage(ASKED, id="1")])
     assert outcome(first) == "miss"
     port = kit.ollama.port
-    same = [
+    same: list[Any] = [
         lambda: kit.aegis(keep_alive="1h").invoke(ASKED),
         lambda: kit.aegis(base_url=f"http://127.0.0.1:{port}/").invoke(ASKED),
         lambda: kit.aegis(base_url=f"http://localhost:{port}").invoke(ASKED),

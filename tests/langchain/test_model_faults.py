@@ -36,7 +36,7 @@ FAULTS: dict[str, Plan] = {
 }
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
 def way(request: pytest.FixtureRequest) -> Any:
     return request.param
 
@@ -76,6 +76,7 @@ async def test_a_fault_is_what_it_is_without_us(akit: Kit, way: Any, fault: str)
 async def test_a_cut_answer_is_not_kept(akit: Kit, way: Any) -> None:
     expected = await result_of(way, akit.stock(num_predict=3))
     model = akit.aegis(num_predict=3)
+    answer: Any = None
     for _ in range(2):
         assert await result_of(way, model) == expected
         answer = await way(model, ASKED)

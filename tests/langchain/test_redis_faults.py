@@ -33,7 +33,7 @@ def broken(kit: Kit, server: RedisServer) -> Kit:
     return kit
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
 def way(request: pytest.FixtureRequest) -> Any:
     return request.param
 
@@ -88,6 +88,7 @@ async def test_hung_and_resumed(
     await auntil(lambda: _stored(server) > 0)
     server.hang()
     try:
+        answer: Any = None
         for _ in range(6):
             answer = await way(model, ASKED)
             assert answer.text == expected

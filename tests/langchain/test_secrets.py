@@ -57,7 +57,7 @@ class Tracer(BaseTracer):
         self.kept.append(run)
 
 
-SHOWN: dict[str, Callable[[ChatAegis], Any]] = {
+SHOWN: dict[str, Callable[[Any], Any]] = {
     "repr": repr,
     "str": str,
     "format": lambda model: f"{model!r:>10}",

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from langchain_tests.integration_tests import AsyncCacheTestSuite, SyncCacheTestSuite
 
-from langchain_aegis import AegisCache
 from tests.langchain.kit import Kit
 
 
 class _OnRedis:
     @pytest.fixture
-    def cache(self, kit: Kit) -> AegisCache:
+    def cache(self, kit: Kit) -> Any:
         return kit.cache()
 
 
 class _OnRedisExactly:
     @pytest.fixture
-    def cache(self, kit: Kit) -> AegisCache:
+    def cache(self, kit: Kit) -> Any:
         return kit.cache(embeddings=None)
 
 
 class _InMemory:
     @pytest.fixture
-    def cache(self, kit: Kit) -> AegisCache:
+    def cache(self, kit: Kit) -> Any:
         return kit.cache(redis_url="memory://")
 
 

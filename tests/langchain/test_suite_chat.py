@@ -41,7 +41,7 @@ class _OnAegis:
         made.close()
 
     @pytest.fixture
-    def model(self, request: Any) -> ChatAegis:
+    def model(self, request: Any) -> Any:
         """As the suite's own, and closed after the test."""
         given = {
             **self.standard_chat_model_params,  # type: ignore[attr-defined]

@@ -6,36 +6,36 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessageChunk
 
-Way = Callable[..., Awaitable[BaseMessage]]
+Way = Callable[..., Awaitable[Any]]
 
 
-async def invoke(model: Any, asked: Any, **given: Any) -> BaseMessage:
+async def invoke(model: Any, asked: Any, **given: Any) -> Any:
     return await asyncio.to_thread(model.invoke, asked, **given)
 
 
-async def ainvoke(model: Any, asked: Any, **given: Any) -> BaseMessage:
+async def ainvoke(model: Any, asked: Any, **given: Any) -> Any:
     return await model.ainvoke(asked, **given)
 
 
-async def batch(model: Any, asked: Any, **given: Any) -> BaseMessage:
+async def batch(model: Any, asked: Any, **given: Any) -> Any:
     return (await asyncio.to_thread(model.batch, [asked], **given))[0]
 
 
-async def abatch(model: Any, asked: Any, **given: Any) -> BaseMessage:
+async def abatch(model: Any, asked: Any, **given: Any) -> Any:
     return (await model.abatch([asked], **given))[0]
 
 
-async def stream(model: Any, asked: Any, **given: Any) -> BaseMessage:
+async def stream(model: Any, asked: Any, **given: Any) -> Any:
     return _whole(await asyncio.to_thread(lambda: list(model.stream(asked, **given))))
 
 
-async def astream(model: Any, asked: Any, **given: Any) -> BaseMessage:
+async def astream(model: Any, asked: Any, **given: Any) -> Any:
     return _whole([chunk async for chunk in model.astream(asked, **given)])
 
 
-async def astream_events(model: Any, asked: Any, **given: Any) -> BaseMessage:
+async def astream_events(model: Any, asked: Any, **given: Any) -> Any:
     events = [e async for e in model.astream_events(asked, version="v2", **given)]
     assert [e["event"] for e in events].count("on_chat_model_start") == 1
     chunks = [e["data"]["chunk"] for e in events if e["event"] == "on_chat_model_stream"]
@@ -46,8 +46,8 @@ async def astream_events(model: Any, asked: Any, **given: Any) -> BaseMessage:
     return end
 
 
-async def stream_events_v3(model: Any, asked: Any, **given: Any) -> BaseMessage:
-    def drain() -> AIMessage:
+async def stream_events_v3(model: Any, asked: Any, **given: Any) -> Any:
+    def drain() -> Any:
         events = model.stream_events(asked, version="v3", **given)
         assert events.text is not None
         return events.output
@@ -55,7 +55,7 @@ async def stream_events_v3(model: Any, asked: Any, **given: Any) -> BaseMessage:
     return await asyncio.to_thread(drain)
 
 
-async def astream_events_v3(model: Any, asked: Any, **given: Any) -> BaseMessage:
+async def astream_events_v3(model: Any, asked: Any, **given: Any) -> Any:
     events = await model.astream_events(asked, version="v3", **given)
     return await events.output
 
