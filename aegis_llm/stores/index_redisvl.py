@@ -20,11 +20,12 @@ from aegis_llm.keys import SCHEMA, semantic_prefix
 from aegis_llm.stores.redis_commands import DISTANCE, TAG_SEPARATOR, Command
 
 _MARK = "00000000scope00000000"
-BIG_SCOPE = 1000
+BIG_SCOPE = 5000
 """From this many entries on, a scope is searched in batches through the graph; below, one by one.
 
 The server's own choice is ten times too slow on a scope that is half of the index, and batches
-take milliseconds on a scope of four: benchmarks/semantic.py shows both.
+take milliseconds on a scope of four. Of 100,000 entries, one by one is as fast up to about 5,000
+and misses no neighbour; benchmarks/performance/policies.py measures it.
 """
 
 
