@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from aegis_llm.errors import ConfigError
@@ -20,6 +20,16 @@ SCHEMES = (
 
 UNREADABLE = "<unreadable url>"
 _MANY_HOSTS = ("redis+sentinel", "redis+cluster")
+
+Matching = Literal["strict", "balanced"]
+History = Literal["standalone", "same"]
+Judging = Literal["off", "background", "serve"]
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "matching": get_args(Matching),
+    "history": get_args(History),
+    "judge": get_args(Judging),
+}
+_OVERLAP = re.compile(r"overlap>=(\d+(?:\.\d+)?)")
 
 Extractor = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """Names the question inside a list of messages (Ollama's shape); None: exact tier only."""
@@ -35,7 +45,23 @@ class CacheConfig:
         namespace: Separates applications on one Redis (letters, digits, `_`, `-`, `.`).
         ttl: Seconds an entry lives, counted from its storing (not sliding).
         ttl_jitter: Share of `ttl` (0 to 0.5) taken off at random, against expiry in step.
-        similarity: Least cosine similarity of a semantic hit, 0 to 1.
+        matching: "strict" or "balanced": how sure a semantic hit has to be (see docs/matching.md).
+        max_wrong_hits: Largest share of semantic hits that may be wrong, on the calibration mix;
+            picks the threshold of the score in place of `matching`.
+        similarity: A fixed cosine similarity (0 to 1) that a semantic hit must reach; the gates
+            decide after it, and no score is made. None: the score decides.
+        calibration: File that `aegis-llm calibrate` wrote for another embedder.
+        context: Which entries may answer a reworded question: "same" (made from the same set of
+            chunks, in any order), "overlap>=0.5" (at least that share of chunks in common) or
+            "ignore" (needs a `corpus_version`).
+        history: "standalone" (a last turn that stands alone may be answered across
+            conversations) or "same" (the turns before it must be the same).
+        corpus_version: Names the state of the documents; another one shares no entry.
+        judge: Who decides in the grey zone of the score: "background" (the model, in idle time,
+            for the next request), "serve" (the model, before serving) or "off".
+        judge_model: The model that judges; None: the model of the request.
+        shadow: Serve nothing by meaning, only record what would have been served.
+        check_hits: Share of semantic hits (0 to 1) for which the model is asked too, in idle time.
         neighbours: How many nearest entries of the scope are looked at.
         max_question_tokens: Window of the embedder; a longer question stays in the exact tier.
         store_prompts: False keeps the questions out of Redis, and turns the semantic tier off: the
@@ -55,7 +81,17 @@ class CacheConfig:
     namespace: str = "default"
     ttl: float = 3600.0
     ttl_jitter: float = 0.0
-    similarity: float = 0.92
+    matching: Matching = "strict"
+    max_wrong_hits: float | None = None
+    similarity: float | None = None
+    calibration: str | None = None
+    context: str = "same"
+    history: History = "standalone"
+    corpus_version: str | None = None
+    judge: Judging = "background"
+    judge_model: str | None = None
+    shadow: bool = False
+    check_hits: float = 0.0
     neighbours: int = 4
     max_question_tokens: int = 256
     store_prompts: bool = True
@@ -72,7 +108,7 @@ class CacheConfig:
         _check_name("namespace", self.namespace)
         _check_range("ttl", self.ttl, 0.001, 10 * 365 * 86400, "seconds, more than 0")
         _check_range("ttl_jitter", self.ttl_jitter, 0, 0.5, "a share from 0 to 0.5")
-        _check_range("similarity", self.similarity, 0, 1, "a cosine similarity from 0 to 1")
+        self._check_matching()
         _check_whole("neighbours", self.neighbours, 1, 64, "a whole number from 1 to 64")
         tokens = "a whole number of tokens, 1 or more"
         _check_whole("max_question_tokens", self.max_question_tokens, 1, 1 << 20, tokens)
@@ -87,6 +123,26 @@ class CacheConfig:
             "give a function of the messages that returns the question",
         )
         _check_text("embedding_id", self.embedding_id)
+
+    def _check_matching(self) -> None:
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            _require(value in known, f"{name}={value!r}", f"give one of {', '.join(known)}")
+        if self.similarity is not None:
+            _check_range("similarity", self.similarity, 0, 1, "a cosine similarity from 0 to 1")
+        if self.max_wrong_hits is not None:
+            share = "a share of the hits, from 0.001 to 0.5"
+            _check_range("max_wrong_hits", self.max_wrong_hits, 0.001, 0.5, share)
+        for name in ("calibration", "corpus_version", "judge_model"):
+            _check_text(name, getattr(self, name))
+        _check_flag("shadow", self.shadow)
+        _check_range("check_hits", self.check_hits, 0, 1, "a share of the hits, from 0 to 1")
+        overlap = _OVERLAP.fullmatch(str(self.context))
+        _require(
+            self.context in ("same", "ignore") or (overlap and 0 < float(overlap[1]) <= 1) is True,
+            f"context={self.context!r}",
+            'give "same", "overlap>=0.5" (a share, more than 0 and at most 1) or "ignore"',
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,11 +30,12 @@ def cache_control(
     tenant: str | None = None,
     user: str | None = None,
     tags: Sequence[str] | None = None,
-    docs: Sequence[str] | None = None,
+    documents: Sequence[str] | None = None,
 ) -> Iterator[Control]:
     """Change how the cache treats the requests made inside the block.
 
-    What is not given is inherited from an enclosing block; `tags` and `docs` are added to those.
+    What is not given is inherited from an enclosing block; `tags` and `documents` are added to
+    those.
 
     Args:
         bypass: Neither look up nor store.
@@ -44,7 +45,7 @@ def cache_control(
         tenant: Entries are shared only between requests of the same tenant.
         user: As `tenant`, one level deeper.
         tags: Words to find the stored entries by, for example `doc:42`.
-        docs: Ids of the documents that the answer rests on.
+        documents: Ids of the documents that the answer rests on.
 
     Raises:
         ConfigError: A value is not usable; the message says what to give.
@@ -60,7 +61,7 @@ def cache_control(
     _check(given)
     outer = _control.get()
     changes = {name: value for name, value in given.items() if value is not None}
-    for name, words in (("tags", tags), ("docs", docs)):
+    for name, words in (("tags", tags), ("documents", documents)):
         if words is not None:
             changes[name] = _words(name, words, getattr(outer, name))
     token = _control.set(msgspec.structs.replace(outer, **changes))

@@ -60,7 +60,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag=
     scope: str = ""
     question: str | None = None
     tags: tuple[str, ...] = ()
-    docs: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
 
     @property
     def answer(self) -> Answer:
@@ -103,6 +103,18 @@ class Origin(msgspec.Struct, frozen=True):
         return msgspec.structs.asdict(self)
 
 
+class Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of text that an answer was made from.
+
+    `id` names the document that `invalidate(document=...)` names, `hash` its content (a new
+    version has another); `text` is what stands in the prompt, where that is known.
+    """
+
+    id: str
+    hash: str = ""
+    text: str = ""
+
+
 class Request(msgspec.Struct, frozen=True):
     """One request to a model, free of any framework.
 
@@ -111,7 +123,7 @@ class Request(msgspec.Struct, frozen=True):
     model's name and digest where a framework gives the identity as one text; such a request
     needs no digest, and its answers may lack a done reason. `server` names the Ollama it goes
     to (part of no key). `exact_only`, when not empty, is the reason to leave out the semantic
-    tier.
+    tier. `documents` are those that were retrieved for it, as far as is known.
     """
 
     model: str
@@ -120,6 +132,7 @@ class Request(msgspec.Struct, frozen=True):
     identity: str | None = None
     server: str = ""
     exact_only: str = ""
+    documents: tuple[Document, ...] = ()
 
 
 class Control(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -132,4 +145,4 @@ class Control(msgspec.Struct, frozen=True, omit_defaults=True):
     tenant: str | None = None
     user: str | None = None
     tags: tuple[str, ...] = ()
-    docs: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig, safe_url
+from aegis_llm.matching import Matcher
 from aegis_llm.plan import Rules
 from aegis_llm.ports import Embedder, Store
 from aegis_llm.scheduler.digests import DigestBook
@@ -60,7 +61,7 @@ def build(
     if embedder is not None and cache.store_prompts:
         embedding = Embedding(embedder, cache.embed_timeout_ms / 1000)
     return Service(
-        rules=Rules(cache, embedding is not None, _now_ms, random.random),
+        rules=Rules(cache, Matcher(cache), embedding is not None, _now_ms, random.random),
         store=store,
         local=LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic),
         digests=DigestBook(store, cache.namespace, pool),

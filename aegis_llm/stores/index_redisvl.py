@@ -111,7 +111,7 @@ def _schema(name: str, prefix: str, dimension: int) -> dict[str, Any]:
             {"name": "tenant", "type": "tag", "attrs": tag},
             {"name": "model", "type": "tag", "attrs": tag},
             {"name": "tags", "type": "tag", "attrs": tag},
-            {"name": "docs", "type": "tag", "attrs": tag},
+            {"name": "documents", "type": "tag", "attrs": tag},
             {"name": "question", "type": "text"},
             {"name": "created", "type": "numeric"},
             {

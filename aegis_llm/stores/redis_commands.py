@@ -85,7 +85,7 @@ def semantic_fields(record: SemanticRecord, exact_key: str, data: bytes) -> list
         "tenant", record.tenant,
         "model", record.model,
         "tags", TAG_SEPARATOR.join(record.tags),
-        "docs", TAG_SEPARATOR.join(record.docs),
+        "documents", TAG_SEPARATOR.join(record.documents),
         "created", record.created_ms,
         "exact", exact_key,
     ]  # fmt: skip

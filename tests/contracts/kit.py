@@ -43,7 +43,7 @@ def record(name: str, vector: bytes, scope: str = SCOPE, **changes: Any) -> Sema
     """The semantic part of an entry."""
     given: dict[str, Any] = {
         "entry_id": name, "scope": scope, "question": f"What is {name}?", "vector": vector,
-        "tenant": "t" * 32, "model": "m:latest", "tags": ("a tag", "b"), "docs": ("doc:1",),
+        "tenant": "t" * 32, "model": "m:latest", "tags": ("a tag", "b"), "documents": ("doc:1",),
         "created_ms": 1_700_000_000_000,
     }  # fmt: skip
     return SemanticRecord(**(given | changes))

@@ -103,7 +103,7 @@ def test_an_entry_carries_its_fields(store: Any, server: RedisServer) -> None:
     assert fields == {
         b"scope": SCOPE.encode(), b"vector": unit(3, 4), b"value": b"a", b"tenant": b"t" * 32,
         b"question": b"What is a?", b"model": b"m:latest", b"tags": b"a tag\x1fb",
-        b"docs": b"doc:1", b"created": b"1700000000000", b"exact": key_of(NS, "a").encode(),
+        b"documents": b"doc:1", b"created": b"1700000000000", b"exact": key_of(NS, "a").encode(),
     }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_the_index_can_find_them_by_every_tag(store: Any, server: RedisServer) -
     with server.client() as client:
         (name,) = client.execute_command("FT._LIST")
         for query in (
-            r"@tags:{a\ tag}", "@tags:{b}", r"@docs:{doc\:1}", r"@model:{m\:latest}",
+            r"@tags:{a\ tag}", "@tags:{b}", r"@documents:{doc\:1}", r"@model:{m\:latest}",
             f"@tenant:{{{'t' * 32}}}", "@question:what", "@created:[1700000000000 +inf]",
         ):  # fmt: skip
             found = client.execute_command("FT.SEARCH", name, query, "NOCONTENT", "DIALECT", 2)

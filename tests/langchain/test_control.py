@@ -178,7 +178,7 @@ def test_tenants_do_not_share_by_meaning(chain: Any) -> None:
 
 
 def test_ttl_and_tags_are_stored(chain: Any, ask: Any, kit: Kit) -> None:
-    with cache_control(ttl=77, tags=["doc:42"], docs=["d1"]), cache_control(tags=["more"]):
+    with cache_control(ttl=77, tags=["doc:42"], documents=["d1"]), cache_control(tags=["more"]):
         ask(chain)
     with redis.Redis.from_url(kit.redis_url) as client:
         (exact,) = client.scan_iter(f"aegis:v1:{kit.namespace}:x:*")
@@ -186,7 +186,7 @@ def test_ttl_and_tags_are_stored(chain: Any, ask: Any, kit: Kit) -> None:
         (near,) = client.scan_iter(f"aegis:v1:{kit.namespace}:s:*")
         assert 70 < client.ttl(near) <= 77
         assert client.hget(near, "tags") == b"doc:42\x1fmore"
-        assert client.hget(near, "docs") == b"d1"
+        assert client.hget(near, "documents") == b"d1"
 
 
 def test_a_ttl_that_is_over(chain: Any, ask: Any, kit: Kit) -> None:

@@ -47,7 +47,7 @@ ENTRIES = st.builds(
     scope=TEXT,
     question=st.none() | TEXT,
     tags=WORDS,
-    docs=WORDS,
+    documents=WORDS,
 )
 PLAIN = Entry(key="k", answers=(Answer(text="a"),), created_ms=1, expires_ms=2)
 
@@ -98,7 +98,7 @@ def test_one_damaged_byte_never_raises(entry: Entry, data: st.DataObject) -> Non
         {"answers": []}, {"answers": None}, {"answers": [{"text": 1}]}, {"answers": [None]},
         {"key": None}, {"key": 1}, {"created_ms": "1"}, {"expires_ms": None},
         {"expires_ms": 10**400}, {"created_ms": -(10**400)}, {"expires_ms": 1.5},
-        {"question": 1}, {"tags": [1]}, {"docs": "x"},
+        {"question": 1}, {"tags": [1]}, {"documents": "x"},
     ],
     ids=lambda c: repr(c)[:40],
 )  # fmt: skip

@@ -62,7 +62,9 @@ def settings() -> AegisConfig:
 
 def steering() -> Origin:
     """Blocks around calls, and what they tell."""
-    with cache_control(ttl=600, tenant="acme", user="u1", tags=["doc:42"], docs=("a",)) as asked:
+    with cache_control(
+        ttl=600, tenant="acme", user="u1", tags=["doc:42"], documents=("a",)
+    ) as asked:
         assert_type(asked, Control)
     with cache_control(bypass="yes"):  # type: ignore[arg-type]
         pass

@@ -11,6 +11,7 @@ from aegis_llm import codec
 from aegis_llm import plan as p
 from aegis_llm.config import CacheConfig
 from aegis_llm.keys import exact_key, query_hash, scope_hash
+from aegis_llm.matching import Matcher
 from aegis_llm.questions import Split, find_question
 from aegis_llm.values import Answer, Control, Entry, Request
 
@@ -84,7 +85,8 @@ class Hand:
 
 def rules(*, semantic: bool = True, now: int = NOW, random: float = 0.0, **cache: Any) -> p.Rules:
     """Rules with a clock that stands still."""
-    return p.Rules(CacheConfig(**cache), semantic, lambda: now, lambda: random)
+    settings = CacheConfig(**cache)
+    return p.Rules(settings, Matcher(settings), semantic, lambda: now, lambda: random)
 
 
 def ask(question: str = QUESTION, **changes: Any) -> Request:

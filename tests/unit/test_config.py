@@ -16,7 +16,7 @@ from aegis_llm.config import SCHEMES, safe_url, unknown_option
 def test_the_defaults_are_the_promised_ones() -> None:
     cache = CacheConfig()
     assert cache.redis_url == "redis://localhost:6379"
-    assert (cache.ttl, cache.ttl_jitter, cache.similarity) == (3600, 0, 0.92)
+    assert (cache.ttl, cache.ttl_jitter, cache.similarity) == (3600, 0, None)
     assert (cache.neighbours, cache.max_question_tokens) == (4, 256)
     assert cache.redis_timeout_ms + cache.redis_connect_timeout_ms <= 60
     assert cache.embed_timeout_ms == 500

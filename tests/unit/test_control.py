@@ -19,18 +19,22 @@ def test_outside_of_a_block_nothing_is_asked_for() -> None:
 
 
 def test_a_block_changes_what_it_names_until_it_ends() -> None:
-    with cache_control(bypass=True, ttl=60, tenant="acme", user="u1", tags=["a"], docs=["d"]) as c:
+    with cache_control(
+        bypass=True, ttl=60, tenant="acme", user="u1", tags=["a"], documents=["d"]
+    ) as c:
         assert c == current_control()
         assert c == Control(
-            bypass=True, ttl=60, tenant="acme", user="u1", tags=("a",), docs=("d",)
+            bypass=True, ttl=60, tenant="acme", user="u1", tags=("a",), documents=("d",)
         )
     assert current_control() == Control()
 
 
 def test_an_inner_block_inherits_and_adds() -> None:
-    with cache_control(refresh=True, tenant="acme", tags=["a", "b"], docs=["d"]):
+    with cache_control(refresh=True, tenant="acme", tags=["a", "b"], documents=["d"]):
         with cache_control(refresh=False, user="u1", tags=["b", "c", "c"]) as inner:
-            assert inner == Control(tenant="acme", user="u1", tags=("a", "b", "c"), docs=("d",))
+            assert inner == Control(
+                tenant="acme", user="u1", tags=("a", "b", "c"), documents=("d",)
+            )
         assert current_control().refresh
         assert current_control().tags == ("a", "b")
         with cache_control() as same:
@@ -64,8 +68,8 @@ def test_a_block_that_fails_ends_too() -> None:
         ("tags", 7, "give a list of printable texts, none empty"),
         ("tags", ["\ud800"], "give a list of printable texts, none empty"),
         ("tags", ["a\x1fb"], "give a list of printable texts, none empty"),
-        ("docs", b"x", "give a list of printable texts, none empty"),
-        ("docs", [None], "give a list of printable texts, none empty"),
+        ("documents", b"x", "give a list of printable texts, none empty"),
+        ("documents", [None], "give a list of printable texts, none empty"),
     ],
 )
 def test_a_wrong_value_says_what_to_give(option: str, value: Any, advice: str) -> None:

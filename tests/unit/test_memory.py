@@ -20,7 +20,7 @@ UNIT = np.array([1, 0], np.float32).tobytes()
 def put(key: str, size: int = 1, ttl_ms: int = 60_000, *, semantic: bool = False) -> Put:
     record = SemanticRecord(
         entry_id=key, scope="s", question="q", vector=UNIT, tenant="", model="m", tags=(),
-        docs=(), created_ms=0,
+        documents=(), created_ms=0,
     )  # fmt: skip
     return Put(key, b"x" * size, ttl_ms, record if semantic else None)
 

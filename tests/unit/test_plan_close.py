@@ -67,7 +67,7 @@ def test_an_answer_is_kept_here_shared_and_stored_in_both_tiers() -> None:
         tenant=tenant_tag(Control()),
         model="m:latest",
         tags=(),
-        docs=(),
+        documents=(),
         created_ms=NOW,
     )
 
@@ -80,10 +80,12 @@ def test_what_was_stored_is_a_hit_for_the_same_request() -> None:
 
 
 def test_tags_and_documents_are_on_the_entry_and_in_the_index() -> None:
-    control = Control(tags=("t1", "t2"), docs=("d1",), tenant="acme", user="u")
+    control = Control(tags=("t1", "t2"), documents=("d1",), tenant="acme", user="u")
     hand, _ = closed(GOOD, control=control)
     entry, record = hand.effects(p.Settle)[0].entry, hand.effects(p.Put)[0].semantic
-    assert (entry.tags, entry.docs) == (record.tags, record.docs) == (("t1", "t2"), ("d1",))
+    assert (
+        (entry.tags, entry.documents) == (record.tags, record.documents) == (("t1", "t2"), ("d1",))
+    )
     assert record.tenant == tenant_tag(control) != tenant_tag(Control())
 
 

@@ -149,12 +149,13 @@ def test_a_value_and_its_expiry_are_one_command() -> None:
 def test_a_semantic_entry_carries_everything_that_later_features_look_for() -> None:
     record = SemanticRecord(
         entry_id="e", scope="s", question="q", vector=b"vec", tenant="t", model="m:latest",
-        tags=("a", "b c"), docs=("d",), created_ms=7,
+        tags=("a", "b c"), documents=("d",), created_ms=7,
     )  # fmt: skip
     fields = semantic_fields(record, "exact key", b"data")
     assert dict(zip(fields[::2], fields[1::2], strict=True)) == {
         "scope": "s", "vector": b"vec", "value": b"data", "question": "q", "tenant": "t",
-        "model": "m:latest", "tags": "a\x1fb c", "docs": "d", "created": 7, "exact": "exact key",
+        "model": "m:latest", "tags": "a\x1fb c", "documents": "d", "created": 7,
+        "exact": "exact key",
     }  # fmt: skip
 
 

@@ -1,0 +1,50 @@
+"""The course of one request, as generators of effects that do no I/O themselves.
+
+Order: local copy, exact tier, single-flight, local copy again, embedding, nearest entries of the
+scope, matching, else a miss. `open_plan` ends with a hit or a miss, `close_plan` stores what the
+model answered. Whatever goes wrong with the cache is a miss with a reason.
+"""
+
+from aegis_llm.plan.closing import close_plan
+from aegis_llm.plan.effects import (
+    UNREADABLE,
+    Digest,
+    Drop,
+    Embed,
+    GetExact,
+    GetLocal,
+    Join,
+    KeepLocal,
+    Nearest,
+    Opened,
+    Plan,
+    Put,
+    Rules,
+    Seat,
+    SemanticRecord,
+    Settle,
+    Ticket,
+)
+from aegis_llm.plan.opening import open_plan
+
+__all__ = [
+    "UNREADABLE",
+    "Digest",
+    "Drop",
+    "Embed",
+    "GetExact",
+    "GetLocal",
+    "Join",
+    "KeepLocal",
+    "Nearest",
+    "Opened",
+    "Plan",
+    "Put",
+    "Rules",
+    "Seat",
+    "SemanticRecord",
+    "Settle",
+    "Ticket",
+    "close_plan",
+    "open_plan",
+]

@@ -1,0 +1,143 @@
+"""What plans ask for and what they end with: closed, typed, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from aegis_llm.config import CacheConfig
+from aegis_llm.matching import Matcher
+from aegis_llm.values import Control, Entry, Origin, Request
+
+T = TypeVar("T")
+Plan: TypeAlias = Generator[Any, Any, T]
+UNREADABLE = "unreadable_entry"
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """Ask for the digest of the request's model -> str | None."""
+
+    request: Request
+
+
+class GetLocal(msgspec.Struct, frozen=True):
+    """Ask the in-process copy -> bytes | None."""
+
+    key: str
+
+
+class KeepLocal(msgspec.Struct, frozen=True):
+    """Put into the in-process copy for at most `ttl_s` -> None."""
+
+    key: str
+    data: bytes
+    ttl_s: float
+
+
+class GetExact(msgspec.Struct, frozen=True):
+    """Ask the exact tier -> bytes | None."""
+
+    key: str
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """Delete an unreadable value -> None."""
+
+    key: str
+
+
+class Join(msgspec.Struct, frozen=True):
+    """Join the flight of identical requests, and wait unless leading -> Seat."""
+
+    key: str
+
+
+class Embed(msgspec.Struct, frozen=True):
+    """Embed a question -> bytes (float32, unit length)."""
+
+    question: str
+
+
+class Nearest(msgspec.Struct, frozen=True):
+    """Ask the semantic tier for the nearest entries of a scope -> list[tuple[bytes, float]]."""
+
+    scope: str
+    vector: bytes
+    count: int
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """Tell the followers of a flight: the entry, or None to let each call for itself -> None."""
+
+    flight: Any
+    entry: Entry | None
+
+
+class SemanticRecord(msgspec.Struct, frozen=True):
+    """What the semantic tier keeps beside the entry."""
+
+    entry_id: str
+    scope: str
+    question: str
+    vector: bytes
+    tenant: str
+    model: str
+    tags: tuple[str, ...]
+    documents: tuple[str, ...]
+    created_ms: int
+
+
+class Put(msgspec.Struct, frozen=True):
+    """Store in the exact tier and, with `semantic`, in both, as one step -> None."""
+
+    key: str
+    data: bytes
+    ttl_ms: int
+    semantic: SemanticRecord | None = None
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """The place of a request in a flight: it leads, it follows, or it flies alone.
+
+    A follower has either the leader's `entry` or its `stream`.
+    """
+
+    flight: Any = None
+    entry: Entry | None = None
+    stream: Any = None
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """What a miss needs to be stored later."""
+
+    request: Request
+    control: Control
+    digest: str
+    hashed: str
+    key: str
+    flight: Any = None
+    scope: str = ""
+    question: str | None = None
+    vector: bytes | None = None
+    trouble: bool = False
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """The end of `open_plan`: a hit (`entry`), a shared `stream`, or a miss (`ticket`)."""
+
+    origin: Origin
+    entry: Entry | None = None
+    stream: Any = None
+    ticket: Ticket | None = None
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The settings that plans decide by, and their clock (milliseconds) and randomness (0..1)."""
+
+    cache: CacheConfig
+    matcher: Matcher
+    semantic: bool
+    now_ms: Callable[[], int]
+    random: Callable[[], float]

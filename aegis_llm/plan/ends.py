@@ -1,0 +1,42 @@
+"""How a look-up ends: with an entry, or without one and a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aegis_llm import codec
+from aegis_llm.plan.effects import Opened, Rules, Ticket
+from aegis_llm.values import Entry, Origin
+
+
+def usable(data: bytes, hashed: str | None, rules: Rules) -> Entry | None:
+    """Decode a value; None when it is foreign, of another request, or past its time."""
+    entry = codec.decode(data)
+    if entry is None or (hashed is not None and entry.key != hashed):
+        return None
+    return entry if entry.expires_ms > rules.now_ms() else None
+
+
+def hit_of(outcome: Any, entry: Entry, rules: Rules, similarity: float | None = None) -> Opened:
+    """End with this entry."""
+    tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in entry.answers)
+    age = max(0, rules.now_ms() - entry.created_ms) / 1000
+    origin = Origin(
+        outcome,
+        similarity=similarity,
+        age_s=age,
+        entry_id=entry.key,
+        matched_question=entry.question,
+        saved_tokens=tokens,
+    )
+    return Opened(origin, entry=entry)
+
+
+def miss_of(ticket: Ticket, reason: str) -> Opened:
+    """End without an answer; what the model says can be stored."""
+    return Opened(Origin("miss", reason), ticket=ticket)
+
+
+def bypass_of(reason: str) -> Opened:
+    """End without an answer, and leave the cache out of it."""
+    return Opened(Origin("bypass", reason))

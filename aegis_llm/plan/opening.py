@@ -1,0 +1,114 @@
+"""Looking for an answer: local copy, exact tier, single-flight, then the semantic tier."""
+
+from __future__ import annotations
+
+import msgspec
+
+from aegis_llm.errors import NotCachedError, Trouble
+from aegis_llm.keys import UncacheableError, exact_key, query_hash
+from aegis_llm.plan.effects import (
+    UNREADABLE,
+    Digest,
+    Drop,
+    GetExact,
+    GetLocal,
+    Join,
+    KeepLocal,
+    Opened,
+    Plan,
+    Rules,
+    Seat,
+    Settle,
+    Ticket,
+)
+from aegis_llm.plan.ends import bypass_of, hit_of, usable
+from aegis_llm.plan.semantic import semantic_part
+from aegis_llm.values import Control, Origin, Request
+
+
+def open_plan(request: Request, control: Control, rules: Rules, stream: str = "") -> Plan[Opened]:
+    """Look for an answer to the request.
+
+    Identical requests share a flight when they have the same `stream`: empty for whole answers,
+    else a name of the kind of stream, since only readers of one kind can share one.
+
+    Raises:
+        NotCachedError: There is none and the control says `only_if_cached`.
+    """
+    opened = yield from _open(request, control, rules, stream)
+    if control.only_if_cached and opened.entry is None:
+        msg = f"no cached answer ({opened.origin.reason}), and only_if_cached=True forbids a call"
+        raise NotCachedError(msg)
+    return opened
+
+
+def _open(request: Request, control: Control, rules: Rules, stream: str) -> Plan[Opened]:
+    if control.bypass:
+        return bypass_of("asked")
+    digest = "" if request.identity is not None else (yield Digest(request))
+    if digest is None:
+        return bypass_of("model_unknown")
+    try:
+        hashed = query_hash(request, digest, control)
+    except UncacheableError as exc:
+        return bypass_of(exc.reason)
+    key = exact_key(rules.cache.namespace, hashed, request)
+    trouble = ""
+    if not control.refresh:
+        hit, trouble = yield from _exact(key, hashed, rules)
+        if hit is not None:
+            return hit
+    ticket = Ticket(request, control, digest, hashed, key)
+    if control.only_if_cached:
+        return (yield from semantic_part(ticket, rules, trouble))
+    # A refresh must not end with the old entry that another's flight may find.
+    seat: Seat = yield Join(f"{hashed}{stream}!" if control.refresh else hashed + stream)
+    if seat.entry is not None:
+        return hit_of("coalesced", seat.entry, rules)
+    if seat.stream is not None:
+        return Opened(Origin("coalesced"), stream=seat.stream)
+    if seat.flight is None:
+        return (yield from semantic_part(ticket, rules, trouble))
+    ticket = msgspec.structs.replace(ticket, flight=seat.flight)
+    return (yield from _lead(ticket, rules, trouble))
+
+
+def _exact(key: str, hashed: str, rules: Rules) -> Plan[tuple[Opened | None, str]]:
+    """Look into the local copy and the exact tier; return the hit, or what was in the way."""
+    data = yield GetLocal(key)
+    if data is not None and (entry := usable(data, hashed, rules)):
+        return hit_of("hit_local", entry, rules), ""
+    try:
+        data = yield GetExact(key)
+        if data is None:
+            return None, ""
+        if entry := usable(data, hashed, rules):
+            yield KeepLocal(key, data, (entry.expires_ms - rules.now_ms()) / 1000)
+            return hit_of("hit_exact", entry, rules), ""
+        yield Drop(key)
+    except Trouble as exc:
+        return None, exc.reason
+    return None, UNREADABLE
+
+
+def _lead(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
+    """Go on as the leader of a flight, which hears of a hit, or gets another leader."""
+    try:
+        opened = yield from _landed(ticket, rules)
+        if opened is None:
+            opened = yield from semantic_part(ticket, rules, trouble)
+        if opened.entry is not None:
+            yield Settle(ticket.flight, opened.entry)
+    except BaseException:  # also GeneratorExit: this leader was cancelled
+        ticket.flight.abandon()
+        raise
+    return opened
+
+
+def _landed(ticket: Ticket, rules: Rules) -> Plan[Opened | None]:
+    """Look into the local copy again: another leader may have landed since we looked."""
+    if ticket.control.refresh:
+        return None
+    data = yield GetLocal(ticket.key)
+    entry = usable(data, ticket.hashed, rules) if data is not None else None
+    return hit_of("hit_local", entry, rules) if entry is not None else None

@@ -1,0 +1,86 @@
+"""The semantic tier's part of a look-up: find the question, the nearest entries, and decide."""
+
+from __future__ import annotations
+
+import msgspec
+
+from aegis_llm import codec
+from aegis_llm.errors import Trouble
+from aegis_llm.keys import scope_hash
+from aegis_llm.plan.effects import (
+    UNREADABLE,
+    Embed,
+    KeepLocal,
+    Nearest,
+    Opened,
+    Plan,
+    Rules,
+    Ticket,
+)
+from aegis_llm.plan.ends import hit_of, miss_of, usable
+from aegis_llm.questions import NoQuestion, Split, find_question
+from aegis_llm.values import Candidate, Request
+from aegis_llm.window import fits_window
+
+
+def semantic_part(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
+    """Look for an entry that answers the same question in the same scope."""
+    if trouble and trouble != UNREADABLE:
+        return miss_of(msgspec.structs.replace(ticket, trouble=True), trouble)
+    refresh = "refresh" if ticket.control.refresh else ""
+    if not rules.semantic:
+        return miss_of(ticket, refresh or trouble or "no_entry")
+    split = _question(ticket.request, rules)
+    if isinstance(split, NoQuestion):
+        return miss_of(ticket, refresh or split.reason)
+    scope = scope_hash(
+        ticket.request, ticket.digest, ticket.control, split.index, split.start, split.end
+    )
+    try:
+        vector = yield Embed(split.question)
+        ticket = msgspec.structs.replace(
+            ticket, scope=scope, question=split.question, vector=vector
+        )
+        if refresh:
+            return miss_of(ticket, refresh)
+        found: list[tuple[bytes, float]] = yield Nearest(scope, vector, rules.cache.neighbours)
+    except Trouble as exc:
+        slow = exc.reason.startswith("redis_")  # then do not spend time on storing either
+        return miss_of(msgspec.structs.replace(ticket, trouble=slow), exc.reason)
+    candidates = []
+    for data, similarity in found:
+        entry = usable(data, None, rules)
+        if entry is not None and entry.scope == scope:
+            candidates.append(Candidate(entry, similarity, entry.question))
+    verdict = rules.matcher.choose(split.question, candidates)
+    if verdict.candidate is None:
+        return miss_of(ticket, verdict.reason)
+    entry = verdict.candidate.entry
+    alias = codec.encode(msgspec.structs.replace(entry, key=ticket.hashed))
+    yield KeepLocal(ticket.key, alias, (entry.expires_ms - rules.now_ms()) / 1000)
+    return hit_of("hit_semantic", entry, rules, verdict.candidate.similarity)
+
+
+def _question(request: Request, rules: Rules) -> Split | NoQuestion:
+    """Find the question, unless something keeps the request out of the semantic tier."""
+    if reason := _no_semantic_tier(request):
+        return NoQuestion(reason)
+    split = find_question(request.messages, rules.cache.extractor)
+    if isinstance(split, Split) and not fits_window(
+        split.question, rules.cache.max_question_tokens
+    ):
+        return NoQuestion("question_too_long")
+    return split
+
+
+def _no_semantic_tier(request: Request) -> str:
+    if request.exact_only:
+        return request.exact_only
+    if request.params.get("tools"):
+        return "tools_bound"
+    for message in request.messages:
+        if message.get("role") == "tool" or message.get("tool_calls"):
+            return "tool_message"
+        if message.get("images"):
+            return "images"
+    return ""
