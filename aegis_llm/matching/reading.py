@@ -1,0 +1,87 @@
+"""One text, read once for all comparisons: its facts, its surface, and how rare its words are."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+from aegis_llm.gates.facts import Facts
+from aegis_llm.gates.words import ROLES, split
+from aegis_llm.matching.repairs import Spoken, corrected, taken_back
+
+_WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_SENTENCE: Final = re.compile(r"[.?!](?:\s|$)")
+_AUXILIARIES: Final = frozenset(
+    split("is are am was were do does did can could will would should may might must have has had")
+)
+_ASKING: Final = {
+    word: place
+    for place, word in enumerate(split("what which who whom whose when where why how"), start=1)
+}
+_OPENS_WITH_AUXILIARY: Final = 10
+_PAST: Final = frozenset(split("was were did had"))
+_ASKER: Final = frozenset(split("i my me im i'm we our us"))
+_KEPT: Final = 1024
+LONGEST: Final = 2000
+"""Characters beyond which a text is not read as one question."""
+
+
+class Reading:
+    """What the score compares of one text."""
+
+    __slots__ = (
+        "capitals", "ends_asking", "ends_told", "facts", "function_words", "letters", "marks",
+        "opening", "own", "pairs", "past", "places", "sentences", "spoken", "text", "unique",
+        "words",
+    )  # fmt: skip
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.facts = Facts(text)
+        self.spoken = Spoken(text)
+        written = _WORD.findall(text)
+        self.words = words = [word.lower() for word in written]
+        self.unique = set(words)
+        self.pairs = set(pairwise(words))
+        self.places = {word: place for place, word in enumerate(words)}
+        self.capitals = sum(word[0].isupper() for word in written[1:])
+        self.letters = sum(map(len, words))
+        bare = text.rstrip()
+        self.marks = (text.count("?"), text.count(","))
+        self.ends_asking, self.ends_told = bare.endswith("?"), bare.endswith(".")
+        self.sentences = len(_SENTENCE.findall(text))
+        self.function_words = self.unique & ROLES.keys()
+        self.opening = 0
+        if words:
+            asks = _OPENS_WITH_AUXILIARY if words[0] in _AUXILIARIES else 0
+            self.opening = _ASKING.get(words[0], asks)
+        self.own = not self.unique.isdisjoint(_ASKER)
+        self.past = not self.unique.isdisjoint(_PAST)
+
+
+@lru_cache(maxsize=_KEPT)
+def reading(text: str) -> Reading:
+    """Return the reading of a text; the last thousand are kept, as popular questions return."""
+    return Reading(text)
+
+
+class Pair:
+    """Two readings to compare.
+
+    `said_a` and `said_b` are what was said, `a` and `b` the same without what a self-correction
+    took back; `corrected` tells that one is the other with nothing but a correction.
+    """
+
+    __slots__ = ("a", "b", "corrected", "said_a", "said_b")
+
+    def __init__(self, a: str, b: str) -> None:
+        self.said_a = self.a = reading(a)
+        self.said_b = self.b = reading(b)
+        one, other = self.said_a.spoken, self.said_b.spoken
+        self.corrected = corrected(one, other) or corrected(other, one)
+        if one.ends:
+            self.a = reading(taken_back(one, other))
+        if other.ends:
+            self.b = reading(taken_back(other, one))
