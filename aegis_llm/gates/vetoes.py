@@ -7,36 +7,36 @@ name, a negation, another direction.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
+from aegis_llm.gates import veto
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import inflected
-from aegis_llm.gates.words import OPPOSITES, PARTICLES, UNITS, split
+from aegis_llm.gates.roles import mutual, past_alone, persons_exchanged, turned_round
+from aegis_llm.gates.words import OPPOSITES, PARTICLES, ROLES, UNITS, split
 
 _MOST_COMPARED: Final = 400
-_TELLING_KINDS: Final = frozenset(split("who where when why howmany howmuch howlong howoften"))
+_SHORT: Final = 12
+"""Content words up to which the same words in another order are read as one clause."""
+_TELLING: Final = frozenset(split("who where when why howmany howmuch howlong howoften"))
 _TELLING_AMOUNTS: Final = frozenset(split("all only most both"))
+_BOUNDS: Final = frozenset(split("atleast atmost exactly minimum maximum"))
+_OFTEN: Final = frozenset(split("always never sometimes often rarely seldom usually ever"))
 _DEGREES: Final = frozenset(split("more less fewer"))
 _SHE_HE: Final = frozenset({"he", "she"})
-_MUTUAL: Final = frozenset(
-    split(
-        "close connected related married dating friend friends acquaintance engaged similar"
-        " different differ difference differences same equal versus compare compared comparison"
-        " between distance near meet met together identical cousin cousins sibling siblings"
-        " neighbour neighbours neighbor neighbors colleague colleagues compatible mix mixed"
-    )
+_DUTY: Final = (
+    frozenset(split("required obliged mandatory compulsory obligatory necessary must")),
+    frozenset(split("allowed permitted optional voluntary")),
+    frozenset(split("recommended advised advisable")),
 )
-"""Words whose two sides can change places."""
-_AGAINST: Final = frozenset(
-    frozenset(pair.split("/"))
-    for pair in split(
-        "from/to before/after since/until above/below for/against in/out by/to with/against"
-        " by/from before/during after/during"
-    )
+_WHERE_EQUAL: Final = frozenset(
+    split("veto_negation veto_order veto_tense veto_modality veto_quantifiers")
 )
-"""Prepositions that give a word contrary roles."""
+"""What the strict reading says and a veto is where two short questions share all their words."""
 _CALENDAR: Final = frozenset(
     split(
         "monday tuesday wednesday thursday friday saturday sunday spring summer autumn winter"
@@ -47,12 +47,15 @@ _CALENDAR: Final = frozenset(
 _MONEY: Final = frozenset(
     split("dollar dollars euro euros pound pounds yen rupee rupees usd eur gbp inr jpy cents")
 )
-_JOINED: Final = frozenset(("&", ","))
+_IDENTIFIER: Final = re.compile(r"\b(?:\w+\(\)|[a-z]+[A-Z]\w*|[^\W_]+_\w+)")
+_CONTRARY_PREFIXES: Final = ("un", "in", "im", "ir", "il", "dis", "non", "de")
+_FEWEST_LETTERS: Final = 4
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 def vetoes(a: Facts, b: Facts) -> tuple[str, ...]:
     """Return the names of all vetoes between two texts, in a fixed order; the same both ways."""
-    return tuple(name for name, found in _each(a, b) if found)
+    return tuple(dict.fromkeys(name for name, found in _each(a, b) if found))
 
 
 def first_veto(a: Facts, b: Facts) -> str | None:
@@ -60,26 +63,33 @@ def first_veto(a: Facts, b: Facts) -> str | None:
     return next((name for name, found in _each(a, b) if found), None)
 
 
-def _each(a: Facts, b: Facts) -> Iterable[tuple[str, bool]]:
+def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
     yield "veto_language", a.scripts != b.scripts
     yield "veto_numbers", _sorted(n for n, _ in a.numbers) != _sorted(n for n, _ in b.numbers)
     yield "veto_units", _other_units(a, b)
-    yield "veto_literals", _sorted(a.literals) != _sorted(b.literals) or _other_quotes(a, b)
+    yield "veto_literals", _other_literals(a, b)
     yield "veto_code", a.symbols != b.symbols
     yield "veto_negation", _sorted(n for n, _ in a.negations) != _sorted(n for n, _ in b.negations)
     only_a, only_b = a.said - b.said, b.said - a.said
-    leftover: tuple[list[str], list[str]] = ([], [])
+    left: tuple[list[str], list[str]] = ([], [])
     if only_a or only_b:
-        leftover = left_over(a, b)
-        yield "veto_opposites", _opposed(only_a, only_b, leftover)
+        left = left_over(a, b)
+        yield "veto_opposites", _opposed(only_a, only_b, left)
         yield "veto_dates", not _CALENDAR.isdisjoint(only_a ^ only_b)
-        yield "veto_names", _other_names(a, b, leftover)
-        yield "veto_question_kind", _other_kind(a, b)
-        yield "veto_quantifiers", _other_amounts(a, b)
-        yield "veto_modality", "must" in only_a ^ only_b and _free(a, b)
+        yield "veto_names", _other_names(a, b, left)
+        yield "veto_question_kind", _other_kind(a, b, equal=not any(left))
+        yield "veto_quantifiers", _other_amounts(a, b, only_a, only_b)
+        yield "veto_modality", _other_duty(a, b, only_a, only_b)
         yield "veto_persons", bool(_SHE_HE & only_a and _SHE_HE & only_b)
         yield "veto_direction", not PARTICLES.isdisjoint(only_a | only_b)
-    yield "veto_roles", not any(leftover) and _turned_round(a, b)
+        yield "veto_tense", past_alone(a, b) or past_alone(b, a)
+    yield "veto_persons", persons_exchanged(a, b)
+    if not any(left):
+        yield "veto_roles", turned_round(a, b)
+        if len(a.words) <= _SHORT and "&" not in (*a.heads, *b.heads):
+            strict = veto(a, b)
+            free = strict == "veto_order" and mutual(a, b)
+            yield str(strict), strict in _WHERE_EQUAL and not free
 
 
 def left_over(a: Facts, b: Facts) -> tuple[list[str], list[str]]:
@@ -125,28 +135,72 @@ def _measures(facts: Facts) -> dict[str, set[str]]:
     return found
 
 
-def _other_quotes(a: Facts, b: Facts) -> bool:
-    return bool(a.quotes and b.quotes) and a.quotes != b.quotes
+def _other_literals(a: Facts, b: Facts) -> bool:
+    if _sorted(a.literals) != _sorted(b.literals):
+        return True
+    if a.quotes and b.quotes and a.quotes != b.quotes:
+        return True
+    return set(_IDENTIFIER.findall(a.text)) != set(_IDENTIFIER.findall(b.text))
 
 
-def _opposed(only_a: set[str], only_b: set[str], leftover: tuple[list[str], list[str]]) -> bool:
+def _opposed(only_a: set[str], only_b: set[str], left: tuple[list[str], list[str]]) -> bool:
     """Tell whether a word stands against its contrary, an odd number of times.
 
     "less rude" may be "more polite", so a degree counts only where nothing else differs.
     """
-    against = {word for word in only_a if not OPPOSITES.get(word, _NONE).isdisjoint(only_b)}
+    against = _contrary(only_a, only_b)
     if not against:
         return False
-    answering = {word for word in only_b if not OPPOSITES.get(word, _NONE).isdisjoint(only_a)}
+    answering = _contrary(only_b, only_a)
     if not _DEGREES.isdisjoint(against | answering):
-        others = [word for words in leftover for word in words if word not in _DEGREES]
-        if all(any(word not in _DEGREES for word in words) for words in leftover):
+        others = [word for words in left for word in words if word not in _DEGREES]
+        if all(any(word not in _DEGREES for word in words) for words in left):
             return False
         return bool(others) or min(len(against), len(answering)) % 2 == 1
     return True
 
 
-_NONE: Final[frozenset[str]] = frozenset()
+def _contrary(words: set[str], others: set[str]) -> set[str]:
+    """Return the words whose contrary is among the others."""
+    forms = {form for other in others for form in _plain_forms(other)}
+    return {
+        word
+        for word in words
+        if not _contraries(word).isdisjoint(forms) or any(map(others.__contains__, _negated(word)))
+    }
+
+
+@lru_cache(maxsize=4096)
+def _negated(word: str) -> tuple[str, ...]:
+    """Return the words that a prefix makes the contrary of a word: "able", "unable"."""
+    if len(word) < _FEWEST_LETTERS or word in ROLES:
+        return ()
+    bare = [
+        word.removeprefix(prefix)
+        for prefix in _CONTRARY_PREFIXES
+        if word.startswith(prefix) and len(word) - len(prefix) >= _FEWEST_LETTERS
+    ]
+    return (*(prefix + word for prefix in _CONTRARY_PREFIXES), *bare)
+
+
+@lru_cache(maxsize=4096)
+def _contraries(word: str) -> frozenset[str]:
+    found: set[str] = set()
+    for form in _plain_forms(word):
+        found |= OPPOSITES.get(form, _NONE)
+    return frozenset(found)
+
+
+@lru_cache(maxsize=4096)
+def _plain_forms(word: str) -> tuple[str, ...]:
+    """Return a word and what it may be an inflection of."""
+    forms = [word]
+    if len(word) > _FEWEST_LETTERS:
+        for ending, instead in (("s", ""), ("es", ""), ("ed", ""), ("d", ""), ("ing", ""),
+                                ("ing", "e"), ("ies", "y"), ("ied", "y")):  # fmt: skip
+            if word.endswith(ending):
+                forms.append(word.removesuffix(ending) + instead)
+    return tuple(forms)
 
 
 def _other_names(a: Facts, b: Facts, leftover: tuple[list[str], list[str]]) -> bool:
@@ -155,55 +209,35 @@ def _other_names(a: Facts, b: Facts, leftover: tuple[list[str], list[str]]) -> b
     )
 
 
-def _other_kind(a: Facts, b: Facts) -> bool:
-    """Tell whether the two ask for things of two kinds: who, where, when, why, how many."""
+def _other_kind(a: Facts, b: Facts, *, equal: bool) -> bool:
+    """Tell whether the two ask for things of two kinds: who, where, when, why, how many.
+
+    With the same words otherwise, asking whether or how is another kind as well.
+    """
     one, other = set(a.kinds), set(b.kinds)
-    return one != other and bool(one & _TELLING_KINDS) and bool(other & _TELLING_KINDS)
-
-
-def _other_amounts(a: Facts, b: Facts) -> bool:
-    return not _TELLING_AMOUNTS.isdisjoint(a.quantifiers.keys() ^ b.quantifiers.keys())
-
-
-def _free(a: Facts, b: Facts) -> bool:
-    """Tell whether one question leaves open what the other says must be."""
-    kinds = (a.kinds[:1], b.kinds[:1])
-    return ["how"] not in kinds and ["what"] not in kinds
-
-
-def _turned_round(a: Facts, b: Facts) -> bool:
-    """Tell whether the same content words play contrary parts."""
-    if a.words == b.words:
-        pairs = zip(a.heads, b.heads, strict=True)
-        return any(frozenset(pair) in _AGAINST for pair in pairs)
-    if len(set(a.words)) == len(a.words) == len(b.words):
-        governs = dict(zip(a.words, a.heads, strict=True))
-        for word, head in zip(b.words, b.heads, strict=True):
-            if frozenset((head, governs.get(word, head))) in _AGAINST:
-                return not _passive(a, b)
-    return _exchanged(a, b)
-
-
-def _passive(a: Facts, b: Facts) -> bool:
-    return ("by" in a.heads) != ("by" in b.heads)
-
-
-def _exchanged(a: Facts, b: Facts) -> bool:
-    """Tell whether two phrases changed places around a third: "A beats B", "B beats A"."""
-    one, other = a.words, b.words
-    if len(one) != len(other) or _passive(a, b) or not _MUTUAL.isdisjoint(a.said | b.said):
+    if one == other or not one or not other:
         return False
-    start, end = 0, len(one)
-    while start < end and one[start] == other[start]:
-        start += 1
-    while end > start and one[end - 1] == other[end - 1]:
-        end -= 1
-    left, right = one[start:end], other[start:end]
-    size = len(left)
-    for first in range(1, size - 1):
-        for last in range(1, size - first):
-            middle = left[first : size - last]
-            if right == left[size - last :] + middle + left[:first]:
-                between = a.heads[start + first : start + size - last + 1]
-                return not _JOINED.issuperset(head for head in between if head) or not all(between)
-    return False
+    if one & _TELLING and other & _TELLING:
+        return True
+    if not equal or (one & other):
+        return False
+    return bool((one | other) & _TELLING) and "what" not in one | other
+
+
+def _other_amounts(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bool:
+    amounts = a.quantifiers.keys() ^ b.quantifiers.keys()
+    if not _TELLING_AMOUNTS.isdisjoint(amounts) or {"few", "many"} <= amounts:
+        return True
+    if (a.numbers or b.numbers) and not _BOUNDS.isdisjoint(only_a ^ only_b):
+        return True
+    return bool(only_a & _OFTEN and only_b & _OFTEN)
+
+
+def _other_duty(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bool:
+    """Tell whether one asks what must be, and the other what may be or is advised."""
+    if "must" in only_a ^ only_b and ["how"] not in (a.kinds[:1], b.kinds[:1]):
+        open_kinds = (["what"], ["how"])
+        if a.kinds[:1] not in open_kinds and b.kinds[:1] not in open_kinds:
+            return True
+    duties = [[not duty.isdisjoint(only) for duty in _DUTY] for only in (only_a, only_b)]
+    return any(duties[0]) and any(duties[1]) and duties[0] != duties[1]

@@ -190,6 +190,15 @@ UNITS: Final = {
         "pm p.m",
         "mph",
         "kmh",
+        "t ton tons tonne tonnes",
+        "gal gallon gallons",
+        "pint pints",
+        "acre acres",
+        "ha hectare hectares",
+        "kcal calorie calories",
+        "decade decades",
+        "century centuries",
+        "knot knots",
     )
     for name in names.split()
 }
@@ -231,7 +240,8 @@ for _pair in split(
     " wider/narrower wide/narrow deep/shallow rise/fall import/export ally/enemy attack/defend"
     " cause/cure,prevent agree/disagree appear/disappear freeze/thaw,melt subscribe/unsubscribe"
     " login/logout follow/unfollow mute/unmute mount/unmount join/leave,split merge/split"
-    " since/until if/because"
+    " since/until if/because inflate/deflate cheaper/dearer able/unable optional/mandatory"
+    " voluntary/compulsory"
 ):
     _left, _, _right = _pair.partition("/")
     for _one in _left.split(","):

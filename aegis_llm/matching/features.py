@@ -10,7 +10,8 @@ from typing import Final
 from aegis_llm.gates import same_text, veto
 from aegis_llm.gates.vetoes import left_over
 from aegis_llm.gates.words import split
-from aegis_llm.matching.reading import Pair, Reading
+from aegis_llm.matching.reading import Pair
+from aegis_llm.matching.repairs import Spoken
 
 DOUBTS: Final = tuple(
     split(
@@ -53,8 +54,8 @@ def features(
 
     `rarity` is the inverse document frequency of known words, `rarest` that of all others.
     """
-    a, b, said_a, said_b = pair.a, pair.b, pair.said_a, pair.said_b
-    one, other = a.facts, b.facts
+    one, other = pair.a.facts, pair.b.facts
+    a, b = pair.a.surface, pair.b.surface
     only_a, only_b = a.unique - b.unique, b.unique - a.unique
     shared = a.unique & b.unique
     least, most = _ends(len(a.words), len(b.words))
@@ -69,7 +70,7 @@ def features(
     rare_b = [rarity.get(word, rarest) for word in only_b]
     rare_shared = [rarity.get(word, rarest) for word in shared]
     total_a, total_b, total = sum(rare_a), sum(rare_b), sum(rare_shared)
-    same = same_text(a.text, b.text)
+    same = same_text(pair.a.text, pair.b.text)
     doubt = None if same else veto(one, other)
     union = len(shared) + len(only_a) + len(only_b)
     fewest = max(1, least)
@@ -126,9 +127,7 @@ def features(
         _ends(a.capitals, b.capitals),
         _ends(a.sentences, b.sentences),
         _ends(a.marks[1], b.marks[1]),
-        _ends(len(said_a.spoken.ends), len(said_b.spoken.ends)),
-        _ends(_late(said_a, said_b), _late(said_b, said_a)),
-        _ends(_missing(said_a, said_b), _missing(said_b, said_a)),
+        *_spoken(pair),
         _ends(total_a, total_b),
         _ends(max(rare_a, default=0.0), max(rare_b, default=0.0)),
         _ends(len(one.people), len(other.people)),
@@ -229,16 +228,27 @@ def _bigrams(word: str) -> set[str]:
     return {word[at : at + 2] for at in range(len(word) - 1)} or {word}
 
 
-def _late(said: Reading, plain: Reading) -> int:
-    """Return how many words behind the last marker the other text lacks, -1 without a marker."""
-    ends = said.spoken.ends
-    if not ends:
-        return -1
-    return sum(word not in plain.unique for word in said.spoken.words[max(ends) :])
+def _spoken(pair: Pair) -> list[tuple[float, float]]:
+    """Return markers of correction, words behind the last that the other lacks, words missing."""
+    if not pair.spoken:
+        return [(0.0, 0.0), (-1.0, -1.0), (-1.0, -1.0)]
+    one, other = pair.said_a.spoken, pair.said_b.spoken
+    return [
+        _ends(len(one.ends), len(other.ends)),
+        _ends(_late(one, other), _late(other, one)),
+        _ends(_missing(one, other), _missing(other, one)),
+    ]
 
 
-def _missing(said: Reading, plain: Reading) -> int:
-    """Return how many words of the other text a corrected one lacks, -1 without a marker."""
-    if not said.spoken.ends:
+def _late(said: Spoken, plain: Spoken) -> int:
+    if not said.ends:
         return -1
-    return sum(word not in said.unique for word in plain.words)
+    known = set(plain.words)
+    return sum(word not in known for word in said.words[max(said.ends) :])
+
+
+def _missing(said: Spoken, plain: Spoken) -> int:
+    if not said.ends:
+        return -1
+    known = set(said.words)
+    return sum(word not in known for word in plain.words)

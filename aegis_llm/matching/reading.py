@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Final
 
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.words import ROLES, split
-from aegis_llm.matching.repairs import Spoken, corrected, taken_back
+from aegis_llm.matching.repairs import Spoken, corrected, may_be_spoken, taken_back
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _SENTENCE: Final = re.compile(r"[.?!](?:\s|$)")
@@ -29,18 +29,36 @@ LONGEST: Final = 2000
 
 
 class Reading:
-    """What the score compares of one text."""
-
-    __slots__ = (
-        "capitals", "ends_asking", "ends_told", "facts", "function_words", "letters", "marks",
-        "opening", "own", "pairs", "past", "places", "sentences", "spoken", "text", "unique",
-        "words",
-    )  # fmt: skip
+    """What is compared of one text; each part is made when it is first asked for."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.facts = Facts(text)
-        self.spoken = Spoken(text)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the gates compare."""
+        return Facts(self.text)
+
+    @cached_property
+    def spoken(self) -> Spoken:
+        """Words and markers of self-correction."""
+        return Spoken(self.text)
+
+    @cached_property
+    def surface(self) -> Surface:
+        """Words as they are written."""
+        return Surface(self.text)
+
+
+class Surface:
+    """What the score compares of one text beside its facts."""
+
+    __slots__ = (
+        "capitals", "ends_asking", "ends_told", "function_words", "letters", "marks",
+        "opening", "own", "pairs", "past", "places", "sentences", "unique", "words",
+    )  # fmt: skip
+
+    def __init__(self, text: str) -> None:
         written = _WORD.findall(text)
         self.words = words = [word.lower() for word in written]
         self.unique = set(words)
@@ -74,11 +92,15 @@ class Pair:
     took back; `corrected` tells that one is the other with nothing but a correction.
     """
 
-    __slots__ = ("a", "b", "corrected", "said_a", "said_b")
+    __slots__ = ("a", "b", "corrected", "said_a", "said_b", "spoken")
 
     def __init__(self, a: str, b: str) -> None:
         self.said_a = self.a = reading(a)
         self.said_b = self.b = reading(b)
+        self.spoken = may_be_spoken(a) or may_be_spoken(b)
+        self.corrected = False
+        if not self.spoken:
+            return
         one, other = self.said_a.spoken, self.said_b.spoken
         self.corrected = corrected(one, other) or corrected(other, one)
         if one.ends:

@@ -30,8 +30,8 @@ _NO_NOUNS: Final = frozenset(
     split(
         "is are am was were be been being have has had having do does did can could will would"
         " may might must should there with by in of on at to for from as than or and but if that"
-        " contain contains need needs want wants get gets make makes take takes see show shows find use"
-        " uses leave leaves give gives say says almost nearly practically virtually absolutely"
+        " contain contains need needs want wants get gets make makes take takes see show shows"
+        " find use uses leave leaves give gives say says almost nearly practically virtually absolutely"
     )
 )
 _FEWEST_WORDS: Final = 4
@@ -98,6 +98,19 @@ def taken_back(said: Spoken, plain: Spoken) -> str:
             start = said.spans[place][1]
     pieces.append(said.text[start:])
     return "".join(pieces)
+
+
+_MARKER: Final = re.compile(
+    r"\b(?:u+m+|u+h+m?|erm?|hmm|oops|ah|eh|no|nope|wait|sorry|rather|actually|instead|well|meaning"
+    r"|pardon|correction|i mean|i meant|make that|scratch that|excuse me|strike that|dang it"
+    r"|let me rephrase)\b",
+    re.IGNORECASE,
+)
+
+
+def may_be_spoken(text: str) -> bool:
+    """Tell whether a text holds a word that could mark a self-correction."""
+    return _MARKER.search(text) is not None
 
 
 def corrected(said: Spoken, plain: Spoken) -> bool:

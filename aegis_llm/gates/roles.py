@@ -1,0 +1,113 @@
+"""Who does what to whom, and when: the same words in contrary parts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aegis_llm.gates.facts import Facts
+from aegis_llm.gates.forms import inflected
+from aegis_llm.gates.words import split
+
+_MUTUAL: Final = frozenset(
+    split(
+        "close connected related married dating friend friends acquaintance engaged similar"
+        " different differ difference differences same equal versus compare compared comparison"
+        " between distance near meet met together identical cousin cousins sibling siblings"
+        " neighbour neighbours neighbor neighbors colleague colleagues compatible mix mixed"
+    )
+)
+"""Words whose two sides can change places."""
+_AGAINST: Final = frozenset(
+    frozenset(pair.split("/"))
+    for pair in split(
+        "from/to before/after since/until above/below for/against by/to with/against by/from"
+        " before/during after/during"
+    )
+)
+"""Prepositions that give a word contrary roles."""
+_GOVERNING: Final = frozenset(split("to in from than by with on against above for"))
+_JOINED: Final = frozenset(("&", ","))
+_HELPING: Final = frozenset(
+    split("is are am was were be been being has have had did do does will would can could get got")
+)
+_FIRST: Final = frozenset({"i", "my"})
+_SECOND: Final = frozenset({"you", "your"})
+_FEWEST: Final = 2
+
+
+def turned_round(a: Facts, b: Facts) -> bool:
+    """Tell whether the same content words play contrary parts."""
+    if a.words == b.words:
+        pairs = zip(a.heads, b.heads, strict=True)
+        return any(frozenset(pair) in _AGAINST for pair in pairs)
+    if _passive(a, b) or mutual(a, b):
+        return False
+    if len(set(a.words)) == len(a.words) == len(b.words):
+        governs = dict(zip(a.words, a.heads, strict=True))
+        lost: set[str] = set()
+        won: set[str] = set()
+        for word, head in zip(b.words, b.heads, strict=True):
+            before = governs.get(word, head)
+            if frozenset((head, before)) in _AGAINST:
+                return True
+            if head != before:
+                lost.add(before)
+                won.add(head)
+        if not (lost & won).isdisjoint(_GOVERNING):
+            return True
+    return _exchanged(a, b)
+
+
+def mutual(a: Facts, b: Facts) -> bool:
+    """Tell whether what is asked is the same from both sides: "A is married to B"."""
+    return not (_MUTUAL.isdisjoint(a.said) and _MUTUAL.isdisjoint(b.said))
+
+
+def persons_exchanged(a: Facts, b: Facts) -> bool:
+    """Tell whether the asker and another person change parts: "can I pay you", "you pay me"."""
+    one, other = _persons(a), _persons(b)
+    return one != other and len(one) >= _FEWEST and sorted(one) == sorted(other)
+
+
+def past_alone(a: Facts, b: Facts) -> bool:
+    """Tell whether a verb is in the past in `a` alone: "who worked", "who works"."""
+    if not _HELPING.isdisjoint(a.said) or not _HELPING.isdisjoint(b.said):
+        return False
+    others = b.said - a.said
+    return any(
+        word.endswith("ed")
+        and any(not form.endswith(("ed", "ing")) and inflected(word, form) for form in others)
+        for word in a.said - b.said
+        if word in a.plain
+    )
+
+
+def _persons(facts: Facts) -> list[str]:
+    return [
+        "1" if person in _FIRST else "2" if person in _SECOND else person
+        for person in facts.people
+    ]
+
+
+def _passive(a: Facts, b: Facts) -> bool:
+    return ("by" in a.heads) != ("by" in b.heads)
+
+
+def _exchanged(a: Facts, b: Facts) -> bool:
+    """Tell whether two phrases changed places around a third: "A beats B", "B beats A"."""
+    one, other = a.words, b.words
+    if len(one) != len(other):
+        return False
+    start, end = 0, len(one)
+    while start < end and one[start] == other[start]:
+        start += 1
+    while end > start and one[end - 1] == other[end - 1]:
+        end -= 1
+    left, right = one[start:end], other[start:end]
+    size = len(left)
+    for first in range(1, size - 1):
+        for last in range(1, size - first):
+            if right == left[size - last :] + left[first : size - last] + left[:first]:
+                between = a.heads[start + first : start + size - last + 1]
+                return not _JOINED.issuperset(head for head in between if head) or not all(between)
+    return False
