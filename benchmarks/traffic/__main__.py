@@ -85,10 +85,11 @@ def table(results: dict[str, list[Outcome]], shape: Shape, questions: Questions)
             f"question asked before, the rest is new, {shape.look_alikes:.0%} of it look-alikes "
             f"(labelled different from a question asked before); popularity 1/rank^{shape.zipf:g} "
             f"over {len(questions.groups)} groups. A hit is right when a chain of pairs labelled "
-            "the same joins the two questions and no label tells them apart; every other hit "
-            "counts as wrong, also one between two questions that nobody compared; the column "
-            "after it counts only what a label calls wrong. The truth lies between the two. A hit "
-            "by meaning stores nothing, so a question that got a wrong answer gets it again."
+            "the same, or of texts written alike, joins the two and no label tells them apart; "
+            "every other hit counts as wrong, also one between two questions that nobody "
+            "compared; the column after it counts only what a label calls wrong. The truth lies "
+            "between the two. A hit by meaning stores nothing, so a question that got a wrong "
+            "answer gets it again."
         ),
     )
     for name, outcomes in results.items():
@@ -132,7 +133,7 @@ def picture(results: dict[str, list[Outcome]]) -> str:
         Line(title, [mark(f"{start} {c:.2f}", f"{c:.2f}") for c in COSINES])
         for title, start in (("cosine alone", "cosine"), ("gates and cosine", "gates + cosine"))
     ]
-    lines += [Line(name, [mark(name, name)]) for name in ("strict", "balanced")]
+    lines += [Line(name, [mark(name, "")]) for name in ("strict", "balanced")]
     return draw(_TITLE, lines)
 
 

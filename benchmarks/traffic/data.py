@@ -18,8 +18,9 @@ class Questions:
     """Texts in groups that ask the same.
 
     `groups` holds the texts of each group, `group_of` the group of each text. Two texts are in one
-    group when a chain of pairs labelled "same" joins them. `look_alikes` names for a text those
-    that a label tells from it; such a label counts even inside one group.
+    group when a chain of pairs labelled "same", or of texts written alike, joins them.
+    `look_alikes` names for a text those that a label tells from it; such a label counts even
+    inside one group.
     """
 
     groups: list[list[str]] = field(default_factory=list)
@@ -68,6 +69,10 @@ def grouped(pairs: list[Row], queries: list[Row]) -> Questions:
             found.look_alikes[row["b"]].add(row["a"])
     for row in queries:
         find(row["text"])
+    alike: dict[str, str] = {}
+    for text in sorted(leader):
+        one, other = find(text), find(alike.setdefault(_bare(text), text))
+        leader[max(one, other)] = min(one, other)
     members: dict[str, list[str]] = defaultdict(list)
     for text in sorted(leader):
         members[find(text)].append(text)
@@ -76,6 +81,11 @@ def grouped(pairs: list[Row], queries: list[Row]) -> Questions:
         found.groups.append(texts)
     found.look_alikes = dict(found.look_alikes)
     return found
+
+
+def _bare(text: str) -> str:
+    """Return a text without what is mere writing: capitals, spaces, end marks, curly quotes."""
+    return " ".join(text.casefold().replace("\u2019", "'").split()).rstrip("?!. ")
 
 
 def _rows(path: Path) -> list[Row]:

@@ -8,6 +8,7 @@ from html import escape
 
 _WIDTH, _HEIGHT = 720, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 44, 56
+_LABEL = 14
 _COLOURS = ("#8a8f98", "#2f6fb3", "#c2512f", "#2e8b57", "#7a4fa3")
 
 
@@ -64,10 +65,12 @@ def draw(title: str, lines: Sequence[Line]) -> str:
                 f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
             )
         radius = 3 if len(points) > 1 else 6
+        labelled = float("-inf")
         for x, y, label in points:
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}"/>')
-            if label:
-                parts.append(_text(x + 7, y + 14, label, "start"))
+            if label and abs(y - labelled) >= _LABEL:
+                parts.append(_text(x + 8, y + 14, label, "start"))
+                labelled = y
         x, y = _WIDTH - _RIGHT - 170, _HEIGHT - _BOTTOM - 18 * (len(lines) - place)
         parts.append(f'<circle cx="{x}" cy="{y - 4:.1f}" r="5" fill="{colour}"/>')
         parts.append(_text(x + 12, y, line.name, "start"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from types import ModuleType
 from xml.etree import ElementTree
 
 import numpy as np
@@ -40,6 +42,19 @@ def test_groups_are_joined_along_chains_and_split_by_no_order() -> None:
         assert not found.same("a", "e")
         assert not found.told_apart("a", "e")
         assert not found.same("a", "c"), "a label counts even inside one group"
+
+
+def test_texts_that_differ_in_writing_only_are_one_group() -> None:
+    texts = [
+        "What\u2019s Redis?",
+        "what's  redis",
+        "What's Redis 7?",
+        "Is C slow?",
+        "Is C++ slow?",
+    ]
+    found = grouped([], [{"text": text} for text in texts])
+    assert found.same(texts[0], texts[1])
+    assert len(found.groups) == 4
 
 
 def test_a_seed_decides_the_stream(questions: Questions) -> None:
@@ -129,6 +144,18 @@ def test_only_the_four_nearest_stored_questions_are_looked_at() -> None:
 
     replay([*warm, Request("a", "new")], found, near, Policy("none", decide, routed=False))
     assert seen == ["c", "d", "e", "f"]
+
+
+def test_scores_may_come_from_another_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.traffic.__main__ import policies
+
+    module = ModuleType("out_of_fold")
+    module.decider = lambda matching: lambda a, b, cosine: (matching, a, b, cosine)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "out_of_fold", module)
+    decide = {policy.name: policy.decide for policy in policies("out_of_fold")}
+    assert decide["strict"]("a", "b", 0.9) == ("strict", "a", "b", 0.9)
+    assert decide["balanced"]("a", "b", 0.9) == ("balanced", "a", "b", 0.9)
+    assert policies(None)[-2].decide("What is Redis?", "what is Redis", 1.0).accept
 
 
 def test_the_picture_is_well_formed_and_holds_every_point() -> None:
