@@ -11,7 +11,7 @@ from collections import OrderedDict
 from urllib.parse import urlsplit
 
 from aegis_llm.answering import Answering
-from aegis_llm.config import AegisConfig, safe_url
+from aegis_llm.config import AegisConfig, CacheConfig, safe_url
 from aegis_llm.matching import Matcher
 from aegis_llm.plan import Rules
 from aegis_llm.ports import Embedder, Store
@@ -61,13 +61,27 @@ def build(
     if embedder is not None and cache.store_prompts:
         embedding = Embedding(embedder, cache.embed_timeout_ms / 1000)
     return Service(
-        rules=Rules(cache, Matcher(cache), embedding is not None, _now_ms, random.random),
+        rules=Rules(
+            cache, make_matcher(cache, embedder), embedding is not None, _now_ms, random.random
+        ),
         store=store,
         local=LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic),
         digests=DigestBook(store, cache.namespace, pool),
         embedding=embedding,
         single_flight=config.scheduler.single_flight,
     )
+
+
+def make_matcher(cache: CacheConfig, embedder: Embedder | None) -> Matcher:
+    """Return the matcher for this embedder; says once when no calibrated score can be made."""
+    matcher = Matcher(cache, None if embedder is None else embedder.embedding_id)
+    if embedder is not None and cache.similarity is None and not matcher.scores:
+        say_once(
+            f"{embedder.embedding_id} was never calibrated: only rewordings that the gates read"
+            f" as the same words hit, at a similarity of {matcher.threshold}; see aegis-llm"
+            " calibrate, or use all-minilm"
+        )
+    return matcher
 
 
 def make_store(config: AegisConfig, embedder: Embedder | None, pool: DaemonPool) -> Store:

@@ -180,6 +180,7 @@ def _negated(word: str) -> tuple[str, ...]:
         for prefix in _CONTRARY_PREFIXES
         if word.startswith(prefix) and len(word) - len(prefix) >= _FEWEST_LETTERS
     ]
+    bare = [form for form in bare if form not in ROLES]
     return (*(prefix + word for prefix in _CONTRARY_PREFIXES), *bare)
 
 

@@ -1,67 +1,193 @@
-"""Choosing the stored question whose answer may be served: near enough, and no veto."""
+"""Choosing the stored question whose answer may be served: no veto, and a score that is enough."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import inf, isnan
+from pathlib import Path
+from typing import Final
 
-from aegis_llm.config import CacheConfig
+from aegis_llm.config import CacheConfig, Matching
+from aegis_llm.errors import ConfigError
 from aegis_llm.gates import same_text, veto
-from aegis_llm.gates.facts import Facts
+from aegis_llm.gates.vetoes import first_veto, vetoes
+from aegis_llm.matching.calibration import load
 from aegis_llm.matching.decision import Decision, Verdict
+from aegis_llm.matching.reading import LONGEST, Pair, reading
+from aegis_llm.matching.verifier import Verifier, shipped, threshold_at
 from aegis_llm.values import Candidate
 
-_STUDY_SIMILARITY = 0.92
+CAUTIOUS: Final = 0.95
+"""Least similarity where nothing but the gates decides: no calibrated embedder, or no English."""
+FLOOR: Final = 0.5
+"""Similarity below which two questions are not compared at all."""
+SURE: Final = 0.9999
+_CALIBRATED: Final = re.compile(r"all-minilm(?!\S*(?:l12|33m))", re.IGNORECASE)
+
+
+def is_calibrated(embedder: str) -> bool:
+    """Tell whether the shipped thresholds hold for an embedder of this name (all-MiniLM-L6-v2)."""
+    return _CALIBRATED.search(embedder) is not None
 
 
 class Matcher:
     """Decides by the settings of one cache which stored question asks the same.
 
+    Three ways, by what is known: the learned score (a calibrated embedder, English), the strict
+    gates with a high similarity (any other embedder or language), or the strict gates with the
+    fixed `similarity` that the settings give.
+
     Args:
-        config: The settings; the defaults when None.
+        config: The settings, the name of one ("strict", "balanced"), or None for the defaults.
+        embedder: Name of the embedder that makes the similarities; None: all-MiniLM-L6-v2.
+
+    Raises:
+        ConfigError: The calibration file cannot be read, or no threshold keeps the promise.
     """
 
-    def __init__(self, config: CacheConfig | None = None) -> None:
-        self._config = config or CacheConfig()
-        given = self._config.similarity
-        self._least = _STUDY_SIMILARITY if given is None else given
+    def __init__(
+        self, config: CacheConfig | Matching | None = None, embedder: str | None = None
+    ) -> None:
+        if isinstance(config, str):
+            config = CacheConfig(matching=config)
+        settings = config or CacheConfig()
+        self._verifier: Verifier | None = None
+        self._grey = inf
+        self.threshold = CAUTIOUS if settings.similarity is None else settings.similarity
+        self._least = self.threshold
+        if settings.similarity is not None:
+            return
+        calibrated = embedder is None or is_calibrated(embedder)
+        if settings.calibration is None and not calibrated:
+            return
+        self._verifier = shipped()
+        self._least = FLOOR
+        self.threshold = _threshold(settings, self._verifier)
+        self._grey = min(self._verifier.record.grey, self.threshold)
+
+    @property
+    def scores(self) -> bool:
+        """Whether English questions are judged by the learned score."""
+        return self._verifier is not None
 
     def decide(self, asked: str, cached: str, similarity: float) -> Decision:
-        """Tell whether the answer to `cached` may be served for `asked`.
+        """Tell whether the answer to `cached` may be served for `asked`, naming every veto.
 
-        `similarity` is the cosine similarity of their embeddings.
+        `similarity` is the cosine similarity of their embeddings. The same whichever comes first.
         """
-        return self._decide(asked, None, cached, similarity)
+        return self._weigh(asked, [(cached, similarity)], every=True)[0]
 
     def choose(self, asked: str, candidates: Sequence[Candidate]) -> Verdict:
-        """Return the nearest candidate that may be served.
+        """Return the surest candidate that may be served; the reason is that of the nearest.
 
         The order of the candidates does not matter. A candidate without the text of its question
         is refused, since no gate can look at it.
         """
-        first: Verdict | None = None
-        facts: Facts | None = None
-        for candidate in sorted(candidates, key=_nearness, reverse=True):
-            if candidate.question is None:
-                verdict = Verdict(None, "no_question_text")
-            else:
-                facts = facts or Facts(asked)
-                decision = self._decide(asked, facts, candidate.question, candidate.similarity)
-                if decision.accept:
-                    return Verdict(candidate, "", decision)
-                verdict = Verdict(None, decision.reason, decision)
-            first = first or verdict
-        return first or Verdict(None, "no_candidate")
+        ranked = sorted(candidates, key=_nearness, reverse=True)
+        if not ranked:
+            return Verdict(None, "no_candidate")
+        known = [(one.question, one.similarity) for one in ranked if one.question is not None]
+        decisions = iter(self._weigh(asked, known))
+        weighed = [
+            (one, next(decisions) if one.question is not None else _UNKNOWN) for one in ranked
+        ]
+        accepted = [pair for pair in weighed if pair[1].accept]
+        if accepted:
+            best = max(accepted, key=_sureness)
+            return Verdict(best[0], "", best[1])
+        first = weighed[0][1]
+        grey = [pair for pair in weighed if pair[1].grey]
+        worth = max(grey, key=_sureness)[0] if grey else None
+        return Verdict(None, first.reason, first, worth)
 
-    def _decide(self, asked: str, facts: Facts | None, cached: str, similarity: float) -> Decision:
+    def _weigh(
+        self, asked: str, known: Sequence[tuple[str, float]], *, every: bool = False
+    ) -> list[Decision]:
+        found: list[Decision | None] = []
+        pairs: list[Pair] = []
+        similarities: list[float] = []
+        for cached, similarity in known:
+            decision = self._ruled(asked, cached, similarity, every=every)
+            if isinstance(decision, Pair):
+                pairs.append(decision)
+                similarities.append(similarity)
+                found.append(None)
+            else:
+                found.append(decision)
+        scores = (
+            iter(())
+            if self._verifier is None
+            else iter(self._verifier.scores(pairs, similarities))
+        )
+        return [self._scored(next(scores)) if one is None else one for one in found]
+
+    def _scored(self, score: float) -> Decision:
+        accept = score >= self.threshold
+        return Decision(
+            accept,
+            "" if accept else "below_score",
+            score=score,
+            threshold=self.threshold,
+            grey=not accept and score >= self._grey,
+        )
+
+    def _ruled(
+        self, asked: str, cached: str, similarity: float, *, every: bool
+    ) -> Decision | Pair:
+        """Decide by rules alone, or return the pair that has to be scored."""
+        scored = self._verifier is not None
         if not similarity >= self._least:
-            return Decision(False, "below_threshold", threshold=self._least)
+            return self._refused("below_threshold")
         if same_text(asked, cached):
-            return Decision(True, threshold=self._least)
-        refused = veto(facts or Facts(asked), Facts(cached))
-        if refused is not None:
-            return Decision(False, refused, vetoes=(refused,), threshold=self._least)
-        return Decision(True, threshold=self._least)
+            return Decision(True, score=1.0 if scored else None, threshold=self.threshold)
+        if max(len(asked), len(cached)) > LONGEST:
+            return self._refused("question_too_long")
+        one, other = reading(asked), reading(cached)
+        if not (one.has_words and other.has_words):
+            return self._refused("veto_words", "veto_words")
+        if not scored or not (one.english and other.english):
+            if not similarity >= max(self._least, CAUTIOUS if scored else 0.0):
+                return self._refused("below_threshold_unscored")
+            strict = veto(one.facts, other.facts)
+            if strict is None:
+                return Decision(True, threshold=max(self._least, CAUTIOUS if scored else 0.0))
+            return self._refused(strict, strict)
+        pair = Pair(asked, cached)
+        if pair.corrected:
+            return Decision(True, score=SURE, threshold=self.threshold)
+        facts = (pair.a.facts, pair.b.facts)
+        if every:
+            named = vetoes(*facts)
+        else:
+            first = first_veto(*facts)
+            named = (first,) if first else ()
+        return self._refused(named[0], *named) if named else pair
+
+    def _refused(self, reason: str, *named: str) -> Decision:
+        return Decision(False, reason, vetoes=named, threshold=self.threshold)
+
+
+_UNKNOWN: Final = Decision(False, "no_question_text")
+
+
+def _threshold(settings: CacheConfig, verifier: Verifier) -> float:
+    if settings.calibration is not None:
+        try:
+            data = Path(settings.calibration).read_bytes()
+        except OSError as exc:
+            msg = f"calibration={settings.calibration!r} cannot be read ({exc.strerror})"
+            raise ConfigError(msg) from None
+        return load(data, settings.calibration).threshold
+    if settings.max_wrong_hits is not None:
+        return threshold_at(settings.max_wrong_hits)
+    record = verifier.record
+    return record.strict if settings.matching == "strict" else record.balanced
+
+
+def _sureness(weighed: tuple[Candidate, Decision]) -> tuple[float, tuple[float, str]]:
+    score = weighed[1].score
+    return (-inf if score is None else score), _nearness(weighed[0])
 
 
 def _nearness(candidate: Candidate) -> tuple[float, str]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.words import ROLES, split
+from aegis_llm.matching.language import in_english
 from aegis_llm.matching.repairs import Spoken, corrected, may_be_spoken, taken_back
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
@@ -40,6 +41,16 @@ class Reading:
         return Facts(self.text)
 
     @cached_property
+    def english(self) -> bool:
+        """Whether the text may be English."""
+        return in_english(self.text, [word.lower() for word in written_words(self.text)])
+
+    @cached_property
+    def has_words(self) -> bool:
+        """Whether there is anything to compare."""
+        return any(map(str.isalnum, self.text))
+
+    @cached_property
     def spoken(self) -> Spoken:
         """Words and markers of self-correction."""
         return Spoken(self.text)
@@ -59,7 +70,7 @@ class Surface:
     )  # fmt: skip
 
     def __init__(self, text: str) -> None:
-        written = _WORD.findall(text)
+        written = written_words(text)
         self.words = words = [word.lower() for word in written]
         self.unique = set(words)
         self.pairs = set(pairwise(words))
@@ -77,6 +88,11 @@ class Surface:
             self.opening = _ASKING.get(words[0], asks)
         self.own = not self.unique.isdisjoint(_ASKER)
         self.past = not self.unique.isdisjoint(_PAST)
+
+
+def written_words(text: str) -> list[str]:
+    """Return the words of a text as they are written."""
+    return _WORD.findall(text)
 
 
 @lru_cache(maxsize=_KEPT)

@@ -31,7 +31,8 @@ _NO_NOUNS: Final = frozenset(
         "is are am was were be been being have has had having do does did can could will would"
         " may might must should there with by in of on at to for from as than or and but if that"
         " contain contains need needs want wants get gets make makes take takes see show shows"
-        " find use uses leave leaves give gives say says almost nearly practically virtually absolutely"
+        " find use uses leave leaves give gives say says almost nearly practically virtually"
+        " absolutely"
     )
 )
 _FEWEST_WORDS: Final = 4

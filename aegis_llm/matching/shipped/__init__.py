@@ -1,0 +1,1 @@
+"""Weights, thresholds and calibration scores, written by benchmarks/matching/train.py."""
