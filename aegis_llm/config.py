@@ -124,6 +124,12 @@ class CacheConfig:
         )
         _check_text("embedding_id", self.embedding_id)
 
+    @property
+    def least_overlap(self) -> float | None:
+        """The share of chunks in common that `context` asks for, if it asks for one."""
+        overlap = _OVERLAP.fullmatch(self.context)
+        return float(overlap[1]) if overlap else None
+
     def _check_matching(self) -> None:
         for name, known in _CHOICES.items():
             value = getattr(self, name)
@@ -142,6 +148,12 @@ class CacheConfig:
             self.context in ("same", "ignore") or (overlap and 0 < float(overlap[1]) <= 1) is True,
             f"context={self.context!r}",
             'give "same", "overlap>=0.5" (a share, more than 0 and at most 1) or "ignore"',
+        )
+        _require(
+            self.context != "ignore" or self.corpus_version is not None,
+            'context="ignore" without a corpus_version',
+            "an answer would outlive the documents that it was made from; give "
+            'corpus_version="1" as well, and another one when they change',
         )
 
 

@@ -31,6 +31,7 @@ def cache_control(
     user: str | None = None,
     tags: Sequence[str] | None = None,
     documents: Sequence[str] | None = None,
+    corpus_version: str | None = None,
 ) -> Iterator[Control]:
     """Change how the cache treats the requests made inside the block.
 
@@ -44,8 +45,10 @@ def cache_control(
         ttl: Seconds that entries stored here live.
         tenant: Entries are shared only between requests of the same tenant.
         user: As `tenant`, one level deeper.
-        tags: Words to find the stored entries by, for example `doc:42`.
-        documents: Ids of the documents that the answer rests on.
+        tags: Words that `invalidate(tag=...)` finds the stored entries by, for example `price`.
+        documents: Ids of the documents that the answer rests on, beside those that a retriever
+            of the chain is known to have found; `invalidate(document=...)` finds them.
+        corpus_version: Names the state of the documents; another one shares no entry.
 
     Raises:
         ConfigError: A value is not usable; the message says what to give.
@@ -57,6 +60,7 @@ def cache_control(
         "ttl": ttl,
         "tenant": tenant,
         "user": user,
+        "corpus_version": corpus_version,
     }
     _check(given)
     outer = _control.get()
@@ -150,7 +154,7 @@ def _check(given: dict[str, Any]) -> None:
     ):
         msg = f"cache_control(ttl={ttl!r}): give seconds, more than 0"
         raise ConfigError(msg)
-    for name in ("tenant", "user"):
+    for name in ("tenant", "user", "corpus_version"):
         if given[name] is not None and (not isinstance(given[name], str) or not given[name]):
             msg = f"cache_control({name}={given[name]!r}): give a text that is not empty"
             raise ConfigError(msg)

@@ -59,37 +59,62 @@ def normal_model(name: str) -> str:
     return name if not name or ":" in last else f"{name}:latest"
 
 
-def query_hash(request: Request, digest: str, control: Control) -> str:
+def edition_of(corpus_version: str | None, version: int) -> tuple[bytes, ...]:
+    """Return what parts the entries of one state of the documents from those of another.
+
+    `version` counts how often the whole namespace was invalidated. Empty as long as there is
+    neither, so that the keys are those of a namespace that knows no documents.
+
+    Raises:
+        UncacheableError: The corpus version holds lone surrogates.
+    """
+    if corpus_version is None and not version:
+        return ()
+    return (b"" if corpus_version is None else b"=" + _text(corpus_version), b"%d" % version)
+
+
+def query_hash(
+    request: Request, digest: str, control: Control, edition: tuple[bytes, ...] = ()
+) -> str:
     """Return the hash of the whole canonical request (SHA-256, 64 hex digits).
 
     Raises:
         UncacheableError: A part has no canonical form (lone surrogates, NaN, a function).
     """
     try:
-        parts = _identity(request, digest, control)
+        parts = [*edition, *_identity(request, digest, control)]
         parts += _messages(request.messages)
     except UncacheableError:
         raise
     except Exception as exc:  # a message that is no mapping, tool calls that are no list, ...
         raise UncacheableError("uncacheable_request") from exc
-    return _hash(b"aegis-query-1", parts)
+    return _hash(b"aegis-query-2" if edition else b"aegis-query-1", parts)
 
 
 def scope_hash(
-    request: Request, digest: str, control: Control, index: int, start: int, end: int
+    request: Request,
+    digest: str,
+    control: Control,
+    index: int,
+    start: int,
+    end: int,
+    edition: tuple[bytes, ...] = (),
+    cut: tuple[bytes, ...] = (),
 ) -> str:
     """Return the hash of everything but the question, which is `content[start:end]`.
 
     The text before and after the question are two parts, so the place of the question counts.
+    `cut` stands for text that was taken out of the messages, and where.
     """
     message = request.messages[index]
     content = str(message["content"])
     around: list[Mapping[str, Any]] = list(request.messages)
     around[index] = {**message, "content": content[:start]}
-    parts = _identity(request, digest, control)
+    parts = [*edition, *_identity(request, digest, control)]
     parts += _messages(around)
-    parts += (b"%d" % index, _text(content[end:]))
-    return _hash(b"aegis-scope-1", parts)
+    parts += (b"%d" % index, _text(content[end:]), *cut)
+    kind = b"aegis-scope-%d%s" % (2 if edition else 1, b"-cut-%d" % len(cut) if cut else b"")
+    return _hash(kind, parts)
 
 
 def exact_key(namespace: str, hashed: str, request: Request) -> str:

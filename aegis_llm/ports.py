@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from aegis_llm.names import Names
 from aegis_llm.plan import Put
 
 
@@ -22,7 +23,11 @@ class Store(Protocol):
         """Like `get`, awaited."""
 
     def put(self, put: Put) -> None:
-        """Store in one atomic step, the expiry included."""
+        """Store in one atomic step, the expiry included.
+
+        Trouble with the reason `invalidated`: one of the entry's documents or tags was invalidated
+        since it was asked for.
+        """
 
     async def aput(self, put: Put) -> None:
         """Like `put`, awaited."""
@@ -48,6 +53,39 @@ class Store(Protocol):
 
     async def aclear(self) -> None:
         """Like `clear`, awaited."""
+
+    @property
+    def version(self) -> int:
+        """How often the whole namespace was invalidated, as far as is known here."""
+
+    @property
+    def sequence(self) -> int:
+        """How often documents and tags were invalidated, as far as is known here."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether `version` is so old that the store must be asked before a local copy is used."""
+
+    def invalidate(self, names: Names) -> int:
+        """Remove the entries of these names in both tiers, tell all processes, and count them."""
+
+    async def ainvalidate(self, names: Names) -> int:
+        """Like `invalidate`, awaited."""
+
+    def renew(self) -> int:
+        """Part from all entries of the namespace; tell all processes the new version."""
+
+    async def arenew(self) -> int:
+        """Like `renew`, awaited."""
+
+    def publish(self, event: bytes) -> None:
+        """Tell everyone who subscribed to the namespace: here at once, elsewhere soon."""
+
+    async def apublish(self, event: bytes) -> None:
+        """Like `publish`, awaited."""
+
+    def subscribe(self, handler: Callable[[bytes], None]) -> None:
+        """Call a method, which is not kept alive by that, with every event of the namespace."""
 
     def ready(self, timeout_s: float) -> None:
         """Connect (and start a private server) now; raise `StoreTrouble` when that fails."""

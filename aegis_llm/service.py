@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
+from aegis_llm import events
 from aegis_llm import plan as p
 from aegis_llm.control import current_control, report
 from aegis_llm.drivers import arun, run
-from aegis_llm.errors import EmbedTrouble, NotCachedError, Trouble
+from aegis_llm.errors import ConfigError, EmbedTrouble, NotCachedError, Trouble
+from aegis_llm.names import Names, names_of
 from aegis_llm.ports import Store
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.digests import FIRST_WAIT_S, DigestBook
@@ -21,11 +23,12 @@ from aegis_llm.scheduler.embedding import Embedding
 from aegis_llm.scheduler.flight import ALONE, Flights
 from aegis_llm.scheduler.pool import await_, wait
 from aegis_llm.stores.local import LocalCopy
-from aegis_llm.values import Answer, Entry, Origin, Request
+from aegis_llm.values import Answer, Document, Entry, Origin, Request
 
 log = logging.getLogger("aegis_llm")
 _quiet = Quiet()
 _NOT_YET = Trouble("digest_pending")
+Ids: TypeAlias = str | Sequence[str] | None
 
 
 class Lookup:
@@ -53,23 +56,26 @@ class Lookup:
         """The stream of an identical request that is under way."""
         return self._opened.stream
 
-    def store(self, *answers: Answer) -> None:
-        """Store what the model answered; never raises."""
+    def store(self, *answers: Answer, documents: tuple[Document, ...] = ()) -> None:
+        """Store what the model answered; never raises.
+
+        `documents` are those that came to light while it was made, beside the request's own.
+        """
         ticket = self._opened.ticket
         if ticket is None:
             return
-        plan = p.close_plan(ticket, answers, self._service.rules)
+        plan = p.close_plan(ticket, answers, self._service.rules, documents)
         try:
             self._unstored(run(plan, self._service.perform))
         except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
             self._broken(exc)
 
-    async def astore(self, *answers: Answer) -> None:
+    async def astore(self, *answers: Answer, documents: tuple[Document, ...] = ()) -> None:
         """Like `store`, awaited."""
         ticket = self._opened.ticket
         if ticket is None:
             return
-        plan = p.close_plan(ticket, answers, self._service.rules)
+        plan = p.close_plan(ticket, answers, self._service.rules, documents)
         try:
             self._unstored(await arun(plan, self._service.aperform))
         except Exception as exc:  # noqa: BLE001
@@ -137,8 +143,9 @@ class Service:
         self.flights = Flights()
         self._sync: dict[type, Callable[[Any], Any]] = {
             p.Digest: self._digest,
-            p.GetLocal: lambda e: local.get(e.key),
-            p.KeepLocal: lambda e: local.put(e.key, e.data, e.ttl_s),
+            p.GetLocal: lambda e: None if store.doubtful else local.get(e.key),
+            p.KeepLocal: lambda e: local.put(e.key, e.data, e.ttl_s, e.names, e.events),
+            p.DropLocal: lambda e: local.delete(e.key),
             p.GetExact: lambda e: store.get(e.key),
             p.Drop: lambda e: store.delete(e.key),
             p.Join: lambda e: self.flights.join(e.key) if single_flight else ALONE,
@@ -158,6 +165,7 @@ class Service:
         }
         if not single_flight:
             del self._async[p.Join]
+        store.subscribe(self.heard)
 
     def perform(self, effect: Any) -> Any:
         """Perform one effect, blocking."""
@@ -203,6 +211,51 @@ class Service:
             opened = _broken(exc)
         return Lookup(self, opened, started)
 
+    def invalidate(
+        self,
+        document: Ids = None,
+        tag: Ids = None,
+        *,
+        everything: bool = False,
+    ) -> int:
+        """Remove the entries made from a document, or with a tag, in every process; count them.
+
+        Raises:
+            StoreTrouble: Redis did not do it: wrong answers may be left.
+            ConfigError: Nothing was named, or something beside `everything`.
+        """
+        names = _named(document, tag, everything=everything)
+        if names:
+            self.local.invalidate(names)
+            return self.store.invalidate(names)
+        self.store.renew()
+        return 0
+
+    async def ainvalidate(
+        self,
+        document: Ids = None,
+        tag: Ids = None,
+        *,
+        everything: bool = False,
+    ) -> int:
+        """Like `invalidate`, awaited."""
+        names = _named(document, tag, everything=everything)
+        if names:
+            self.local.invalidate(names)
+            return await self.store.ainvalidate(names)
+        await self.store.arenew()
+        return 0
+
+    def heard(self, event: bytes) -> None:
+        """Do what an event of the namespace asks for."""
+        told = events.decode(event)
+        if isinstance(told, events.Invalidated):
+            self.local.invalidate(told.names)
+        elif isinstance(told, events.Renewed):
+            self.local.clear()
+        elif isinstance(told, events.Missed):
+            self.local.distrust()
+
     def _digest(self, effect: p.Digest) -> str | None:
         server, model = effect.request.server, effect.request.model
         digest, fetching = self.digests.look(server, model)
@@ -238,6 +291,23 @@ class Service:
         if not self.store.searches:
             raise EmbedTrouble("no_query_engine")
         return self._embedding
+
+
+def _named(document: Ids, tag: Ids, *, everything: bool) -> Names:
+    """Return the names of what is to be invalidated; none of them: everything."""
+    documents, tags = _listed("document", document), _listed("tag", tag)
+    if everything is bool(documents or tags):
+        msg = "invalidate() needs a document, a tag, or everything=True alone"
+        raise ConfigError(msg)
+    return names_of(documents, tags)
+
+
+def _listed(what: str, ids: Ids) -> Sequence[str]:
+    listed = [ids] if isinstance(ids, str) else list(ids or ())
+    if not all(given and type(given) is str for given in listed):
+        msg = f"invalidate({what}={ids!r}): give an id as text, or a list of them"
+        raise ConfigError(msg)
+    return listed
 
 
 def _broken(error: Exception) -> p.Opened:

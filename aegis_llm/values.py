@@ -48,7 +48,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag=
 
     `key` is the hash of the whole canonical request (hex), `scope` that of everything but the
     question. Times are milliseconds since the epoch. `question` is absent when
-    `store_prompts=False` or when the request has none.
+    `store_prompts=False` or when the request has none. `documents` are the ids of what the answer
+    was made from, `chunks` the hashes of the texts that were retrieved for it.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag=
     question: str | None = None
     tags: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    chunks: tuple[str, ...] = ()
 
     @property
     def answer(self) -> Answer:
@@ -146,3 +148,4 @@ class Control(msgspec.Struct, frozen=True, omit_defaults=True):
     user: str | None = None
     tags: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    corpus_version: str | None = None

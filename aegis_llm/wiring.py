@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig, CacheConfig, safe_url
 from aegis_llm.matching import Matcher
-from aegis_llm.plan import Rules
+from aegis_llm.plan import Rules, State
 from aegis_llm.ports import Embedder, Store
 from aegis_llm.scheduler.digests import DigestBook
 from aegis_llm.scheduler.embedding import Embedding
@@ -60,12 +60,23 @@ def build(
     embedding = None
     if embedder is not None and cache.store_prompts:
         embedding = Embedding(embedder, cache.embed_timeout_ms / 1000)
+    local = LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic)
+    known = store
+
+    def state() -> State:
+        return State(known.version, known.sequence, local.events)
+
     return Service(
         rules=Rules(
-            cache, make_matcher(cache, embedder), embedding is not None, _now_ms, random.random
+            cache,
+            make_matcher(cache, embedder),
+            embedding is not None,
+            _now_ms,
+            random.random,
+            state,
         ),
         store=store,
-        local=LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic),
+        local=local,
         digests=DigestBook(store, cache.namespace, pool),
         embedding=embedding,
         single_flight=config.scheduler.single_flight,

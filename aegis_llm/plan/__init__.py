@@ -7,9 +7,11 @@ model answered. Whatever goes wrong with the cache is a miss with a reason.
 
 from aegis_llm.plan.closing import close_plan
 from aegis_llm.plan.effects import (
+    INVALIDATED,
     UNREADABLE,
     Digest,
     Drop,
+    DropLocal,
     Embed,
     GetExact,
     GetLocal,
@@ -23,14 +25,17 @@ from aegis_llm.plan.effects import (
     Seat,
     SemanticRecord,
     Settle,
+    State,
     Ticket,
 )
 from aegis_llm.plan.opening import open_plan
 
 __all__ = [
+    "INVALIDATED",
     "UNREADABLE",
     "Digest",
     "Drop",
+    "DropLocal",
     "Embed",
     "GetExact",
     "GetLocal",
@@ -44,6 +49,7 @@ __all__ = [
     "Seat",
     "SemanticRecord",
     "Settle",
+    "State",
     "Ticket",
     "close_plan",
     "open_plan",

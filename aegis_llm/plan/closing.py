@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from aegis_llm import codec
+from aegis_llm.context import chunks_of
 from aegis_llm.errors import Trouble
 from aegis_llm.keys import tenant_tag
-from aegis_llm.plan.effects import KeepLocal, Plan, Put, Rules, SemanticRecord, Settle, Ticket
+from aegis_llm.names import names_of, readable
+from aegis_llm.plan.effects import (
+    INVALIDATED,
+    DropLocal,
+    KeepLocal,
+    Plan,
+    Put,
+    Rules,
+    SemanticRecord,
+    Settle,
+    Ticket,
+)
 from aegis_llm.storable import not_shareable, not_storable
-from aegis_llm.values import Answer, Entry
+from aegis_llm.values import Answer, Document, Entry
 
 
-def close_plan(ticket: Ticket, answers: tuple[Answer, ...], rules: Rules) -> Plan[str]:
-    """Keep the answers of the model; return why they were not stored, or an empty text."""
+def close_plan(
+    ticket: Ticket,
+    answers: tuple[Answer, ...],
+    rules: Rules,
+    documents: tuple[Document, ...] = (),
+) -> Plan[str]:
+    """Keep the answers of the model; return why they were not stored, or an empty text.
+
+    `documents` came to light only while the answer was made, beside those of the request.
+    """
     request, control = ticket.request, ticket.control
+    documents = (*request.documents, *documents)
+    ids = dict.fromkeys([*(document.id for document in documents), *control.documents])
     ttl = rules.cache.ttl if control.ttl is None else control.ttl
     ttl_ms = max(1, round(1000 * ttl * (1 - rules.cache.ttl_jitter * rules.random())))
     now = rules.now_ms()
@@ -28,8 +50,10 @@ def close_plan(ticket: Ticket, answers: tuple[Answer, ...], rules: Rules) -> Pla
         scope=ticket.scope if semantic else "",
         question=ticket.question if semantic and rules.cache.store_prompts else None,
         tags=control.tags,
-        documents=control.documents,
+        documents=tuple(readable(id_) for id_ in ids if id_),
+        chunks=chunks_of(documents) if documents else (),
     )
+    names = names_of(entry.documents, entry.tags)
     reason = not_storable(request, answers)
     data = b""
     if not reason:
@@ -37,8 +61,12 @@ def close_plan(ticket: Ticket, answers: tuple[Answer, ...], rules: Rules) -> Pla
             data = codec.encode(entry)
         except ValueError:
             reason = "unencodable_answer"
+    if not reason and rules.state().version != ticket.state.version:
+        reason = INVALIDATED
     if not reason:
-        yield KeepLocal(ticket.key, data, ttl_ms / 1000)
+        events = ticket.state.events if names else 0
+        kept = yield KeepLocal(ticket.key, data, ttl_ms / 1000, names, events)
+        reason = INVALIDATED if kept is False else ""
     if ticket.flight is not None:
         yield Settle(ticket.flight, None if not_shareable(request, answers) else entry)
     if reason or ticket.trouble:
@@ -53,11 +81,14 @@ def close_plan(ticket: Ticket, answers: tuple[Answer, ...], rules: Rules) -> Pla
             tenant=tenant_tag(control),
             model=request.model,
             tags=control.tags,
-            documents=control.documents,
+            documents=entry.documents,
             created_ms=now,
         )
     try:
-        yield Put(ticket.key, data, ttl_ms, record)
+        sequence = ticket.state.sequence if names else 0
+        yield Put(ticket.key, data, ttl_ms, record, names, sequence)
     except Trouble as exc:
+        if exc.reason == INVALIDATED:
+            yield DropLocal(ticket.key)
         return exc.reason
     return ""

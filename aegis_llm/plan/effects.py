@@ -9,11 +9,13 @@ import msgspec
 
 from aegis_llm.config import CacheConfig
 from aegis_llm.matching import Matcher
+from aegis_llm.names import Names
 from aegis_llm.values import Control, Entry, Origin, Request
 
 T = TypeVar("T")
 Plan: TypeAlias = Generator[Any, Any, T]
 UNREADABLE = "unreadable_entry"
+INVALIDATED = "invalidated"
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -29,11 +31,22 @@ class GetLocal(msgspec.Struct, frozen=True):
 
 
 class KeepLocal(msgspec.Struct, frozen=True):
-    """Put into the in-process copy for at most `ttl_s` -> None."""
+    """Put into the in-process copy for at most `ttl_s` -> bool | None.
+
+    False: one of its documents or tags (`names`) was invalidated since `State.events`.
+    """
 
     key: str
     data: bytes
     ttl_s: float
+    names: Names = ()
+    events: int = 0
+
+
+class DropLocal(msgspec.Struct, frozen=True):
+    """Delete from the in-process copy -> None."""
+
+    key: str
 
 
 class GetExact(msgspec.Struct, frozen=True):
@@ -90,12 +103,30 @@ class SemanticRecord(msgspec.Struct, frozen=True):
 
 
 class Put(msgspec.Struct, frozen=True):
-    """Store in the exact tier and, with `semantic`, in both, as one step -> None."""
+    """Store in the exact tier and, with `semantic`, in both, as one step -> None.
+
+    The entry is remembered under its `names`; nothing is stored when one of them was invalidated
+    after the first `sequence` invalidations of the namespace.
+    """
 
     key: str
     data: bytes
     ttl_ms: int
     semantic: SemanticRecord | None = None
+    names: Names = ()
+    sequence: int = 0
+
+
+class State(msgspec.Struct, frozen=True):
+    """What this process knows of the invalidations in its namespace.
+
+    `version` counts those of everything and `sequence` those of documents and tags, in all
+    processes; `events` counts what this process has heard of.
+    """
+
+    version: int = 0
+    sequence: int = 0
+    events: int = 0
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -122,6 +153,8 @@ class Ticket(msgspec.Struct, frozen=True):
     question: str | None = None
     vector: bytes | None = None
     trouble: bool = False
+    edition: tuple[bytes, ...] = ()
+    state: State = State()
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -134,10 +167,14 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The settings that plans decide by, and their clock (milliseconds) and randomness (0..1)."""
+    """The settings that plans decide by, their clock (milliseconds) and randomness (0..1).
+
+    `state` tells what is known of invalidations, without asking anybody.
+    """
 
     cache: CacheConfig
     matcher: Matcher
     semantic: bool
     now_ms: Callable[[], int]
     random: Callable[[], float]
+    state: Callable[[], State] = State

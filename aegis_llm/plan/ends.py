@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aegis_llm import codec
-from aegis_llm.plan.effects import Opened, Rules, Ticket
+from aegis_llm.names import names_of
+from aegis_llm.plan.effects import KeepLocal, Opened, Rules, State, Ticket
 from aegis_llm.values import Entry, Origin
 
 
@@ -15,6 +16,17 @@ def usable(data: bytes, hashed: str | None, rules: Rules) -> Entry | None:
     if entry is None or (hashed is not None and entry.key != hashed):
         return None
     return entry if entry.expires_ms > rules.now_ms() else None
+
+
+def keep_local(key: str, data: bytes, entry: Entry, rules: Rules, state: State) -> KeepLocal:
+    """Return the effect that keeps an entry here as long as it lives, unless it was invalidated.
+
+    `state` is what was known before the entry was read.
+    """
+    ttl_s = (entry.expires_ms - rules.now_ms()) / 1000
+    if not entry.documents and not entry.tags:
+        return KeepLocal(key, data, ttl_s)
+    return KeepLocal(key, data, ttl_s, names_of(entry.documents, entry.tags), state.events)
 
 
 def hit_of(outcome: Any, entry: Entry, rules: Rules, similarity: float | None = None) -> Opened:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from aegis_llm.errors import NotCachedError, Trouble
-from aegis_llm.keys import UncacheableError, exact_key, query_hash
+from aegis_llm.keys import UncacheableError, edition_of, exact_key, query_hash
 from aegis_llm.plan.effects import (
     UNREADABLE,
     Digest,
@@ -13,15 +13,15 @@ from aegis_llm.plan.effects import (
     GetExact,
     GetLocal,
     Join,
-    KeepLocal,
     Opened,
     Plan,
     Rules,
     Seat,
     Settle,
+    State,
     Ticket,
 )
-from aegis_llm.plan.ends import bypass_of, hit_of, usable
+from aegis_llm.plan.ends import bypass_of, hit_of, keep_local, usable
 from aegis_llm.plan.semantic import semantic_part
 from aegis_llm.values import Control, Origin, Request
 
@@ -48,21 +48,13 @@ def _open(request: Request, control: Control, rules: Rules, stream: str) -> Plan
     digest = "" if request.identity is not None else (yield Digest(request))
     if digest is None:
         return bypass_of("model_unknown")
-    try:
-        hashed = query_hash(request, digest, control)
-    except UncacheableError as exc:
-        return bypass_of(exc.reason)
-    key = exact_key(rules.cache.namespace, hashed, request)
-    trouble = ""
-    if not control.refresh:
-        hit, trouble = yield from _exact(key, hashed, rules)
-        if hit is not None:
-            return hit
-    ticket = Ticket(request, control, digest, hashed, key)
+    looked = yield from _look(request, control, digest, rules)
+    if isinstance(looked, Opened):
+        return looked
+    ticket, trouble = looked
     if control.only_if_cached:
         return (yield from semantic_part(ticket, rules, trouble))
-    # A refresh must not end with the old entry that another's flight may find.
-    seat: Seat = yield Join(f"{hashed}{stream}!" if control.refresh else hashed + stream)
+    seat: Seat = yield Join(_flight(ticket, stream))
     if seat.entry is not None:
         return hit_of("coalesced", seat.entry, rules)
     if seat.stream is not None:
@@ -73,7 +65,44 @@ def _open(request: Request, control: Control, rules: Rules, stream: str) -> Plan
     return (yield from _lead(ticket, rules, trouble))
 
 
-def _exact(key: str, hashed: str, rules: Rules) -> Plan[tuple[Opened | None, str]]:
+def _look(
+    request: Request, control: Control, digest: str, rules: Rules
+) -> Plan[Opened | tuple[Ticket, str]]:
+    """Look for this very request; return a ticket, and what was in the way, when it is not there.
+
+    A look-up that makes the first contact learns the version of the namespace by it, and then
+    looks again; so does one during which everything was invalidated.
+    """
+    corpus = control.corpus_version or rules.cache.corpus_version
+    hit, trouble, state = None, "", rules.state()
+    while True:
+        try:
+            edition = edition_of(corpus, state.version)
+            hashed = query_hash(request, digest, control, edition)
+        except UncacheableError as exc:
+            return bypass_of(exc.reason)
+        key = exact_key(rules.cache.namespace, hashed, request)
+        if not control.refresh:
+            hit, trouble = yield from _exact(key, hashed, rules, state)
+        before, state = state, rules.state()
+        if state.version == before.version:
+            break
+    ticket = Ticket(request, control, digest, hashed, key, edition=edition, state=state)
+    return (ticket, trouble) if hit is None else hit
+
+
+def _flight(ticket: Ticket, stream: str) -> str:
+    """Return the key of the flight that the request may join.
+
+    A refresh must not end with the old entry that another's flight may find, and nobody with an
+    answer that was asked for before an invalidation.
+    """
+    state = ticket.state
+    since = f"@{state.sequence}.{state.events}" if state.sequence or state.events else ""
+    return f"{ticket.hashed}{stream}{'!' if ticket.control.refresh else ''}{since}"
+
+
+def _exact(key: str, hashed: str, rules: Rules, state: State) -> Plan[tuple[Opened | None, str]]:
     """Look into the local copy and the exact tier; return the hit, or what was in the way."""
     data = yield GetLocal(key)
     if data is not None and (entry := usable(data, hashed, rules)):
@@ -83,7 +112,7 @@ def _exact(key: str, hashed: str, rules: Rules) -> Plan[tuple[Opened | None, str
         if data is None:
             return None, ""
         if entry := usable(data, hashed, rules):
-            yield KeepLocal(key, data, (entry.expires_ms - rules.now_ms()) / 1000)
+            yield keep_local(key, data, entry, rules, state)
             return hit_of("hit_exact", entry, rules), ""
         yield Drop(key)
     except Trouble as exc:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import msgspec
 
 from aegis_llm import codec
+from aegis_llm.context import chunks_of, common_share, without_chunks
 from aegis_llm.errors import Trouble
 from aegis_llm.keys import scope_hash
 from aegis_llm.plan.effects import (
+    INVALIDATED,
     UNREADABLE,
     Embed,
-    KeepLocal,
     Nearest,
     Opened,
     Plan,
     Rules,
     Ticket,
 )
-from aegis_llm.plan.ends import hit_of, miss_of, usable
+from aegis_llm.plan.ends import hit_of, keep_local, miss_of, usable
 from aegis_llm.questions import NoQuestion, Split, find_question
 from aegis_llm.values import Candidate, Request
 from aegis_llm.window import fits_window
@@ -33,9 +34,7 @@ def semantic_part(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
     split = _question(ticket.request, rules)
     if isinstance(split, NoQuestion):
         return miss_of(ticket, refresh or split.reason)
-    scope = scope_hash(
-        ticket.request, ticket.digest, ticket.control, split.index, split.start, split.end
-    )
+    scope, cut = _scope(ticket, split, rules)
     try:
         vector = yield Embed(split.question)
         ticket = msgspec.structs.replace(
@@ -47,18 +46,49 @@ def semantic_part(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
     except Trouble as exc:
         slow = exc.reason.startswith("redis_")  # then do not spend time on storing either
         return miss_of(msgspec.structs.replace(ticket, trouble=slow), exc.reason)
-    candidates = []
-    for data, similarity in found:
-        entry = usable(data, None, rules)
-        if entry is not None and entry.scope == scope:
-            candidates.append(Candidate(entry, similarity, entry.question))
+    if rules.state().version != ticket.state.version:
+        return miss_of(ticket, INVALIDATED)
+    candidates, reason = _candidates(ticket, found, rules, cut=cut)
+    if reason:
+        return miss_of(ticket, reason)
     verdict = rules.matcher.choose(split.question, candidates)
     if verdict.candidate is None:
         return miss_of(ticket, verdict.reason)
     entry = verdict.candidate.entry
     alias = codec.encode(msgspec.structs.replace(entry, key=ticket.hashed))
-    yield KeepLocal(ticket.key, alias, (entry.expires_ms - rules.now_ms()) / 1000)
+    yield keep_local(ticket.key, alias, entry, rules, ticket.state)
     return hit_of("hit_semantic", entry, rules, verdict.candidate.similarity)
+
+
+def _candidates(
+    ticket: Ticket, found: list[tuple[bytes, float]], rules: Rules, *, cut: bool
+) -> tuple[list[Candidate], str]:
+    """Return the entries that may be compared, or why those of the scope may not.
+
+    With `cut`, they may have been made from other chunks.
+    """
+    least = rules.cache.least_overlap if cut else None
+    asked = () if least is None else chunks_of(ticket.request.documents)
+    candidates, near = [], 0
+    for data, similarity in found:
+        entry = usable(data, None, rules)
+        if entry is not None and entry.scope == ticket.scope:
+            near += 1
+            if least is None or common_share(asked, entry.chunks) >= least:
+                candidates.append(Candidate(entry, similarity, entry.question))
+    return candidates, "context_differs" if near and not candidates else ""
+
+
+def _scope(ticket: Ticket, split: Split, rules: Rules) -> tuple[str, bool]:
+    """Return the scope, and whether the retrieved chunks were cut out of it."""
+    cut: tuple[bytes, ...] = ()
+    request, start, end = ticket.request, split.start, split.end
+    if request.documents and (context := without_chunks(request, split, rules.cache.context)):
+        request, start, end, cut = context.request, context.start, context.end, context.cut
+    scope = scope_hash(
+        request, ticket.digest, ticket.control, split.index, start, end, ticket.edition, cut
+    )
+    return scope, bool(cut)
 
 
 def _question(request: Request, rules: Rules) -> Split | NoQuestion:

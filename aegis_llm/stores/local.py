@@ -1,4 +1,8 @@
-"""The in-process copy: a least-recently-used map of bytes, bounded in bytes and in age."""
+"""The in-process copy: a least-recently-used map of bytes, bounded in bytes and in age.
+
+What is kept under the names of documents and tags is dropped when one of them is invalidated, and
+what was read before that is no longer taken.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from aegis_llm.names import Names
 from aegis_llm.scheduler.forks import renew_in_child
 
 _OVERHEAD = 256  # bytes that one entry costs beside its key and value
+_OF_A_NAME = 128
+_NAMES_KEPT = 10_000
 
 
 class LocalCopy:
@@ -23,8 +30,12 @@ class LocalCopy:
         self._now = monotonic
         self.renew()
         renew_in_child(self)
-        self._items: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._items: OrderedDict[str, tuple[bytes, float, Names]] = OrderedDict()
         self._bytes = 0
+        self.events = 0
+        self._keys: dict[str, set[str]] = {}
+        self._invalidated: OrderedDict[str, int] = OrderedDict()
+        self._forgotten = 0
 
     def renew(self) -> None:
         """Make the lock anew, for a forked child."""
@@ -43,7 +54,7 @@ class LocalCopy:
         item = self._items.get(key)
         if item is None:
             return None
-        data, deadline = item
+        data, deadline, _ = item
         with self._lock:
             if self._now() >= deadline:
                 self._remove(key)
@@ -52,19 +63,45 @@ class LocalCopy:
                 self._items.move_to_end(key)
         return data
 
-    def put(self, key: str, data: bytes, ttl_s: float) -> None:
-        """Keep `data` for `ttl_s` seconds, or the longest age if that is less."""
-        size = self._size(key, data)
-        if size > self._max_bytes or ttl_s <= 0:
-            self.delete(key)  # what was there is out of date all the same
-            return
-        deadline = self._now() + min(ttl_s, self._max_age)
+    def put(self, key: str, data: bytes, ttl_s: float, names: Names = (), events: int = 0) -> bool:
+        """Keep `data` for `ttl_s` seconds, or the longest age if that is less.
+
+        Returns False, and keeps nothing, when one of the names was invalidated after `events`.
+        """
+        size = self._size(key, data, names)
         with self._lock:
-            self._remove(key)
-            self._items[key] = (data, deadline)
+            self._remove(key)  # what was there is out of date all the same
+            if names and self._since(names) > events:
+                return False
+            if size > self._max_bytes or ttl_s <= 0:
+                return True
+            self._items[key] = (data, self._now() + min(ttl_s, self._max_age), names)
+            for name in names:
+                self._keys.setdefault(name, set()).add(key)
             self._bytes += size
             while self._bytes > self._max_bytes:
                 self._remove(next(iter(self._items)))
+        return True
+
+    def invalidate(self, names: Names) -> None:
+        """Drop what is kept under one of the names, and refuse what was read until now."""
+        with self._lock:
+            self.events += 1
+            for name in names:
+                self._invalidated[name] = self.events
+                self._invalidated.move_to_end(name)
+                for key in list(self._keys.get(name, ())):
+                    self._remove(key)
+            while len(self._invalidated) > _NAMES_KEPT:
+                self._forgotten = self._invalidated.popitem(last=False)[1]
+
+    def distrust(self) -> None:
+        """Drop everything that has names: some of them may have been invalidated unheard."""
+        with self._lock:
+            self.events += 1
+            self._forgotten = self.events
+            for key in [key for keys in self._keys.values() for key in keys]:
+                self._remove(key)
 
     def delete(self, key: str) -> None:
         """Forget `key`."""
@@ -75,13 +112,25 @@ class LocalCopy:
         """Forget everything."""
         with self._lock:
             self._items.clear()
+            self._keys.clear()
             self._bytes = 0
+
+    def _since(self, names: Names) -> int:
+        """Return the last event that may have been about one of the names."""
+        return max(self._forgotten, *(self._invalidated.get(name, 0) for name in names))
 
     def _remove(self, key: str) -> None:
         item = self._items.pop(key, None)
-        if item is not None:
-            self._bytes -= self._size(key, item[0])
+        if item is None:
+            return
+        data, _, names = item
+        self._bytes -= self._size(key, data, names)
+        for name in names:
+            keys = self._keys.get(name, set())
+            keys.discard(key)
+            if not keys:
+                self._keys.pop(name, None)
 
     @staticmethod
-    def _size(key: str, data: bytes) -> int:
-        return len(key) + len(data) + _OVERHEAD
+    def _size(key: str, data: bytes, names: Names = ()) -> int:
+        return len(key) + len(data) + _OVERHEAD + _OF_A_NAME * len(names)

@@ -11,10 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from aegis_llm.plan import Put
+from aegis_llm import events
+from aegis_llm.errors import StoreTrouble
+from aegis_llm.names import Names
+from aegis_llm.plan import INVALIDATED, Put
 from aegis_llm.scheduler.forks import renew_in_child
+from aegis_llm.stores.hearers import Hearers
 
 _OVERHEAD = 512
+_OF_A_NAME = 128
+_NAMES_KEPT = 10_000
 
 
 class Entries:
@@ -25,6 +31,12 @@ class Entries:
         self._now = monotonic
         self.renew()
         renew_in_child(self)
+        self.version = 0
+        self.sequence = 0
+        self.hearers = Hearers()
+        self._keys: dict[str, set[str]] = {}
+        self._invalidated: OrderedDict[str, int] = OrderedDict()
+        self._forgotten = 0
         self._items: OrderedDict[str, tuple[Put, float, str]] = OrderedDict()
         self._scopes: dict[tuple[str, str], dict[str, Any]] = {}
         self._bytes = 0
@@ -44,7 +56,11 @@ class Entries:
     def put(self, put: Put, embedder: str) -> None:
         """Store a value, and the vector that this embedder made."""
         with self._lock:
+            if put.names and self._since(put.names) > put.sequence:
+                raise StoreTrouble(INVALIDATED)
             self._remove(put.key)
+            for name in put.names:
+                self._keys.setdefault(name, set()).add(put.key)
             self._items[put.key] = (put, self._now() + put.ttl_ms / 1000, embedder)
             self._bytes += _size(put)
             if put.semantic is not None:
@@ -89,7 +105,33 @@ class Entries:
         with self._lock:
             self._items.clear()
             self._scopes.clear()
+            self._keys.clear()
             self._bytes = 0
+
+    def invalidate(self, names: Names) -> int:
+        """Delete what is stored under one of the names, and count it."""
+        with self._lock:
+            self.sequence += 1
+            for name in names:
+                self._invalidated[name] = self.sequence
+                self._invalidated.move_to_end(name)
+            while len(self._invalidated) > _NAMES_KEPT:
+                self._forgotten = self._invalidated.popitem(last=False)[1]
+            found = {key for name in names for key in self._keys.get(name, ())}
+            living = [key for key in found if self._live(key) is not None]
+            for key in living:
+                self._remove(key)
+            return len(living)
+
+    def count_version(self) -> int:
+        """Count a new version."""
+        with self._lock:
+            self.version += 1
+            return self.version
+
+    def _since(self, names: Names) -> int:
+        """Return the last invalidation that may have been of one of the names."""
+        return max(self._forgotten, *(self._invalidated.get(name, 0) for name in names))
 
     def _live(self, key: str) -> bytes | None:
         item = self._items.get(key)
@@ -108,12 +150,17 @@ class Entries:
             return
         put, _, embedder = item
         self._bytes -= _size(put)
+        for name in put.names:
+            keys = self._keys.get(name, set())
+            keys.discard(key)
+            if not keys:
+                self._keys.pop(name, None)
         if put.semantic is not None:
-            name = (embedder, put.semantic.scope)
-            scope = self._scopes.get(name, {})
+            place = (embedder, put.semantic.scope)
+            scope = self._scopes.get(place, {})
             scope.pop(key, None)
             if not scope:
-                self._scopes.pop(name, None)
+                self._scopes.pop(place, None)
 
 
 class MemoryStore:
@@ -181,6 +228,53 @@ class MemoryStore:
         """Like `clear`; it never blocks."""
         self._entries.clear()
 
+    @property
+    def version(self) -> int:
+        """How often everything was invalidated."""
+        return self._entries.version
+
+    @property
+    def sequence(self) -> int:
+        """How often documents and tags were invalidated."""
+        return self._entries.sequence
+
+    @property
+    def doubtful(self) -> bool:
+        """Never: it knows its version."""
+        return False
+
+    def invalidate(self, names: Names) -> int:
+        """Remove the entries of these names, in both tiers, and tell everyone."""
+        removed = self._entries.invalidate(names)
+        self.publish(events.encode(events.Invalidated(names)))
+        return removed
+
+    async def ainvalidate(self, names: Names) -> int:
+        """Like `invalidate`; it never blocks."""
+        return self.invalidate(names)
+
+    def renew(self) -> int:
+        """Part from all entries, and tell everyone."""
+        version = self._entries.count_version()
+        self.publish(events.encode(events.Renewed(version)))
+        return version
+
+    async def arenew(self) -> int:
+        """Like `renew`; it never blocks."""
+        return self.renew()
+
+    def publish(self, event: bytes) -> None:
+        """Tell everyone who subscribed, in this process."""
+        self._entries.hearers.tell(event)
+
+    async def apublish(self, event: bytes) -> None:
+        """Like `publish`; it never blocks."""
+        self._entries.hearers.tell(event)
+
+    def subscribe(self, handler: Callable[[bytes], None]) -> None:
+        """Call a method with every event."""
+        self._entries.hearers.add(handler)
+
     def ready(self, timeout_s: float) -> None:
         """Return at once: memory is always there."""
 
@@ -193,4 +287,4 @@ class MemoryStore:
 
 def _size(put: Put) -> int:
     vector = len(put.semantic.vector) if put.semantic is not None else 0
-    return len(put.key) + len(put.data) + vector + _OVERHEAD
+    return len(put.key) + len(put.data) + vector + _OVERHEAD + _OF_A_NAME * len(put.names)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any
 
 from aegis_llm.config import CacheConfig
 from aegis_llm.errors import StoreTrouble
-from aegis_llm.plan import Put
+from aegis_llm.plan import INVALIDATED, Put
 from aegis_llm.scheduler.loops import PerLoop
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 from aegis_llm.stores import redis_commands as commands
+from aegis_llm.stores.channel import channel_of
 from aegis_llm.stores.deadline import within
+from aegis_llm.stores.document_commands import known
 from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_clients import async_client, single_node, sync_client
+from aegis_llm.stores.redis_invalidation import Invalidating
 from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
+from aegis_llm.stores.redis_records import Overtaken, Recorder, learn
 from aegis_llm.stores.semantic import Semantic
 
 _ADMIN_TIMEOUT_S = 5.0
@@ -27,7 +31,7 @@ UNRESOLVED = StoreTrouble("redis_timeout")
 INDEXING = StoreTrouble("index_starting")
 
 
-class RedisStore:
+class RedisStore(Invalidating):
     """A store on one Redis; makes no connection before its first use.
 
     `resolve` turns the configured URL into one to connect to (it may start a private server).
@@ -59,6 +63,9 @@ class RedisStore:
         usable = embedding_id is not None and self._direct
         if usable:
             importlib.import_module("aegis_llm.stores.index_redisvl")  # slow: not on a request
+        self._channel = channel_of(config.redis_url, config.namespace, config.local_max_age_s)
+        self._known = known(config.namespace)
+        self._recorder = Recorder(self._channel, direct=self._direct)
         self._semantic = (
             Semantic(config.namespace, str(embedding_id), pool, self._link.say) if usable else None
         )
@@ -73,7 +80,13 @@ class RedisStore:
         lines = self._lines()
         started = time.perf_counter()
         try:
-            data: bytes | None = lines.call("GET", key)
+            data: bytes | None
+            if self._channel.stale:
+                updates = self._channel.updates
+                data, *told = lines.several(("GET", key), *self._known)
+                self._channel.learned(told, updates)
+            else:
+                data = lines.call("GET", key)
         except Exception as exc:  # noqa: BLE001 - every error of the client is trouble
             return self._unless_foreign(exc)
         self._link.replied(time.perf_counter() - started)
@@ -83,39 +96,65 @@ class RedisStore:
         """Like `get`, awaited."""
         lines = await self._alines()
         try:
-            data: bytes | None = await within(
-                self._budget(lines), lines.call("GET", key), self._link.replied
-            )
+            data: bytes | None
+            if self._channel.stale:
+                updates = self._channel.updates
+                asked = lines.several(("GET", key), *self._known)
+                data, *told = await within(self._budget(lines), asked, self._link.replied)
+                self._channel.learned(told, updates)
+            else:
+                data = await within(
+                    self._budget(lines), lines.call("GET", key), self._link.replied
+                )
         except Exception as exc:  # noqa: BLE001
             return self._unless_foreign(exc)
         return data
 
     def put(self, put: Put) -> None:
-        """Store in one tier with one command, or in both with one transaction."""
+        """Store in one tier with one command, or in both with one transaction.
+
+        An entry with names is stored only if none of them was invalidated meanwhile, which takes
+        a round trip more.
+        """
         lines = self._lines()
         started = time.perf_counter()
         try:
-            if (batch := self._batch(put)) is None:
-                lines.call(*commands.set_exact(put.key, put.data, put.ttl_ms))
+            batch = self._batch(put)
+            if put.names and self._recorder.able:
+                self._recorder.put(lines, put, batch)
+            elif len(batch) == 1:
+                lines.call(*batch[0])
             else:
                 lines.calls(*transaction(batch))
+        except Overtaken as exc:
+            raise StoreTrouble(INVALIDATED) from exc
         except Exception as exc:
-            raise self._link.failed(exc) from exc
+            if not (put.names and self._recorder.refused(commands.reason_of(exc))):
+                raise self._link.failed(exc) from exc
+            self.put(put)
+            return
         self._link.replied(time.perf_counter() - started)
 
     async def aput(self, put: Put) -> None:
         """Like `put`, awaited."""
         lines = await self._alines()
         try:
-            if (batch := self._batch(put)) is None:
-                command = commands.set_exact(put.key, put.data, put.ttl_ms)
-                await within(self._budget(lines), lines.call(*command), self._link.replied)
+            batch = self._batch(put)
+            storing: Awaitable[Any]
+            if put.names and self._recorder.able:
+                storing = self._recorder.aput(lines, put, batch)
+            elif len(batch) == 1:
+                storing = lines.call(*batch[0])
             else:
-                await within(
-                    self._budget(lines), lines.calls(*transaction(batch)), self._link.replied
-                )
+                storing = lines.calls(*transaction(batch))
+            await within(self._budget(lines), storing, self._link.replied)
+        except Overtaken as exc:
+            raise StoreTrouble(INVALIDATED) from exc
         except Exception as exc:
-            raise self._link.failed(exc) from exc
+            if not (put.names and self._recorder.refused(commands.reason_of(exc))):
+                raise self._link.failed(exc) from exc
+            await self.aput(put)
+            return
 
     @property
     def searches(self) -> bool:
@@ -205,7 +244,8 @@ class RedisStore:
             wait(making, timeout_s, STARTING)
 
     def close(self) -> None:
-        """Close the blocking connections; they open again when used."""
+        """Close the blocking connections and stop listening; they open again when used."""
+        self._channel.leave(self)
         if self._sync is not None:
             self._sync.close()
 
@@ -221,7 +261,10 @@ class RedisStore:
             client.ping()  # connects
             started = time.perf_counter()
             client.ping()
-            return time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            self._channel.url = self._url
+            learn(self._channel, client)
+            return seconds
         finally:
             client.close()
 
@@ -234,6 +277,8 @@ class RedisStore:
         making = self._link.first_contact()
         if making is not None:
             wait(making, self._link.patience_s, STARTING)
+        if self._channel.idle:
+            self._channel.join(self)
         if self._sync is None:
             try:
                 client = sync_client(self._url, self._timeout, self._connect)
@@ -249,15 +294,18 @@ class RedisStore:
         making = self._link.first_contact()
         if making is not None:
             await await_(making, self._link.patience_s, STARTING)
+        if self._channel.idle:
+            self._channel.join(self)
         return await self._async.get()
 
     def _budget(self, lines: AsyncLines) -> float:
         return self._timeout if lines.connected else self._timeout + self._connect
 
-    def _batch(self, put: Put) -> list[commands.Command] | None:
-        if put.semantic is None or self._semantic is None:
-            return None
-        return self._semantic.store(put)
+    def _batch(self, put: Put) -> list[commands.Command]:
+        both = None
+        if put.semantic is not None and self._semantic is not None:
+            both = self._semantic.store(put)
+        return both or [commands.set_exact(put.key, put.data, put.ttl_ms)]
 
     def _usable_semantic(self) -> Semantic:
         if self._semantic is None:

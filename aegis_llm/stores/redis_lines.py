@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -64,19 +64,35 @@ class Lines:
         For a single server only.
         """
         connection = self._take()
-        replies: list[Any] = []
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
-            for _ in commands:
-                try:
-                    replies.append(connection.read_response())
-                except ResponseError as exc:
-                    replies.append(exc)
+            replies = _sent(connection, commands)
         except BaseException:
             connection.disconnect()
             raise
         self._idle.append(connection)
         return _granted(replies)
+
+    def exchange(
+        self, first: list[Command], then: Callable[[list[Any]], list[Command] | None]
+    ) -> list[Any] | None:
+        """Send commands that watch keys, and as a transaction what `then` makes of the replies.
+
+        Returns its replies, or None when a watched key was changed meanwhile or there is nothing
+        to be done. For a single server only.
+        """
+        connection = self._take()
+        try:
+            commands = then(_granted(_sent(connection, first))) or [("UNWATCH",)]
+            replies = _granted(_sent(connection, commands))
+        except BaseException:
+            connection.disconnect()  # it may be watching still
+            raise
+        self._idle.append(connection)
+        return replies if len(replies) > 1 and replies[-1] is not None else None
+
+    def several(self, *commands: Command) -> list[Any]:
+        """Like `calls`; one after the other where they may go to several servers."""
+        return self.calls(*commands) if self._direct else [self.call(*one) for one in commands]
 
     def close(self) -> None:
         """Close the idle connections; others are opened when needed."""
@@ -138,19 +154,33 @@ class AsyncLines:
     async def calls(self, *commands: Command) -> list[Any]:
         """Like `Lines.calls`, awaited."""
         connection = await self._take()
-        replies: list[Any] = []
         try:
-            await connection.send_packed_command(connection.pack_commands(commands))
-            for _ in commands:
-                try:
-                    replies.append(await connection.read_response())
-                except ResponseError as exc:
-                    replies.append(exc)
+            replies = await _asent(connection, commands)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
         self._idle.append(connection)
         return _granted(replies)
+
+    async def exchange(
+        self, first: list[Command], then: Callable[[list[Any]], list[Command] | None]
+    ) -> list[Any] | None:
+        """Like `Lines.exchange`, awaited."""
+        connection = await self._take()
+        try:
+            commands = then(_granted(await _asent(connection, first))) or [("UNWATCH",)]
+            replies = _granted(await _asent(connection, commands))
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        self._idle.append(connection)
+        return replies if len(replies) > 1 and replies[-1] is not None else None
+
+    async def several(self, *commands: Command) -> list[Any]:
+        """Like `Lines.several`, awaited."""
+        if self._direct:
+            return await self.calls(*commands)
+        return [await self.call(*one) for one in commands]
 
     async def aclose(self) -> None:
         """Close the idle connections; others are opened when needed."""
@@ -209,6 +239,28 @@ def _has_name(client: Any) -> bool:
 def _new(client: Any) -> Any:
     pool = client.connection_pool
     return pool.connection_class(**pool.connection_kwargs)
+
+
+def _sent(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    connection.send_packed_command(connection.pack_commands(commands))
+    replies: list[Any] = []
+    for _ in commands:
+        try:
+            replies.append(connection.read_response())
+        except ResponseError as exc:
+            replies.append(exc)
+    return replies
+
+
+async def _asent(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    await connection.send_packed_command(connection.pack_commands(commands))
+    replies: list[Any] = []
+    for _ in commands:
+        try:
+            replies.append(await connection.read_response())
+        except ResponseError as exc:
+            replies.append(exc)
+    return replies
 
 
 def _granted(replies: list[Any]) -> list[Any]:

@@ -1,0 +1,47 @@
+"""What the processes that share a namespace tell each other. Pure.
+
+A process ignores a kind of event that it does not know, so that kinds can be added.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from aegis_llm.names import Names
+
+
+class Invalidated(msgspec.Struct, frozen=True, tag_field="kind", tag="invalidated"):
+    """Entries of these documents and tags were removed."""
+
+    names: Names
+
+
+class Renewed(msgspec.Struct, frozen=True, tag_field="kind", tag="renewed"):
+    """Everything in the namespace was invalidated: its entries are no longer looked for."""
+
+    version: int
+
+
+class Missed(msgspec.Struct, frozen=True, tag_field="kind", tag="missed"):
+    """Events were lost: whatever this process holds may have been invalidated."""
+
+
+Event: TypeAlias = Invalidated | Renewed | Missed
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    """Return the bytes that are published."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes) -> Event | None:
+    """Return the event, or None when it is none or of an unknown kind."""
+    try:
+        event: Event = _decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return event

@@ -1,0 +1,145 @@
+"""What the stores of one namespace on one Redis share in this process.
+
+They share the knowledge of its invalidations and one thread that listens to the other processes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+import uuid
+import weakref
+from typing import Any
+
+from aegis_llm import events
+from aegis_llm.scheduler.forks import renew_in_child
+from aegis_llm.stores import document_commands as documents
+from aegis_llm.stores.hearers import Hearers
+from aegis_llm.stores.listener import Listener
+
+_READ_AGAIN_S = 600.0
+_LONGEST_TRUST_S = 300.0
+_channels: weakref.WeakValueDictionary[tuple[str, str], Channel] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+_MISSED = events.encode(events.Missed())
+
+
+def channel_of(url: str, namespace: str, max_age_s: float) -> Channel:
+    """Return the one channel of a namespace on a Redis."""
+    with _lock:
+        channel = _channels.get((url, namespace))
+        if channel is None:
+            channel = _channels[url, namespace] = Channel(namespace, max_age_s)
+        channel.trust(max_age_s)
+        return channel
+
+
+class Channel:
+    """Version and sequence of a namespace as far as they are known, and the news of them.
+
+    They are read at the first contact and come in replies and events from then on. While the
+    listener lives they are trusted; else for `max_age_s`, and then a look-up asks again, in the
+    message that it sends anyway.
+    """
+
+    def __init__(self, namespace: str, max_age_s: float) -> None:
+        self.namespace = namespace
+        self.name = documents.channel_name(namespace)
+        self.url = ""
+        self.version = 0
+        self.sequence = 0
+        self.updates = 0
+        self.hearers = Hearers()
+        self.listening = False
+        self._trust_s = min(max(max_age_s, 1.0), _LONGEST_TRUST_S)
+        self._token = uuid.uuid4().hex[:16]
+        self._confirmed = self._read = -math.inf
+        self._known = False
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Have no listener: the parent's thread did not come along into a forked child."""
+        self._lock = threading.RLock()
+        self._users: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._listener: Listener | None = None
+        self.idle = True
+        self.listening = False
+
+    @property
+    def stale(self) -> bool:
+        """Whether version and sequence should be asked for anew."""
+        now = time.monotonic()
+        return now - self._confirmed > self._trust_s or now - self._read > _READ_AGAIN_S
+
+    @property
+    def tick_s(self) -> float:
+        """How long the listener waits for an event before it asks whether Redis is there."""
+        return min(self._trust_s / 3, 10.0)
+
+    def trust(self, max_age_s: float) -> None:
+        """Trust what is known no longer than the most careful store wants."""
+        self._trust_s = min(self._trust_s, max(max_age_s, 1.0))
+
+    def learned(self, replies: Any, updates: int) -> None:
+        """Take over the replies to `known`, asked for when there had been so many `updates`."""
+        version, sequence = documents.numbers(replies)
+        with self._lock:
+            newest = updates == self.updates
+            renewed = version != self.version and (newest or version > self.version)
+            counted = sequence != self.sequence and (newest or sequence > self.sequence)
+            missed = counted and self._known and not self.listening
+            if renewed:
+                self.version = version
+            if counted:
+                self.sequence = sequence
+            self.updates += 1
+            self._known = True
+            self._read = time.monotonic()
+            self.confirm()
+        if renewed:
+            self.hearers.tell(events.encode(events.Renewed(version)))
+        if missed:
+            self.hearers.tell(_MISSED)
+
+    def made(self, *, version: int = 0, sequence: int = 0) -> None:
+        """Note the number of an invalidation that this process made."""
+        with self._lock:
+            self.version = version or self.version
+            self.sequence = sequence or self.sequence
+            self.updates += 1
+
+    def confirm(self) -> None:
+        """Note that nothing can have been missed until now."""
+        self._confirmed = time.monotonic()
+
+    def sealed(self, event: bytes) -> bytes:
+        """Return the message that carries an event to the other processes."""
+        return b"%s-%d %s" % (self._token.encode(), os.getpid(), event)
+
+    def opened(self, message: Any) -> bytes | None:
+        """Return the event of a message, or None when it is this process's own."""
+        if not isinstance(message, bytes):
+            return None
+        sender, _, event = message.partition(b" ")
+        return None if sender == b"%s-%d" % (self._token.encode(), os.getpid()) else event
+
+    def join(self, user: object) -> None:
+        """Listen as long as this user does not leave; the first one starts the thread."""
+        with self._lock:
+            self._users.add(user)
+            self.idle = False
+            if self._listener is None:
+                self._listener = Listener(self)
+
+    def leave(self, user: object) -> None:
+        """Stop listening when nobody is left."""
+        with self._lock:
+            self._users.discard(user)
+            if not self._users and self._listener is not None:
+                self._listener.stop()
+                self._listener = None
+                self.idle = True
+                self.listening = False

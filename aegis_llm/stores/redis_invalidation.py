@@ -1,0 +1,143 @@
+"""Invalidation on Redis: what a person orders, with the time that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+from aegis_llm import events
+from aegis_llm.errors import StoreTrouble
+from aegis_llm.names import Names
+from aegis_llm.scheduler.pool import DaemonPool, await_, wait
+from aegis_llm.stores import document_commands as documents
+from aegis_llm.stores.channel import Channel
+from aegis_llm.stores.link import Link
+from aegis_llm.stores.redis_commands import reason_of
+from aegis_llm.stores.redis_records import say_missing
+
+_PATIENCE_S = 60.0
+_AT_ONCE = 500
+LATE = StoreTrouble("redis_timeout")
+CLOSED = StoreTrouble("redis_breaker_open")
+
+
+class Invalidating:
+    """The part of a store on Redis that invalidates, and tells the other processes.
+
+    It works in the background pool on connections with long timeouts, for blocking and awaited
+    callers alike, and tries also while requests leave Redis alone.
+    """
+
+    _channel: Channel
+    _link: Link
+    _pool: DaemonPool
+    _admin: Callable[..., Any]
+
+    @property
+    def version(self) -> int:
+        """How often the whole namespace was invalidated, as far as is known here."""
+        return self._channel.version
+
+    @property
+    def sequence(self) -> int:
+        """How often documents and tags were invalidated, as far as is known here."""
+        return self._channel.sequence
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether Redis can be asked for the version and was not for long."""
+        return self._channel.stale and self._link.reached and not self._link.is_open
+
+    def invalidate(self, names: Names) -> int:
+        """Remove the entries of these names in both tiers, tell all processes, and count them."""
+        return int(wait(self._pool.submit(self._do, _invalidate, names), _PATIENCE_S, LATE))
+
+    async def ainvalidate(self, names: Names) -> int:
+        """Like `invalidate`, awaited."""
+        doing = self._pool.submit(self._do, _invalidate, names)
+        return int(await await_(doing, _PATIENCE_S, LATE))
+
+    def renew(self) -> int:
+        """Part from all entries with one command; tell all processes the new version."""
+        return int(wait(self._pool.submit(self._do, _renew), _PATIENCE_S, LATE))
+
+    async def arenew(self) -> int:
+        """Like `renew`, awaited."""
+        return int(await await_(self._pool.submit(self._do, _renew), _PATIENCE_S, LATE))
+
+    def publish(self, event: bytes) -> None:
+        """Tell everyone who subscribed to the namespace: here at once, elsewhere soon."""
+        wait(self._publishing(event), _PATIENCE_S, LATE)
+
+    async def apublish(self, event: bytes) -> None:
+        """Like `publish`, awaited."""
+        await await_(self._publishing(event), _PATIENCE_S, LATE)
+
+    def subscribe(self, handler: Callable[[bytes], None]) -> None:
+        """Call a method with every event of the namespace."""
+        self._channel.hearers.add(handler)
+
+    def _publishing(self, event: bytes) -> Any:
+        self._channel.hearers.tell(event)
+        if self._link.is_open:
+            raise CLOSED
+        return self._pool.submit(self._do, _publish, event)
+
+    def _do(self, order: Callable[..., Any], *args: Any) -> Any:
+        try:
+            client = self._admin()
+            try:
+                return order(self._channel, client, *args)
+            finally:
+                client.close()
+        except Exception as exc:
+            raise self._link.failed(exc) from exc
+
+
+def _invalidate(channel: Channel, client: Any, names: Names) -> int:
+    """Remove the entries of these names from Redis, tell all processes, and count them."""
+    namespace = channel.namespace
+    sequence = int(client.execute_command("INCR", documents.sequence_key(namespace)))
+    commands = documents.invalidation(namespace, names, sequence)
+    found = {
+        key
+        for reply in (client.execute_command(*command) for command in commands)
+        if isinstance(reply, list)
+        for key in reply
+    }
+    removed: set[bytes] = set()
+    keys = iter(sorted(found))
+    while some := list(islice(keys, _AT_ONCE)):
+        with client.pipeline(transaction=False) as pipeline:
+            for key in some:
+                pipeline.execute_command("UNLINK", key)
+            for key, gone in zip(some, pipeline.execute(), strict=True):
+                if gone:
+                    removed.add(documents.entry_of(key))
+    channel.made(sequence=sequence)
+    _tell(channel, client, events.Invalidated(names))
+    return len(removed)
+
+
+def _renew(channel: Channel, client: Any) -> int:
+    """Count a new version of the namespace and tell all processes."""
+    version = int(client.execute_command("INCR", documents.version_key(channel.namespace)))
+    channel.made(version=version)
+    _tell(channel, client, events.Renewed(version))
+    return version
+
+
+def _tell(channel: Channel, client: Any, event: events.Event) -> None:
+    told = events.encode(event)
+    channel.hearers.tell(told)
+    try:
+        _publish(channel, client, told)
+    except Exception as exc:
+        if reason_of(exc) != "redis_no_permission":
+            raise
+        say_missing("publish")
+
+
+def _publish(channel: Channel, client: Any, event: bytes) -> None:
+    client.execute_command("PUBLISH", channel.name, channel.sealed(event))
