@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import aegis_llm
+from aegis_llm import cli_cache
 from aegis_llm.demo import ASKS, Row, Stage, demos, wrong
 from aegis_llm.errors import AegisError
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     help="Exact and semantic Redis caching for LangChain and LlamaIndex chains on Ollama.",
 )
 console = Console()
+cli_cache.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -18,7 +18,8 @@ from aegis_llm.stores.redis_records import say_missing
 
 _PATIENCE_S = 60.0
 _AT_ONCE = 500
-LATE = StoreTrouble("redis_timeout")
+_NOT_DONE = "it may be done in part or not at all; do it again when Redis answers"
+LATE = StoreTrouble("redis_timeout", _NOT_DONE)
 CLOSED = StoreTrouble("redis_breaker_open")
 
 
@@ -92,7 +93,7 @@ class Invalidating:
             finally:
                 client.close()
         except Exception as exc:
-            raise self._link.failed(exc) from exc
+            raise StoreTrouble(self._link.failed(exc).reason, _NOT_DONE) from exc
 
 
 def _invalidate(channel: Channel, client: Any, names: Names) -> int:

@@ -15,7 +15,8 @@ from langchain_core.outputs import Generation
 
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import cache_control, current_control
-from aegis_llm.service import Lookup
+from aegis_llm.invalidating import Invalidating
+from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Control, Request
 from aegis_llm.wiring import build, say_once
 from langchain_aegis._embedder import LangChainEmbedder
@@ -42,7 +43,7 @@ class _Missed(NamedTuple):
     size: int
 
 
-class AegisCache(BaseCache):
+class AegisCache(Invalidating, BaseCache):
     """A cache for `set_llm_cache(...)` or a model's `cache=`; sync and async for real.
 
     LangChain asks a cache on `invoke` and `batch`, never on `stream`; `ChatAegis` does both, and
@@ -125,6 +126,10 @@ class AegisCache(BaseCache):
         """Like `clear`, awaited."""
         self._service.local.clear()
         await self._service.store.aclear()
+
+    @property
+    def _cached_by(self) -> Service:
+        return self._service
 
     def bind(self, llm: M) -> M:
         """Return a copy of any LangChain model that uses this cache under its own identity.

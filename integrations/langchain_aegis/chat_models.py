@@ -27,9 +27,11 @@ from aegis_llm.answering import Answering
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import cache_control
 from aegis_llm.errors import ConfigError
+from aegis_llm.invalidating import Invalidating
 from aegis_llm.keys import UncacheableError, request_from_body
 from aegis_llm.ollama_client import LoopClient, OllamaModels, resolve_images
 from aegis_llm.plan import UNREADABLE
+from aegis_llm.service import Service
 from aegis_llm.values import Request
 from aegis_llm.wiring import connect, say_once
 from langchain_aegis._convert import (
@@ -54,7 +56,7 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(ChatOllama):
+class ChatAegis(Invalidating, ChatOllama):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection
@@ -162,6 +164,11 @@ class ChatAegis(ChatOllama):
             StoreTrouble: Redis does not answer within `timeout` seconds.
         """
         self._answering.service.store.ready(timeout)
+
+    @property
+    def _cached_by(self) -> Service:
+        service: Service = _part(self, "_answering").service
+        return service
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

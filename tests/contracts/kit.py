@@ -65,6 +65,11 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
+def listens(store: RedisStore) -> bool:
+    """Whether the store hears what other processes invalidate."""
+    return store._channel.listening
+
+
 def settled(call: Callable[[], Any]) -> Any:
     """Call until there is no trouble: an index is being made, or made again."""
     deadline = time.monotonic() + PATIENCE_S

@@ -16,7 +16,17 @@ from aegis_llm.plan import Put
 from aegis_llm.stores.link import _HELP
 from aegis_llm.stores.redis import RedisStore
 from tests.contracts.conftest import Face, close
-from tests.contracts.kit import SCOPE, Watch, both, key_of, redis_store, settled, unit, until
+from tests.contracts.kit import (
+    SCOPE,
+    Watch,
+    both,
+    key_of,
+    listens,
+    redis_store,
+    settled,
+    unit,
+    until,
+)
 from tests.redis_server import RedisServer
 
 NS = "app"
@@ -47,6 +57,7 @@ def store(server: RedisServer, runner: asyncio.Runner | None) -> Iterator[Any]:
     store = redis_store(server.url, NS)
     face = Face(store, runner)
     face.nearest(SCOPE, unit(1, 0), 4)
+    until(lambda: listens(store))
     yield face
     close(store, runner)
 
@@ -82,7 +93,9 @@ def test_a_new_connection_says_nothing_of_its_own(store: Any, server: RedisServe
     store.close()
     with Watch(server) as watch:
         store.get(key_of(NS, "a"))
-    assert watch.names == ["GET"]
+        until(lambda: listens(store.store))
+    told = [command for command in watch.commands if ":n:" not in command]
+    assert sorted(told) == [f"GET {key_of(NS, 'a')}", "SUBSCRIBE aegis:v1:app:events"]
 
 
 def test_every_key_has_an_expiry_from_the_start(store: Any, server: RedisServer) -> None:
@@ -241,7 +254,7 @@ def test_threads_use_connections_of_their_own(server: RedisServer) -> None:
         thread.join()
     assert wrong == []
     with server.client() as client:
-        assert len(client.client_list()) <= 17
+        assert len(client.client_list()) <= 18  # with this one and the listener's
     store.close()
 
 

@@ -22,6 +22,8 @@ from aegis_llm.answering import Answering
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import cache_control, current_control, observe
 from aegis_llm.errors import ConfigError
+from aegis_llm.invalidating import Invalidating
+from aegis_llm.service import Service
 from aegis_llm.wiring import connect, say_once
 from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
 from llama_index.llms.aegis._server import Links
@@ -37,7 +39,7 @@ _PACKED = (
 )
 
 
-class AegisOllama(Ollama):
+class AegisOllama(Invalidating, Ollama):
     """Ollama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `Ollama` takes, and beside it the settings of the cache. Makes no connection when
@@ -107,6 +109,10 @@ class AegisOllama(Ollama):
     def answering(self) -> Answering:
         """The cache that this model shares with every model of the same settings."""
         return self._links.answering
+
+    @property
+    def _cached_by(self) -> Service:
+        return self.answering.service
 
     def server(self, *, awaited: bool) -> str:
         """Return the name of the Ollama that blocking, or awaited, requests go to."""
