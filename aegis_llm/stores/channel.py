@@ -5,6 +5,7 @@ They share the knowledge of its invalidations and one thread that listens to the
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import threading
@@ -14,13 +15,24 @@ import weakref
 from typing import Any
 
 from aegis_llm import events
+from aegis_llm.config import safe_url
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.stores import document_commands as documents
 from aegis_llm.stores.hearers import Hearers
 from aegis_llm.stores.listener import Listener
 
+log = logging.getLogger("aegis_llm")
 _READ_AGAIN_S = 600.0
 _LONGEST_TRUST_S = 300.0
+_RIGHTS = {
+    "listen": "invalidations reach the copies in this process late (allow SUBSCRIBE, and the "
+    "channels &aegis:*)",
+    "read": "invalidations of everything are not seen (allow GET on aegis:*)",
+    "record": "answers are cached, and invalidate() will not find those of documents and tags "
+    "(allow WATCH UNWATCH ZADD ZREMRANGEBYSCORE on aegis:*)",
+    "publish": "other processes hear of invalidations late (allow PUBLISH, and the channels "
+    "&aegis:*)",
+}
 _channels: weakref.WeakValueDictionary[tuple[str, str], Channel] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 _MISSED = events.encode(events.Missed())
@@ -57,6 +69,7 @@ class Channel:
         self._token = uuid.uuid4().hex[:16]
         self._confirmed = self._read = -math.inf
         self._known = False
+        self._said: frozenset[str] = frozenset()
         self.renew()
         renew_in_child(self)
 
@@ -110,6 +123,13 @@ class Channel:
             self.version = version or self.version
             self.sequence = sequence or self.sequence
             self.updates += 1
+
+    def lacks(self, right: str) -> None:
+        """Log what does not work without a right, once in the life of the process."""
+        with self._lock:
+            said, self._said = right in self._said, self._said | {right}
+        if not said:
+            log.warning("Redis at %s: redis_no_permission; %s", safe_url(self.url), _RIGHTS[right])
 
     def confirm(self) -> None:
         """Note that nothing can have been missed until now."""

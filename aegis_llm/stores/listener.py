@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import redis.exceptions
 
 from aegis_llm import events
-from aegis_llm.config import safe_url
 from aegis_llm.stores import document_commands as documents
 from aegis_llm.stores.redis_clients import sync_client
 
@@ -24,10 +23,6 @@ _TIMEOUT_S = 5.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _DENIED_PAUSE_S = 60.0
-_DENIED = (
-    "Redis at %s: this user may not listen for invalidations; they reach the copies in this "
-    "process late (allow SUBSCRIBE, and the channels &aegis:*)"
-)
 
 
 class Listener:
@@ -41,7 +36,6 @@ class Listener:
         self._stopped = threading.Event()
         self._pubsub: Any = None
         self._pause = _FIRST_PAUSE_S
-        self._said = False
         self._end = weakref.finalize(channel, self.stop)
         self._end.atexit = False
         self._thread = threading.Thread(target=self._run, name="aegis-io-events", daemon=True)
@@ -56,11 +50,11 @@ class Listener:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
+            denied = False
             try:
                 self._listen()
             except redis.exceptions.NoPermissionError:
-                self._pause = _DENIED_PAUSE_S
-                self._deny()
+                denied = True
             except Exception as exc:  # noqa: BLE001 - Redis is gone, hung, or no Redis
                 log.debug("the listener lost its connection: %s", type(exc).__name__)
             channel = self._channel()
@@ -68,6 +62,9 @@ class Listener:
                 return
             if not self._stopped.is_set():
                 channel.listening = False
+            if denied:
+                self._pause = _DENIED_PAUSE_S
+                channel.lacks("listen")
             del channel
             self._stopped.wait(self._pause)
             self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)
@@ -109,12 +106,6 @@ class Listener:
         if message is None or message["type"] not in (kind, "message"):
             raise redis.exceptions.ConnectionError
         return message
-
-    def _deny(self) -> None:
-        channel = self._channel()
-        if channel is not None and not self._said:
-            self._said = True
-            log.warning(_DENIED, safe_url(channel.url))
 
 
 def _read(channel: Channel, client: Any) -> None:

@@ -64,6 +64,7 @@ class RedisStore(Invalidating):
         if usable:
             importlib.import_module("aegis_llm.stores.index_redisvl")  # slow: not on a request
         self._channel = channel_of(config.redis_url, config.namespace, config.local_max_age_s)
+        self._joined = False
         self._known = known(config.namespace)
         self._recorder = Recorder(self._channel, direct=self._direct)
         self._semantic = (
@@ -246,6 +247,7 @@ class RedisStore(Invalidating):
     def close(self) -> None:
         """Close the blocking connections and stop listening; they open again when used."""
         self._channel.leave(self)
+        self._joined = False
         if self._sync is not None:
             self._sync.close()
 
@@ -277,8 +279,8 @@ class RedisStore(Invalidating):
         making = self._link.first_contact()
         if making is not None:
             wait(making, self._link.patience_s, STARTING)
-        if self._channel.idle:
-            self._channel.join(self)
+        if self._channel.idle or not self._joined:
+            self._join()
         if self._sync is None:
             try:
                 client = sync_client(self._url, self._timeout, self._connect)
@@ -287,6 +289,10 @@ class RedisStore(Invalidating):
             self._sync = Lines(client, direct=self._direct, bounded=self._bounded)
         return self._sync
 
+    def _join(self) -> None:
+        self._joined = True
+        self._channel.join(self)
+
     def _bounded(self, connect: Callable[[], None]) -> None:
         wait(self._pool.submit(connect), self._timeout + self._connect, UNRESOLVED)
 
@@ -294,8 +300,8 @@ class RedisStore(Invalidating):
         making = self._link.first_contact()
         if making is not None:
             await await_(making, self._link.patience_s, STARTING)
-        if self._channel.idle:
-            self._channel.join(self)
+        if self._channel.idle or not self._joined:
+            self._join()
         return await self._async.get()
 
     def _budget(self, lines: AsyncLines) -> float:

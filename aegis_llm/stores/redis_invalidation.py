@@ -14,7 +14,6 @@ from aegis_llm.stores import document_commands as documents
 from aegis_llm.stores.channel import Channel
 from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_commands import reason_of
-from aegis_llm.stores.redis_records import say_missing
 
 _PATIENCE_S = 60.0
 _AT_ONCE = 500
@@ -137,7 +136,7 @@ def _tell(channel: Channel, client: Any, event: events.Event) -> None:
     except Exception as exc:
         if reason_of(exc) != "redis_no_permission":
             raise
-        say_missing("publish")
+        channel.lacks("publish")
 
 
 def _publish(channel: Channel, client: Any, event: bytes) -> None:

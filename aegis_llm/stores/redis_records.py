@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
 from aegis_llm.plan import Put
-from aegis_llm.quiet import Quiet
 from aegis_llm.stores import document_commands as documents
 from aegis_llm.stores.channel import Channel
 from aegis_llm.stores.redis_commands import Command, reason_of
 from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
 
-log = logging.getLogger("aegis_llm")
-_quiet = Quiet()
 _RETRY_S = 60.0
-_RIGHTS = {
-    "listen": "invalidations are not seen in time (allow GET on aegis:*)",
-    "record": "answers are cached, and invalidate() will not find those of documents and tags "
-    "(allow WATCH UNWATCH ZADD ZREMRANGEBYSCORE on aegis:*)",
-    "publish": "other processes hear of invalidations late (allow PUBLISH, and the channels "
-    "&aegis:*)",
-}
 
 
 class Overtaken(Exception):  # noqa: N818 - it is no error of the caller's
@@ -47,7 +36,7 @@ class Recorder:
         if reason != "redis_no_permission" or not self.able:
             return False
         self._able_from = time.monotonic() + _RETRY_S
-        say_missing("record")
+        self._channel.lacks("record")
         return True
 
     def put(self, lines: Lines, put: Put, batch: list[Command]) -> None:
@@ -97,14 +86,10 @@ def learn(channel: Channel, client: Any) -> None:
     try:
         replies = [client.execute_command(*one) for one in documents.known(channel.namespace)]
     except Exception as exc:
-        if reason_of(exc) not in ("redis_no_permission", "foreign_value"):
+        reason = reason_of(exc)
+        if reason == "redis_no_permission":
+            channel.lacks("read")
+        elif reason != "foreign_value":
             raise
-        say_missing("listen")
         return
     channel.learned(replies, updates)
-
-
-def say_missing(right: str) -> None:
-    """Log what does not work without a right, unless it was logged within the last minute."""
-    if _quiet.may_say(right):
-        log.warning("Redis: this user lacks a right; %s", _RIGHTS[right])

@@ -269,7 +269,7 @@ def test_two_event_loops_one_after_the_other(server: RedisServer) -> None:
 
         for _ in range(3):
             assert asyncio.run(many()) == [b"value"] * 32
-        until(lambda: len(client.client_list()) == before)
+        until(lambda: len(client.client_list()) <= before + 1)  # with the listener
 
 
 def test_another_program_may_read_the_key(store: Any, server: RedisServer) -> None:
