@@ -302,12 +302,14 @@ def _named(document: Ids, tag: Ids, *, everything: bool) -> Names:
     return names_of(documents, tags)
 
 
-def _listed(what: str, ids: Ids) -> Sequence[str]:
-    listed = [ids] if isinstance(ids, str) else list(ids or ())
-    if not all(given and type(given) is str for given in listed):
-        msg = f"invalidate({what}={ids!r}): give an id as text, or a list of them"
-        raise ConfigError(msg)
-    return listed
+def _listed(what: str, ids: Any) -> list[str]:
+    listed = [ids] if isinstance(ids, str) else ids or ()
+    if isinstance(listed, list | tuple | set | frozenset) and all(
+        isinstance(given, str) and given for given in listed
+    ):
+        return list(listed)
+    msg = f"invalidate({what}={ids!r}): give an id as text, or a list of them"
+    raise ConfigError(msg)
 
 
 def _broken(error: Exception) -> p.Opened:

@@ -30,6 +30,7 @@ _RIGHTS = {
     "read": "invalidations of everything are not seen (allow GET on aegis:*)",
     "record": "answers are cached, and invalidate() will not find those of documents and tags "
     "(allow WATCH UNWATCH ZADD ZREMRANGEBYSCORE on aegis:*)",
+    "sweep": "if this Redis evicts keys, invalidate() may miss entries (allow INFO SCAN HGET)",
     "publish": "other processes hear of invalidations late (allow PUBLISH, and the channels "
     "&aegis:*)",
 }
@@ -129,7 +130,7 @@ class Channel:
         with self._lock:
             said, self._said = right in self._said, self._said | {right}
         if not said:
-            log.warning("Redis at %s: redis_no_permission; %s", safe_url(self.url), _RIGHTS[right])
+            log.warning("Redis at %s: a right is missing; %s", safe_url(self.url), _RIGHTS[right])
 
     def confirm(self) -> None:
         """Note that nothing can have been missed until now."""

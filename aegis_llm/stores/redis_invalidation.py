@@ -14,6 +14,7 @@ from aegis_llm.stores import document_commands as documents
 from aegis_llm.stores.channel import Channel
 from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_commands import reason_of
+from aegis_llm.stores.redis_sweep import evicts, made_from
 
 _PATIENCE_S = 60.0
 _AT_ONCE = 500
@@ -106,6 +107,7 @@ def _invalidate(channel: Channel, client: Any, names: Names) -> int:
         if isinstance(reply, list)
         for key in reply
     }
+    found |= _forgotten(channel, client, names)
     removed: set[bytes] = set()
     keys = iter(sorted(found))
     while some := list(islice(keys, _AT_ONCE)):
@@ -118,6 +120,17 @@ def _invalidate(channel: Channel, client: Any, names: Names) -> int:
     channel.made(sequence=sequence)
     _tell(channel, client, events.Invalidated(names))
     return len(removed)
+
+
+def _forgotten(channel: Channel, client: Any, names: Names) -> set[bytes]:
+    """Return the keys that nothing may remember, because Redis evicts."""
+    try:
+        return made_from(client, channel.namespace, names) if evicts(client) else set()
+    except Exception as exc:
+        if reason_of(exc) != "redis_no_permission":
+            raise
+        channel.lacks("sweep")
+        return set()
 
 
 def _renew(channel: Channel, client: Any) -> int:

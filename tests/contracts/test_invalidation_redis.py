@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
-from aegis_llm import cache_control
+from aegis_llm import cache_control, codec
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.names import names_of
 from aegis_llm.plan import Put
@@ -18,6 +20,7 @@ from aegis_llm.stores import channel as channel_module
 from aegis_llm.stores import redis as redis_module
 from aegis_llm.stores.channel import Channel
 from aegis_llm.stores.redis import RedisStore
+from aegis_llm.values import Answer, Entry
 from tests.contracts.conftest import Face, close
 from tests.contracts.kit import (
     SCOPE,
@@ -31,13 +34,15 @@ from tests.contracts.kit import (
     until,
 )
 from tests.contracts.test_invalidation import D1, D2, Ear, named
-from tests.contracts.test_redis_wire import limited
+from tests.contracts.test_redis_wire import DOCUMENTED, limited
 from tests.contracts.topologies import SERVICE, cluster, sentinel
 from tests.contracts.world import World
 from tests.redis_server import RedisServer
 
 NS = "app"
 DAY_MS = 86_400_000
+FOR_DOCUMENTS = ("watch", "unwatch", "zadd", "zremrangebyscore", "subscribe")
+FOR_INVALIDATING = ("incr", "zrange", "unlink", "publish", "info", "scan", "hget")
 
 
 @pytest.fixture
@@ -220,6 +225,24 @@ def test_without_pub_sub_a_look_up_asks_when_what_is_known_is_old(
     other.close()
 
 
+def test_these_rights_are_enough(
+    server: RedisServer, make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the README says: for caching, for documents and tags, and for `invalidate()`."""
+    store = make(
+        limited(server, *DOCUMENTED, *FOR_DOCUMENTS, *FOR_INVALIDATING, channels=["aegis:*"])
+    )
+    store.nearest(SCOPE, unit(1, 0), 4)
+    store.put(named(NS, "a", D1))
+    until(lambda: listens(store.store))
+    assert store.invalidate(D1) == 1
+    with pytest.raises(StoreTrouble, match="invalidated"):
+        store.put(named(NS, "a", D1))
+    assert store.renew() == 1
+    store.publish(b"{}")
+    assert caplog.messages == []
+
+
 def test_without_the_new_rights_caching_goes_on(
     server: RedisServer, make: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -245,6 +268,52 @@ def test_without_the_right_to_publish_the_entries_are_removed(
     store = make(limited(server, "get", "set", "incr", "zrange", "unlink", "ping"))
     assert store.invalidate(D1) == 1
     assert [m for m in caplog.messages if "allow PUBLISH" in m]
+
+
+def entry(name: str, document: str) -> Put:
+    """An entry as it is written."""
+    made = Entry(name, (Answer(text=name),), 0, 2**40, scope=SCOPE, documents=(document,))
+    put = both(NS, name, unit(1, 0))
+    return msgspec.structs.replace(
+        put, data=codec.encode(made), names=names_of(made.documents, ())
+    )
+
+
+def test_where_redis_evicts_every_entry_is_looked_at(
+    server: RedisServer, make: Callable[..., Any]
+) -> None:
+    """What remembers the entries of a document may have been evicted before them."""
+    store = make(server.url)
+    store.nearest(SCOPE, unit(1, 0), 4)
+    with server.client() as client:
+
+        def evicted() -> bool:
+            client.set(f"filler:{uuid.uuid4()}", b"x" * 100_000)
+            return bool(client.info("stats")["evicted_keys"])
+
+        client.config_set("maxmemory-policy", "allkeys-random")
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 1_000_000)
+        until(evicted)
+        client.config_set("maxmemory", 0)
+        for name, document in (("a", "d1"), ("b", "d2")):
+            store.put(entry(name, document))
+        client.delete(*client.scan_iter("aegis:v1:app:m:*"))
+        with Watch(server) as watch:
+            assert store.invalidate(D1) == 1
+        assert "SCAN" in watch.names
+    assert store.get(key_of(NS, "a")) is None
+    assert store.get(key_of(NS, "b")) is not None
+    assert len(store.nearest(SCOPE, unit(1, 0), 4)) == 1
+
+
+def test_where_redis_does_not_evict_no_entry_is_looked_at(
+    server: RedisServer, make: Callable[..., Any]
+) -> None:
+    store = make(server.url)
+    store.put(entry("a", "d1"))
+    with Watch(server) as watch:
+        assert store.invalidate(D1) == 1
+    assert "SCAN" not in watch.names
 
 
 @pytest.mark.parametrize("trouble", ["down", "hung"])

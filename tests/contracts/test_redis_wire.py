@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,8 +168,8 @@ def test_clearing_uses_nothing_that_stops_or_empties_the_server(
     store.close()
 
 
-def limited(server: RedisServer, *commands: str) -> str:
-    """The URL of a user who may use these commands on our keys."""
+def limited(server: RedisServer, *commands: str, channels: Sequence[str] = ()) -> str:
+    """The URL of a user who may use these commands on our keys, and these channels."""
     with server.client() as client:
         client.acl_setuser(
             "app",
@@ -178,6 +178,7 @@ def limited(server: RedisServer, *commands: str) -> str:
             passwords=["+hunter2"],
             keys=["aegis:*"],
             commands=[f"+{command}" for command in commands],
+            channels=list(channels),
         )
     return server.url.replace("redis://", "redis://app:hunter2@")
 

@@ -63,7 +63,12 @@ def settings() -> AegisConfig:
 def steering() -> Origin:
     """Blocks around calls, and what they tell."""
     with cache_control(
-        ttl=600, tenant="acme", user="u1", tags=["doc:42"], documents=("a",)
+        ttl=600,
+        tenant="acme",
+        user="u1",
+        tags=["doc:42"],
+        documents=("a",),
+        corpus_version="2024-05",
     ) as asked:
         assert_type(asked, Control)
     with cache_control(bypass="yes"):  # type: ignore[arg-type]
@@ -149,6 +154,8 @@ def any_model() -> Any:
     cache = AegisCache(redis_url="memory://", embeddings=OllamaEmbeddings(model="all-minilm"))
     base: BaseCache = cache
     set_llm_cache(base)
+    assert_type(cache.invalidate(document="a", tag=["b", "c"]), int)
+    cache.invalidate(everything="yes")  # type: ignore[arg-type]
     return cache.bind(ChatOllama(model="llama3.1:8b"))
 
 
@@ -178,6 +185,7 @@ def llama_index(config: AegisConfig) -> ChatResponse:
 async def llama_index_awaited(llm: AegisOllama) -> list[ChatResponse]:
     """The same, awaited."""
     assert_type(await llm.achat([ChatMessage(content="Why?")]), ChatResponse)
+    assert_type(await llm.ainvalidate("a", everything=False), int)
     return [chunk async for chunk in await llm.astream_chat([ChatMessage(content="Why?")])]
 
 

@@ -20,11 +20,23 @@ def test_outside_of_a_block_nothing_is_asked_for() -> None:
 
 def test_a_block_changes_what_it_names_until_it_ends() -> None:
     with cache_control(
-        bypass=True, ttl=60, tenant="acme", user="u1", tags=["a"], documents=["d"]
+        bypass=True,
+        ttl=60,
+        tenant="acme",
+        user="u1",
+        tags=["a"],
+        documents=["d"],
+        corpus_version="7",
     ) as c:
         assert c == current_control()
         assert c == Control(
-            bypass=True, ttl=60, tenant="acme", user="u1", tags=("a",), documents=("d",)
+            bypass=True,
+            ttl=60,
+            tenant="acme",
+            user="u1",
+            tags=("a",),
+            documents=("d",),
+            corpus_version="7",
         )
     assert current_control() == Control()
 
