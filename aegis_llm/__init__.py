@@ -9,6 +9,8 @@ from aegis_llm.errors import (
     NotCachedError,
     StoreTrouble,
 )
+from aegis_llm.learning.ledger import Counts, Labels
+from aegis_llm.rejecting import areject, reject
 from aegis_llm.values import Answer, Entry, Origin
 
 __version__ = "0.1.0"
@@ -19,7 +21,9 @@ __all__ = [
     "Answer",
     "CacheConfig",
     "ConfigError",
+    "Counts",
     "Entry",
+    "Labels",
     "MissingExtraError",
     "NotCachedError",
     "Observation",
@@ -27,6 +31,8 @@ __all__ = [
     "SchedulerConfig",
     "StoreTrouble",
     "__version__",
+    "areject",
     "cache_control",
     "observe",
+    "reject",
 ]

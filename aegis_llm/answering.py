@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.streams import ENDED, LEFT, AsyncSharedStream, End, Reader, SharedStream
+from aegis_llm.scheduler.traffic import TRAFFIC
 from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Request
 
@@ -39,7 +40,8 @@ class Answering:
             lookup.reported()
             return lookup, None
         try:
-            native = generate()
+            with TRAFFIC.begin():
+                native = generate()
             lookup.store(*_answers(answers_of, native))
         except BaseException as exc:  # Ctrl-C, too, must not leave followers waiting
             lookup.failed(exc)
@@ -59,7 +61,8 @@ class Answering:
             lookup.reported()
             return lookup, None
         try:
-            native = await generate()
+            with TRAFFIC.begin():
+                native = await generate()
             await lookup.astore(*_answers(answers_of, native))
         except BaseException as exc:
             lookup.failed(exc)
@@ -82,7 +85,8 @@ class Answering:
             reader = self._lead(lookup, upstream, answers_of)
         if reader is None:
             lookup.alone("leader_left")
-            yield from upstream()
+            with TRAFFIC.begin():
+                yield from upstream()
             lookup.reported()
             return
         seen: list[C] = []
@@ -101,7 +105,8 @@ class Answering:
         finally:
             reader.close()
         lookup.alone("leader_failed")
-        yield from upstream()
+        with TRAFFIC.begin():
+            yield from upstream()
         lookup.reported()
 
     async def astream(
@@ -116,8 +121,9 @@ class Answering:
             shared = self._alead(lookup, upstream, answers_of)
         if not shared.attach():
             lookup.alone("leader_left")
-            async for chunk in upstream():
-                yield chunk
+            with TRAFFIC.begin():
+                async for chunk in upstream():
+                    yield chunk
             lookup.reported()
             return
         lookup.publish(shared)
@@ -138,8 +144,9 @@ class Answering:
         finally:
             await reader.aclose()
         lookup.alone("leader_failed")
-        async for chunk in upstream():
-            yield chunk
+        with TRAFFIC.begin():
+            async for chunk in upstream():
+                yield chunk
         lookup.reported()
 
     def _lead(
@@ -148,7 +155,10 @@ class Answering:
         upstream: Callable[[], Iterator[C]],
         answers_of: Callable[[list[C]], list[Answer]],
     ) -> Reader[C] | None:
+        call = TRAFFIC.begin()
+
         def finish(chunks: list[C], end: End) -> None:
+            call.end()
             answers = _answers(answers_of, chunks) if end in (ENDED, LEFT) else []
             if answers:
                 lookup.store(*answers)
@@ -166,7 +176,10 @@ class Answering:
         upstream: Callable[[], AsyncIterator[C]],
         answers_of: Callable[[list[C]], list[Answer]],
     ) -> AsyncSharedStream[C]:
+        call = TRAFFIC.begin()
+
         async def finish(chunks: list[C], end: End) -> None:
+            call.end()
             answers = _answers(answers_of, chunks) if end in (ENDED, LEFT) else []
             if answers:
                 await lookup.astore(*answers)

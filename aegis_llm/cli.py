@@ -12,6 +12,7 @@ from rich.table import Table
 
 import aegis_llm
 from aegis_llm import cli_cache
+from aegis_llm.cli_learning import labels, reject
 from aegis_llm.demo import ASKS, Row, Stage, demos, wrong
 from aegis_llm.errors import AegisError
 
@@ -21,6 +22,8 @@ app = typer.Typer(
     help="Exact and semantic Redis caching for LangChain and LlamaIndex chains on Ollama.",
 )
 console = Console()
+app.command()(reject)
+app.command()(labels)
 cli_cache.add_to(app)
 
 

@@ -7,7 +7,8 @@ AegisError
 ├── NotCachedError       cache_control(only_if_cached=True) and there is no entry
 └── Trouble              (internal) a part did not answer; the request goes on without it
     ├── StoreTrouble     Redis: down, slow, refused, full
-    └── EmbedTrouble     the embedder: failed, slow, unusable vector
+    ├── EmbedTrouble     the embedder: failed, slow, unusable vector
+    └── JudgeTrouble     the judge: failed, slow, no clear reply
 ```
 
 Trouble never reaches the caller of a model: the plan turns it into a miss with a reason.
@@ -49,3 +50,7 @@ class StoreTrouble(Trouble):
 
 class EmbedTrouble(Trouble):
     """The embedder failed, took too long, or returned no usable vector."""
+
+
+class JudgeTrouble(Trouble):
+    """The model that judges failed, took too long, or gave no clear reply."""

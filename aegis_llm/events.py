@@ -24,11 +24,23 @@ class Renewed(msgspec.Struct, frozen=True, tag_field="kind", tag="renewed"):
     version: int
 
 
+class Rejected(msgspec.Struct, frozen=True, tag_field="kind", tag="rejected"):
+    """An entry was rejected."""
+
+    entry_id: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag_field="kind", tag="refused"):
+    """Pairs of questions were found to be different; see `pair_id`."""
+
+    pairs: tuple[str, ...]
+
+
 class Missed(msgspec.Struct, frozen=True, tag_field="kind", tag="missed"):
     """Events were lost: whatever this process holds may have been invalidated."""
 
 
-Event: TypeAlias = Invalidated | Renewed | Missed
+Event: TypeAlias = Invalidated | Renewed | Rejected | Refused | Missed
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
 

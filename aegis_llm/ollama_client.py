@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from ollama import AsyncClient, Client, Image
 
+from aegis_llm.ports import Reply
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.loops import PerLoop
 from aegis_llm.wiring import server_name
@@ -81,6 +83,7 @@ class OllamaModels:
             self._closing.detach()
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._chatting: dict[float, Client] = {}
 
     def fetch(self) -> Mapping[str, str]:
         """Return digests by model name, from `/api/tags`."""
@@ -90,6 +93,33 @@ class OllamaModels:
                 self._closing = weakref.finalize(self, self._client.close)
             models = self._client.list().models
         return {str(m.model): m.digest for m in models if m.model and m.digest}
+
+    def chat(
+        self, body: Mapping[str, Any], timeout_s: float, going: Callable[[], bool]
+    ) -> Reply | None:
+        """Ask a model; closes the connection, which stops the model, when `going` turns False."""
+        with self._lock:
+            client = self._chatting.get(timeout_s)
+            if client is None:
+                client = Client(host=self._url, **{**self._options, "timeout": timeout_s})
+                self._chatting[timeout_s] = client
+                weakref.finalize(client, client._client.close)
+        return stream_chat(client, body, going)
+
+
+def stream_chat(
+    client: Client, body: Mapping[str, Any], going: Callable[[], bool]
+) -> Reply | None:
+    """Return what a model answers; None when `going` turned False before it had ended."""
+    text, complete = [], False
+    stream: Any = client.chat(**body, stream=True)
+    with closing(stream) as chunks:
+        for chunk in chunks:
+            text.append(chunk.message.content or "")
+            complete = chunk.done_reason == "stop"
+            if not chunk.done and not going():
+                return None
+    return Reply("".join(text), complete)
 
 
 def resolve_images(messages: Any) -> Any:

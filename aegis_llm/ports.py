@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
+import msgspec
+
+from aegis_llm.learning.ledger import Counts, Label
+from aegis_llm.learning.pairs import PairVerdict
 from aegis_llm.names import Names
 from aegis_llm.plan import Put
+
+
+class Notes(Protocol):
+    """What was learnt, kept beside the entries; asked in the background, and takes its time.
+
+    Every method raises `StoreTrouble` when the store cannot answer, and nothing else.
+    """
+
+    def write(
+        self, pairs: Mapping[str, PairVerdict], labels: Sequence[Label], now_ms: int
+    ) -> None:
+        """Add verdicts about pairs, and labels; what is old goes when there are too many."""
+
+    def pairs(self, since_ms: int) -> dict[str, PairVerdict]:
+        """Return the verdicts since a time."""
+
+    def labels(self) -> tuple[Counts, Counts, list[Label]]:
+        """Return the counts of this namespace and of all, and the last labels in their order."""
+
+    def remove(self, entry_id: str) -> list[bytes]:
+        """Delete an entry from both tiers, whatever embedder found it; return its values."""
 
 
 class Store(Protocol):
@@ -47,6 +72,10 @@ class Store(Protocol):
 
     async def adelete(self, key: str) -> None:
         """Like `delete`, awaited."""
+
+    @property
+    def notes(self) -> Notes:
+        """What was learnt about the entries of the namespace."""
 
     def clear(self) -> None:
         """Delete every entry of the namespace."""
@@ -108,8 +137,15 @@ class Embedder(Protocol):
         """Return the vector of one text; may block and may raise anything."""
 
 
+class Reply(msgspec.Struct, frozen=True):
+    """What a model said, and whether it ended by itself."""
+
+    text: str
+    complete: bool
+
+
 class ModelSource(Protocol):
-    """The Ollama server a model runs on, asked for the digests of its models."""
+    """The Ollama server a model runs on, asked for the digests of its models, and to judge."""
 
     @property
     def server(self) -> str:
@@ -117,3 +153,8 @@ class ModelSource(Protocol):
 
     def fetch(self) -> Mapping[str, str]:
         """Return digests by full model name, from `/api/tags`; may block and may raise."""
+
+    def chat(
+        self, body: Mapping[str, Any], timeout_s: float, going: Callable[[], bool]
+    ) -> Reply | None:
+        """Ask a model; None when `going` turned False meanwhile. May block and may raise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -10,18 +11,24 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from aegis_llm import events
+from aegis_llm import codec, events, rejecting
 from aegis_llm import plan as p
 from aegis_llm.control import current_control, report
 from aegis_llm.drivers import arun, run
-from aegis_llm.errors import ConfigError, EmbedTrouble, NotCachedError, Trouble
+from aegis_llm.errors import ConfigError, EmbedTrouble, NotCachedError, StoreTrouble, Trouble
+from aegis_llm.learning.ledger import Labels
 from aegis_llm.names import Names, names_of
 from aegis_llm.ports import Store
 from aegis_llm.quiet import Quiet
+from aegis_llm.rejecting import Rejected
 from aegis_llm.scheduler.digests import FIRST_WAIT_S, DigestBook
 from aegis_llm.scheduler.embedding import Embedding
 from aegis_llm.scheduler.flight import ALONE, Flights
-from aegis_llm.scheduler.pool import await_, wait
+from aegis_llm.scheduler.judge import Judge
+from aegis_llm.scheduler.learner import Learner
+from aegis_llm.scheduler.notebook import Notebook
+from aegis_llm.scheduler.pool import DaemonPool, await_, wait
+from aegis_llm.scheduler.recent import RecentHits
 from aegis_llm.stores.local import LocalCopy
 from aegis_llm.values import Answer, Document, Entry, Origin, Request
 
@@ -67,6 +74,7 @@ class Lookup:
         plan = p.close_plan(ticket, answers, self._service.rules, documents)
         try:
             self._unstored(run(plan, self._service.perform))
+            self._service.learner.answered(self._opened, answers)
         except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
             self._broken(exc)
 
@@ -78,6 +86,7 @@ class Lookup:
         plan = p.close_plan(ticket, answers, self._service.rules, documents)
         try:
             self._unstored(await arun(plan, self._service.aperform))
+            self._service.learner.answered(self._opened, answers)
         except Exception as exc:  # noqa: BLE001
             self._broken(exc)
 
@@ -138,9 +147,16 @@ class Service:
         self.store = store
         self.local = local
         self.digests = digests
+        pool = DaemonPool("aegis-learn", 2)
+        notebook = Notebook(rules.learned, store.notes, pool, rules.now_ms, publish=store.publish)
+        judge = Judge(digests.source, rules.cache.judge_model)
+        self.learner = Learner(rules, notebook, judge, embedding, pool, local.delete)
+        self.recent = RecentHits()
+        rejecting.register(self)
         self._embedding = embedding
         self._single_flight = single_flight
         self.flights = Flights()
+        self._rejections = pool
         self._sync: dict[type, Callable[[Any], Any]] = {
             p.Digest: self._digest,
             p.GetLocal: lambda e: None if store.doubtful else local.get(e.key),
@@ -153,6 +169,8 @@ class Service:
             p.Embed: self._embed,
             p.Nearest: lambda e: store.nearest(e.scope, e.vector, e.count),
             p.Put: store.put,
+            p.Recall: lambda _: self.learner.recall(),
+            p.Judge: self.learner.same,
         }
         self._async: dict[type, Callable[[Any], Any]] = {
             p.Digest: self._adigest,
@@ -162,6 +180,8 @@ class Service:
             p.Embed: self._aembed,
             p.Nearest: lambda e: store.anearest(e.scope, e.vector, e.count),
             p.Put: store.aput,
+            p.Recall: lambda _: self.learner.arecall(),
+            p.Judge: self.learner.asame,
         }
         if not single_flight:
             del self._async[p.Join]
@@ -192,6 +212,7 @@ class Service:
         plan = p.open_plan(request, current_control(), self.rules, kind)
         try:
             opened = run(plan, self.perform)
+            self._learn(request, opened)
         except NotCachedError:
             raise
         except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
@@ -205,11 +226,59 @@ class Service:
         plan = p.open_plan(request, current_control(), self.rules, kind)
         try:
             opened = await arun(plan, self.aperform)
+            self._learn(request, opened)
         except NotCachedError:
             raise
         except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
             opened = _broken(exc)
         return Lookup(self, opened, started)
+
+    def remembers(self, entry_id: str) -> bool:
+        """Return whether the entry answered by meaning here, not long ago."""
+        return entry_id in self.recent
+
+    def reject(self, rejected: Rejected) -> bool:
+        """Forget an entry, and what was wrong about it; see `aegis_llm.reject`."""
+        known = self._refuse(rejected)
+        removed = self.store.notes.remove(rejected.entry_id)
+        self.local.forget(rejected.entry_id)  # what was put there meanwhile
+        for entry in filter(None, map(codec.decode, removed[:1])):
+            if rejected.asked and entry.question:
+                self.learner.refuse(rejected.asked, entry.question)
+        if known or (removed and rejected.asked):
+            self.learner.wrong(rejected.entry_id)
+        self.learner.notebook.write()
+        if removed:
+            with contextlib.suppress(StoreTrouble):  # the copies of others end by their age
+                self.store.publish(events.encode(events.Rejected(rejected.entry_id)))
+        return known or bool(removed)
+
+    async def areject(self, rejected: Rejected) -> bool:
+        """Like `reject`, awaited."""
+        return await asyncio.wrap_future(self._rejections.submit(self.reject, rejected))
+
+    def labels(self) -> Labels:
+        """Return what the labels of this namespace say about its semantic hits."""
+        return self.learner.labels()
+
+    def _refuse(self, rejected: Rejected) -> bool:
+        """Forget an entry here; return whether it answered by meaning."""
+        self.local.forget(rejected.entry_id)
+        hits = self.recent.of(rejected.entry_id) if rejected.outcome != "hit_exact" else []
+        same = [hit for hit in hits if hit.similarity == rejected.similarity]
+        for hit in same or hits:
+            self.learner.refuse(hit.asked, hit.cached)
+        if rejected.asked and hits:
+            self.learner.refuse(rejected.asked, hits[0].cached)
+        self.recent.forget(rejected.entry_id)
+        return bool(hits)
+
+    def _learn(self, request: Request, opened: p.Opened) -> None:
+        match = opened.match
+        if match is not None:
+            if match.kind == "served":
+                self.recent.add(match)
+            self.learner.opened(request, opened)
 
     def invalidate(
         self,
@@ -253,8 +322,13 @@ class Service:
             self.local.invalidate(told.names)
         elif isinstance(told, events.Renewed):
             self.local.clear()
+        elif isinstance(told, events.Rejected):
+            self.local.forget(told.entry_id)
+        elif isinstance(told, events.Refused):
+            self.learner.notebook.heard(told.pairs)
         elif isinstance(told, events.Missed):
             self.local.distrust()
+            self.learner.notebook.expire()
 
     def _digest(self, effect: p.Digest) -> str | None:
         server, model = effect.request.server, effect.request.model
@@ -279,10 +353,14 @@ class Service:
         return self.digests.known(server, model)
 
     def _embed(self, effect: p.Embed) -> bytes:
-        return self._worth_it().embed(effect.question)
+        embedding = self._worth_it()
+        self.learner.notebook.start()
+        return embedding.embed(effect.question)
 
     async def _aembed(self, effect: p.Embed) -> bytes:
-        return await self._worth_it().aembed(effect.question)
+        embedding = self._worth_it()
+        self.learner.notebook.start()
+        return await embedding.aembed(effect.question)
 
     def _worth_it(self) -> Embedding:
         """Return the embedding, unless nothing could be found by its vectors."""

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from aegis_llm import rejecting
+
 Outcome = Literal["hit_local", "hit_exact", "hit_semantic", "coalesced", "miss", "bypass"]
 """Where an answer came from; see `Origin`."""
 
@@ -49,7 +51,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag=
     `key` is the hash of the whole canonical request (hex), `scope` that of everything but the
     question. Times are milliseconds since the epoch. `question` is absent when
     `store_prompts=False` or when the request has none. `documents` are the ids of what the answer
-    was made from, `chunks` the hashes of the texts that were retrieved for it.
+    was made from, `chunks` the hashes of the texts that were retrieved for it. `alias_of` is set
+    in the local copy alone: the key of the entry that answered this request by meaning.
     """
 
     key: str
@@ -62,6 +65,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag=
     question: str | None = None
     tags: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    alias_of: str = ""
     chunks: tuple[str, ...] = ()
 
     @property
@@ -103,6 +107,10 @@ class Origin(msgspec.Struct, frozen=True):
     def as_dict(self) -> dict[str, Any]:
         """Return the plain dictionary that goes into a framework's metadata."""
         return msgspec.structs.asdict(self)
+
+    def reject(self) -> bool:
+        """Remove the entry that gave this answer; see `aegis_llm.reject`."""
+        return rejecting.reject(self)
 
 
 class Document(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig, CacheConfig, safe_url
+from aegis_llm.learning.learned import Learned
 from aegis_llm.matching import Matcher
 from aegis_llm.plan import Rules, State
 from aegis_llm.ports import Embedder, Store
@@ -73,7 +74,8 @@ def build(
             embedding is not None,
             _now_ms,
             random.random,
-            state,
+            state=state,
+            learned=Learned(cache),
         ),
         store=store,
         local=local,

@@ -20,9 +20,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = {
     "aegis_llm": [
-        "AegisConfig", "AegisError", "Answer", "CacheConfig", "ConfigError", "Entry",
+        "AegisConfig", "AegisError", "Answer", "CacheConfig", "ConfigError", "Counts", "Entry",
+        "Labels",
         "MissingExtraError", "NotCachedError", "Observation", "Origin", "SchedulerConfig",
-        "StoreTrouble", "__version__", "cache_control", "observe",
+        "StoreTrouble", "__version__", "areject", "cache_control", "observe", "reject",
     ],
     "aegis_llm.testing": [
         "Call", "Clock", "Embedder", "Faults", "HashedNgrams", "ManualClock", "MiniLM",

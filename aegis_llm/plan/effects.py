@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from aegis_llm.config import CacheConfig
+from aegis_llm.learning.learned import Learned
 from aegis_llm.matching import Matcher
 from aegis_llm.names import Names
 from aegis_llm.values import Control, Entry, Origin, Request
@@ -15,6 +16,7 @@ from aegis_llm.values import Control, Entry, Origin, Request
 T = TypeVar("T")
 Plan: TypeAlias = Generator[Any, Any, T]
 UNREADABLE = "unreadable_entry"
+MatchKind = Literal["served", "grey", "shadow"]
 INVALIDATED = "invalidated"
 
 
@@ -79,6 +81,18 @@ class Nearest(msgspec.Struct, frozen=True):
     scope: str
     vector: bytes
     count: int
+
+
+class Recall(msgspec.Struct, frozen=True):
+    """Make sure that what was learnt by others is known here -> None."""
+
+
+class Judge(msgspec.Struct, frozen=True):
+    """Ask the judge whether two questions are the same -> bool."""
+
+    request: Request
+    asked: str
+    cached: str
 
 
 class Settle(msgspec.Struct, frozen=True):
@@ -157,6 +171,20 @@ class Ticket(msgspec.Struct, frozen=True):
     state: State = State()
 
 
+class Match(msgspec.Struct, frozen=True):
+    """A pair of questions to learn from: served, left to the judge, or noted in shadow mode.
+
+    `key` is that of the request, under which the local copy may hold the entry.
+    """
+
+    kind: MatchKind
+    asked: str
+    cached: str
+    entry: Entry
+    similarity: float
+    key: str
+
+
 class Opened(msgspec.Struct, frozen=True):
     """The end of `open_plan`: a hit (`entry`), a shared `stream`, or a miss (`ticket`)."""
 
@@ -164,6 +192,7 @@ class Opened(msgspec.Struct, frozen=True):
     entry: Entry | None = None
     stream: Any = None
     ticket: Ticket | None = None
+    match: Match | None = None
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -178,3 +207,4 @@ class Rules(msgspec.Struct, frozen=True):
     now_ms: Callable[[], int]
     random: Callable[[], float]
     state: Callable[[], State] = State
+    learned: Learned = msgspec.field(default_factory=Learned)

@@ -6,7 +6,7 @@ from typing import Any
 
 from aegis_llm import codec
 from aegis_llm.names import names_of
-from aegis_llm.plan.effects import KeepLocal, Opened, Rules, State, Ticket
+from aegis_llm.plan.effects import KeepLocal, Match, Opened, Rules, State, Ticket
 from aegis_llm.values import Entry, Origin
 
 
@@ -37,16 +37,16 @@ def hit_of(outcome: Any, entry: Entry, rules: Rules, similarity: float | None = 
         outcome,
         similarity=similarity,
         age_s=age,
-        entry_id=entry.key,
+        entry_id=entry.alias_of or entry.key,
         matched_question=entry.question,
         saved_tokens=tokens,
     )
     return Opened(origin, entry=entry)
 
 
-def miss_of(ticket: Ticket, reason: str) -> Opened:
+def miss_of(ticket: Ticket, reason: str, match: Match | None = None) -> Opened:
     """End without an answer; what the model says can be stored."""
-    return Opened(Origin("miss", reason), ticket=ticket)
+    return Opened(Origin("miss", reason), ticket=ticket, match=match)
 
 
 def bypass_of(reason: str) -> Opened:

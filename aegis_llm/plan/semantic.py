@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from aegis_llm import codec
 from aegis_llm.context import chunks_of, common_share, without_chunks
 from aegis_llm.errors import Trouble
 from aegis_llm.keys import scope_hash
+from aegis_llm.plan.deciding import decide
 from aegis_llm.plan.effects import (
     INVALIDATED,
     UNREADABLE,
@@ -18,7 +18,7 @@ from aegis_llm.plan.effects import (
     Rules,
     Ticket,
 )
-from aegis_llm.plan.ends import hit_of, keep_local, miss_of, usable
+from aegis_llm.plan.ends import miss_of, usable
 from aegis_llm.questions import NoQuestion, Split, find_question
 from aegis_llm.values import Candidate, Request
 from aegis_llm.window import fits_window
@@ -51,13 +51,7 @@ def semantic_part(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
     candidates, reason = _candidates(ticket, found, rules, cut=cut)
     if reason:
         return miss_of(ticket, reason)
-    verdict = rules.matcher.choose(split.question, candidates)
-    if verdict.candidate is None:
-        return miss_of(ticket, verdict.reason)
-    entry = verdict.candidate.entry
-    alias = codec.encode(msgspec.structs.replace(entry, key=ticket.hashed))
-    yield keep_local(ticket.key, alias, entry, rules, ticket.state)
-    return hit_of("hit_semantic", entry, rules, verdict.candidate.similarity)
+    return (yield from decide(ticket, candidates, rules))
 
 
 def _candidates(

@@ -68,6 +68,10 @@ class DigestBook:
         """Say how a server is asked; the latest source of a server wins."""
         self._sources[source.server] = source
 
+    def source(self, server: str) -> ModelSource | None:
+        """Return how a server is asked."""
+        return self._sources.get(server)
+
     def look(self, server: str, model: str) -> tuple[str | None, Future[None] | None]:
         """Return the digest if it is known, and the fetch to wait for, if there is one.
 

@@ -108,6 +108,13 @@ class LocalCopy:
         with self._lock:
             self._remove(key)
 
+    def forget(self, entry_id: str) -> None:
+        """Forget an entry under every key, that of a reworded request included."""
+        mark = entry_id.encode()
+        for key, item in list(self._items.items()):
+            if entry_id in key or mark in item[0]:
+                self.delete(key)
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:

@@ -17,6 +17,7 @@ from aegis_llm.names import Names
 from aegis_llm.plan import INVALIDATED, Put
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.stores.hearers import Hearers
+from aegis_llm.stores.memory_notes import MemoryNotes
 
 _OVERHEAD = 512
 _OF_A_NAME = 128
@@ -100,6 +101,15 @@ class Entries:
         with self._lock:
             self._remove(key)
 
+    def take(self, entry_id: str) -> list[bytes]:
+        """Delete an entry under each of its keys and return its values."""
+        with self._lock:
+            found = [key for key in self._items if entry_id in key.split(":")]
+            data = [self._items[key][0].data for key in found]
+            for key in found:
+                self._remove(key)
+            return data
+
     def clear(self) -> None:
         """Delete everything."""
         with self._lock:
@@ -172,6 +182,7 @@ class MemoryStore:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._entries = Entries(max_bytes, monotonic)
+        self._notes = MemoryNotes(self._entries.take)
         self._embedder = ""
 
     def seen_by(self, embedding_id: str) -> MemoryStore:
@@ -219,6 +230,11 @@ class MemoryStore:
     async def adelete(self, key: str) -> None:
         """Like `delete`; it never blocks."""
         self._entries.delete(key)
+
+    @property
+    def notes(self) -> MemoryNotes:
+        """What was learnt, by all that share these entries."""
+        return self._notes
 
     def clear(self) -> None:
         """Delete every entry."""

@@ -21,6 +21,7 @@ from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_clients import async_client, single_node, sync_client
 from aegis_llm.stores.redis_invalidation import Invalidating
 from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
+from aegis_llm.stores.redis_notes import RedisNotes
 from aegis_llm.stores.redis_records import Overtaken, Recorder, learn
 from aegis_llm.stores.semantic import Semantic
 
@@ -60,6 +61,7 @@ class RedisStore(Invalidating):
             AsyncLines.aclose,
             AsyncLines.abandon,
         )
+        self._notes = RedisNotes(config.namespace, self._link, self._admin, batch=self._direct)
         usable = embedding_id is not None and self._direct
         if usable:
             importlib.import_module("aegis_llm.stores.index_redisvl")  # slow: not on a request
@@ -215,6 +217,11 @@ class RedisStore(Invalidating):
         except Exception as exc:
             raise self._link.failed(exc) from exc
 
+    @property
+    def notes(self) -> RedisNotes:
+        """What was learnt, kept in the same Redis."""
+        return self._notes
+
     def clear(self) -> None:
         """Delete every key of the namespace, found by SCAN; the index stays, empty."""
         client = self._lines().client
@@ -250,6 +257,7 @@ class RedisStore(Invalidating):
         self._joined = False
         if self._sync is not None:
             self._sync.close()
+        self._notes.close()
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, and the blocking ones."""

@@ -15,6 +15,7 @@ from langchain_core.outputs import Generation
 
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import cache_control, current_control
+from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Control, Request
@@ -43,7 +44,7 @@ class _Missed(NamedTuple):
     size: int
 
 
-class AegisCache(Invalidating, BaseCache):
+class AegisCache(Feedback, Invalidating, BaseCache):
     """A cache for `set_llm_cache(...)` or a model's `cache=`; sync and async for real.
 
     LangChain asks a cache on `invoke` and `batch`, never on `stream`; `ChatAegis` does both, and

@@ -27,6 +27,7 @@ from aegis_llm.answering import Answering
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import cache_control
 from aegis_llm.errors import ConfigError
+from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.keys import UncacheableError, request_from_body
 from aegis_llm.ollama_client import LoopClient, OllamaModels, resolve_images
@@ -56,7 +57,7 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(Invalidating, ChatOllama):
+class ChatAegis(Feedback, Invalidating, ChatOllama):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection

@@ -28,7 +28,8 @@ NO_TLS = {"verify": False}
 """Spares each client the loading of certificates, which nothing on loopback needs."""
 OPTIONS = ("redis_timeout_ms", "redis_connect_timeout_ms", "embed_timeout_ms", "local_max_bytes",
            "local_max_age_s", "store_prompts", "single_flight", "max_question_tokens",
-           "embedding_id", "neighbours")  # fmt: skip
+           "embedding_id", "neighbours", "judge", "judge_model", "shadow", "check_hits",
+           "max_wrong_hits")  # fmt: skip
 
 
 class Remembered(Embeddings):

@@ -22,7 +22,8 @@ PATIENT = {
     "embed_timeout_ms": 30000,
 }
 """Time limits that a busy test machine does not reach."""
-NESTED = ("local_max_bytes", "local_max_age_s", "single_flight", "embedding_id", "store_prompts")
+NESTED = ("local_max_bytes", "local_max_age_s", "single_flight", "embedding_id", "store_prompts",
+          "judge", "shadow", "check_hits")  # fmt: skip
 FACTS = (
     "Returns are accepted within 30 days of delivery.",
     "Standard shipping takes 5 days inside the country.",

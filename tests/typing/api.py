@@ -23,15 +23,19 @@ from aegis_llm import (
     Answer,
     CacheConfig,
     ConfigError,
+    Counts,
     Entry,
+    Labels,
     MissingExtraError,
     NotCachedError,
     Observation,
     Origin,
     SchedulerConfig,
     StoreTrouble,
+    areject,
     cache_control,
     observe,
+    reject,
 )
 from aegis_llm.testing import ManualClock, OllamaSimulator, best_embedder
 from aegis_llm.values import Control, Outcome
@@ -197,3 +201,18 @@ def doubles() -> str:
     assert_type(best_embedder().name, str)
     assert_type(ManualClock(), ManualClock)
     return simulator.base_url
+
+
+async def feedback(model: ChatAegis, llm: AegisOllama, cache: AegisCache, origin: Origin) -> None:
+    """Taking back an answer, and what the labels say."""
+    assert_type(reject(origin), bool)
+    assert_type(reject(origin.as_dict(), asked="Why?"), bool)
+    assert_type(await areject("0" * 64), bool)
+    assert_type(origin.reject(), bool)
+    for adapter in (model, llm, cache):
+        assert_type(adapter.reject(origin), bool)
+        assert_type(await adapter.areject(origin), bool)
+        told = adapter.labels()
+        assert_type(told, Labels)
+        assert_type(told.window, Counts)
+        assert_type(told.drift, bool)

@@ -47,6 +47,8 @@ class Hand:
             "Nearest": [],
             "Settle": None,
             "Put": None,
+            "Recall": None,
+            "Judge": False,
             **replies,
         }
         self.log: list[Any] = []

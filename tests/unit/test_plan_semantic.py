@@ -37,7 +37,7 @@ def test_a_near_question_of_the_scope_answers() -> None:
         matched_question=REWORDED,
         saved_tokens=10,
     )
-    assert hand.names[-3:] == ["Nearest", "KeepLocal", "Settle"]
+    assert hand.names[-4:] == ["Nearest", "Recall", "KeepLocal", "Settle"]
     assert hand.log[-1] == p.Settle(hand.flight, result.entry)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ollama import AsyncClient, Client
 from ollama._client import _parse_host
 
 from aegis_llm.answering import Answering
-from aegis_llm.ollama_client import LoopClient, OllamaModels
-from aegis_llm.ports import ModelSource
+from aegis_llm.ollama_client import LoopClient, OllamaModels, stream_chat
+from aegis_llm.ports import ModelSource, Reply
 from aegis_llm.wiring import server_name
 
 if TYPE_CHECKING:
@@ -80,3 +80,9 @@ class GivenModels:
         """Return digests by model name, from `/api/tags`."""
         models = self._client.list().models
         return {str(m.model): m.digest for m in models if m.model and m.digest}
+
+    def chat(
+        self, body: Mapping[str, Any], timeout_s: float, going: Callable[[], bool]
+    ) -> Reply | None:
+        """Ask a model; the time limit is that of the user's client."""
+        return stream_chat(self._client, body, going)

@@ -22,6 +22,7 @@ from aegis_llm.answering import Answering
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import cache_control, current_control, observe
 from aegis_llm.errors import ConfigError
+from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.service import Service
 from aegis_llm.wiring import connect, say_once
@@ -39,7 +40,7 @@ _PACKED = (
 )
 
 
-class AegisOllama(Invalidating, Ollama):
+class AegisOllama(Feedback, Invalidating, Ollama):
     """Ollama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `Ollama` takes, and beside it the settings of the cache. Makes no connection when

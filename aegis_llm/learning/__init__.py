@@ -1,0 +1,1 @@
+"""Learning from the cache's own traffic: bounds, labels, pairs of questions, judging. Pure."""
