@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from aegis_llm.learning.bounds import incomplete_beta, lower_bound, upper_bound
+from aegis_llm.bounds import incomplete_beta, lower_bound, upper_bound
 
 Source = Literal["shadow", "check", "reject"]
 WINDOW = 200

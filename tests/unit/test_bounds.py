@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_llm.learning.bounds import at_most, incomplete_beta, lower_bound, upper_bound
+from aegis_llm.bounds import at_most, incomplete_beta, lower_bound, upper_bound
 
 # Beta quantiles to 12 digits: (wrong, n, confidence, lower bound, upper bound).
 KNOWN = [
