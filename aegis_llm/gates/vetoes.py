@@ -39,14 +39,25 @@ _WHERE_EQUAL: Final = frozenset(
 """What the strict reading says and a veto is where two short questions share all their words."""
 _CALENDAR: Final = frozenset(
     split(
-        "monday tuesday wednesday thursday friday saturday sunday spring summer autumn winter"
-        " january february april june july august september october november december"
-        " morning afternoon evening night noon midnight today tomorrow yesterday weekend weekday"
+        "monday tuesday wednesday thursday friday saturday sunday january february april june"
+        " july august september october november december"
+    )
+)
+_TIMES: Final = _CALENDAR | frozenset(
+    split(
+        "spring summer autumn winter morning afternoon evening night noon midnight today tomorrow"
+        " yesterday weekend weekday"
     )
 )
 _MONEY: Final = frozenset(
     split("dollar dollars euro euros pound pounds yen rupee rupees usd eur gbp inr jpy cents")
 )
+_MOST_OF: Final = re.compile(r"(?<!the )(?<!your )(?<!'s )\bmost (?:of|[a-z]+s)\b")
+_IDIOMS: Final = re.compile(
+    r"\b(?:of all time|all[- ]time|at all|after all|all over|all the time|all of a sudden|all round"
+    r"|first of all|above all|in all|all alone|all right|all day|all night)\b"
+)
+_ALL: Final = re.compile(r"\b(?:all|every|each|everything|everyone|everybody)\b")
 _IDENTIFIER: Final = re.compile(r"\b(?:\w+\(\)|[a-z]+[A-Z]\w*|[^\W_]+_\w+)")
 _CONTRARY_PREFIXES: Final = ("un", "in", "im", "ir", "il", "dis", "non", "de")
 _FEWEST_LETTERS: Final = 4
@@ -75,7 +86,7 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
     if only_a or only_b:
         left = left_over(a, b)
         yield "veto_opposites", _opposed(only_a, only_b, left)
-        yield "veto_dates", not _CALENDAR.isdisjoint(only_a ^ only_b)
+        yield "veto_dates", _other_dates(only_a, only_b)
         yield "veto_names", _other_names(a, b, left)
         yield "veto_question_kind", _other_kind(a, b, equal=not any(left))
         yield "veto_quantifiers", _other_amounts(a, b, only_a, only_b)
@@ -88,7 +99,7 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
         yield "veto_roles", turned_round(a, b)
         if len(a.words) <= _SHORT and "&" not in (*a.heads, *b.heads):
             strict = veto(a, b)
-            free = strict == "veto_order" and mutual(a, b)
+            free = strict == "veto_order" and (mutual(a, b) or not (_asks(a) or _asks(b)))
             yield str(strict), strict in _WHERE_EQUAL and not free
 
 
@@ -135,10 +146,21 @@ def _measures(facts: Facts) -> dict[str, set[str]]:
     return found
 
 
+def _other_dates(only_a: set[str], only_b: set[str]) -> bool:
+    """Tell whether a day or month stands in one alone, or both name a time of their own."""
+    if not _CALENDAR.isdisjoint(only_a ^ only_b):
+        return True
+    return not (_TIMES.isdisjoint(only_a) or _TIMES.isdisjoint(only_b))
+
+
+def _asks(facts: Facts) -> bool:
+    return bool(facts.kinds) or facts.text.rstrip().endswith("?")
+
+
 def _other_literals(a: Facts, b: Facts) -> bool:
     if _sorted(a.literals) != _sorted(b.literals):
         return True
-    if a.quotes and b.quotes and a.quotes != b.quotes:
+    if a.quotes and b.quotes and _bare(a.quotes) != _bare(b.quotes):
         return True
     return set(_IDENTIFIER.findall(a.text)) != set(_IDENTIFIER.findall(b.text))
 
@@ -204,9 +226,13 @@ def _plain_forms(word: str) -> tuple[str, ...]:
     return tuple(forms)
 
 
-def _other_names(a: Facts, b: Facts, leftover: tuple[list[str], list[str]]) -> bool:
-    return any(word in a.names for word in leftover[0]) or any(
-        word in b.names for word in leftover[1]
+def _bare(quotes: list[str]) -> list[str]:
+    return sorted(" ".join(re.findall(r"\w+", quote.lower())) for quote in quotes)
+
+
+def _other_names(a: Facts, b: Facts, left: tuple[list[str], list[str]]) -> bool:
+    return any(word in a.names and word != "i" for word in left[0]) or any(
+        word in b.names and word != "i" for word in left[1]
     )
 
 
@@ -226,12 +252,23 @@ def _other_kind(a: Facts, b: Facts, *, equal: bool) -> bool:
 
 
 def _other_amounts(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bool:
-    amounts = a.quantifiers.keys() ^ b.quantifiers.keys()
+    amounts = _amounts(a) ^ _amounts(b)
     if not _TELLING_AMOUNTS.isdisjoint(amounts) or {"few", "many"} <= amounts:
         return True
     if (a.numbers or b.numbers) and not _BOUNDS.isdisjoint(only_a ^ only_b):
         return True
     return bool(only_a & _OFTEN and only_b & _OFTEN)
+
+
+def _amounts(facts: Facts) -> set[str]:
+    """Return the amounts that a text speaks of; "the most" and "of all time" are none."""
+    found = set(facts.quantifiers)
+    text = facts.text.lower()
+    if "most" in found and not _MOST_OF.search(text):
+        found.discard("most")
+    if "all" in found and not _ALL.search(_IDIOMS.sub(" ", text)):
+        found.discard("all")
+    return found
 
 
 def _other_duty(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bool:

@@ -13,6 +13,8 @@ from aegis_llm.matching.language import in_english
 from aegis_llm.matching.repairs import Spoken, corrected, may_be_spoken, taken_back
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_RUN_ON: Final = re.compile(r"(?<=[a-z][?!])(?=[A-Z])|(?<=[a-z]\.)(?=[A-Z][a-z])")
+"""Where a writer forgot the space between two sentences."""
 _SENTENCE: Final = re.compile(r"[.?!](?:\s|$)")
 _AUXILIARIES: Final = frozenset(
     split("is are am was were do does did can could will would should may might must have has had")
@@ -38,7 +40,7 @@ class Reading:
     @cached_property
     def facts(self) -> Facts:
         """What the gates compare."""
-        return Facts(self.text)
+        return Facts(_RUN_ON.sub(" ", self.text))
 
     @cached_property
     def english(self) -> bool:
