@@ -54,8 +54,8 @@ _MONEY: Final = frozenset(
 )
 _MOST_OF: Final = re.compile(r"(?<!the )(?<!your )(?<!'s )\bmost (?:of|[a-z]+s)\b")
 _IDIOMS: Final = re.compile(
-    r"\b(?:of all time|all[- ]time|at all|after all|all over|all the time|all of a sudden|all round"
-    r"|first of all|above all|in all|all alone|all right|all day|all night)\b"
+    r"\b(?:of all time|all[- ]time|at all|after all|all over|all the time|all of a sudden"
+    r"|all round|first of all|above all|in all|all alone|all right|all day|all night)\b"
 )
 _ALL: Final = re.compile(r"\b(?:all|every|each|everything|everyone|everybody)\b")
 _IDENTIFIER: Final = re.compile(r"\b(?:\w+\(\)|[a-z]+[A-Z]\w*|[^\W_]+_\w+)")
