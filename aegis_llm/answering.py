@@ -36,9 +36,16 @@ class Answering:
         An exception of `generate` passes through untouched, and nothing is stored.
         """
         lookup = self.service.open(request)
+        native = self.answered(lookup, generate, answers_of)
+        return (lookup, None) if native is None else (lookup, native)
+
+    def answered(
+        self, lookup: Lookup, generate: Callable[[], R], answers_of: Callable[[R], list[Answer]]
+    ) -> R | None:
+        """Return what `generate` returned, stored; None when the look-up hit."""
         if lookup.entry is not None:
             lookup.reported()
-            return lookup, None
+            return None
         try:
             with TRAFFIC.begin():
                 native = generate()
@@ -47,7 +54,7 @@ class Answering:
             lookup.failed(exc)
             raise
         lookup.reported()
-        return lookup, native
+        return native
 
     async def acall(
         self,
@@ -57,9 +64,19 @@ class Answering:
     ) -> tuple[Lookup, R] | tuple[Lookup, None]:
         """Like `call`, awaited."""
         lookup = await self.service.aopen(request)
+        native = await self.aanswered(lookup, generate, answers_of)
+        return (lookup, None) if native is None else (lookup, native)
+
+    async def aanswered(
+        self,
+        lookup: Lookup,
+        generate: Callable[[], Awaitable[R]],
+        answers_of: Callable[[R], list[Answer]],
+    ) -> R | None:
+        """Like `answered`, awaited."""
         if lookup.entry is not None:
             lookup.reported()
-            return lookup, None
+            return None
         try:
             with TRAFFIC.begin():
                 native = await generate()
@@ -68,7 +85,7 @@ class Answering:
             lookup.failed(exc)
             raise
         lookup.reported()
-        return lookup, native
+        return native
 
     def stream(
         self,

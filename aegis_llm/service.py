@@ -44,12 +44,13 @@ class Lookup:
     After a miss call exactly one of `store` (or `astore`) and `failed`.
     """
 
-    __slots__ = ("_opened", "_service", "_started", "origin")
+    __slots__ = ("_late", "_opened", "_service", "_started", "origin")
 
     def __init__(self, service: Service, opened: p.Opened, started: float) -> None:
         self._service = service
         self._opened = opened
         self._started = started
+        self._late: tuple[Document, ...] = ()
         elapsed = (time.perf_counter() - started) * 1000
         self.origin = msgspec.structs.replace(opened.origin, lookup_ms=elapsed)
 
@@ -63,27 +64,28 @@ class Lookup:
         """The stream of an identical request that is under way."""
         return self._opened.stream
 
-    def store(self, *answers: Answer, documents: tuple[Document, ...] = ()) -> None:
-        """Store what the model answered; never raises.
+    def made_from(self, documents: tuple[Document, ...]) -> None:
+        """Note, before storing, which documents came to light while the answer was made."""
+        self._late = documents
 
-        `documents` are those that came to light while it was made, beside the request's own.
-        """
+    def store(self, *answers: Answer) -> None:
+        """Store what the model answered; never raises."""
         ticket = self._opened.ticket
         if ticket is None:
             return
-        plan = p.close_plan(ticket, answers, self._service.rules, documents)
+        plan = p.close_plan(ticket, answers, self._service.rules, self._late)
         try:
             self._unstored(run(plan, self._service.perform))
             self._service.learner.answered(self._opened, answers)
         except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
             self._broken(exc)
 
-    async def astore(self, *answers: Answer, documents: tuple[Document, ...] = ()) -> None:
+    async def astore(self, *answers: Answer) -> None:
         """Like `store`, awaited."""
         ticket = self._opened.ticket
         if ticket is None:
             return
-        plan = p.close_plan(ticket, answers, self._service.rules, documents)
+        plan = p.close_plan(ticket, answers, self._service.rules, self._late)
         try:
             self._unstored(await arun(plan, self._service.aperform))
             self._service.learner.answered(self._opened, answers)

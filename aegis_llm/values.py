@@ -133,7 +133,8 @@ class Request(msgspec.Struct, frozen=True):
     model's name and digest where a framework gives the identity as one text; such a request
     needs no digest, and its answers may lack a done reason. `server` names the Ollama it goes
     to (part of no key). `exact_only`, when not empty, is the reason to leave out the semantic
-    tier. `documents` are those that were retrieved for it, as far as is known.
+    tier. `documents` are those that were retrieved for it, as far as is known. `uses` names the
+    models (server, model) whose digests belong to an `identity`.
     """
 
     model: str
@@ -143,6 +144,7 @@ class Request(msgspec.Struct, frozen=True):
     server: str = ""
     exact_only: str = ""
     documents: tuple[Document, ...] = ()
+    uses: tuple[tuple[str, str], ...] = ()
 
 
 class Control(msgspec.Struct, frozen=True, omit_defaults=True):

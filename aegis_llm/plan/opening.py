@@ -45,7 +45,7 @@ def open_plan(request: Request, control: Control, rules: Rules, stream: str = ""
 def _open(request: Request, control: Control, rules: Rules, stream: str) -> Plan[Opened]:
     if control.bypass:
         return bypass_of("asked")
-    digest = "" if request.identity is not None else (yield Digest(request))
+    digest = yield from _digest(request)
     if digest is None:
         return bypass_of("model_unknown")
     looked = yield from _look(request, control, digest, rules)
@@ -63,6 +63,22 @@ def _open(request: Request, control: Control, rules: Rules, stream: str) -> Plan
         return (yield from semantic_part(ticket, rules, trouble))
     ticket = msgspec.structs.replace(ticket, flight=seat.flight)
     return (yield from _lead(ticket, rules, trouble))
+
+
+def _digest(request: Request) -> Plan[str | None]:
+    """Return the digest of the model, or of all that a named chain uses; None when unknown."""
+    if request.identity is None:
+        found: str | None = yield Digest(request)
+        return found
+    digests = []
+    for server, model in request.uses:
+        one: str | None = yield Digest(
+            msgspec.structs.replace(request, server=server, model=model)
+        )
+        if one is None:
+            return None
+        digests.append(one)
+    return ",".join(digests)
 
 
 def _look(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections import deque
-from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import msgspec
 from pydantic import BaseModel, SecretStr
 
-_NOT_IDENTITY = frozenset(
+from aegis_llm.naming import name_of
+
+NOT_IDENTITY = frozenset(
     {
         "cache", "verbose", "callbacks", "tags", "metadata", "rate_limiter", "name", "keep_alive",
         "client", "async_client", "root_client", "root_async_client", "client_kwargs",
@@ -25,10 +22,6 @@ _NOT_IDENTITY = frozenset(
 
 
 M = TypeVar("M")
-_unnameable: dict[int, tuple[Callable[[], Any], str]] = {}
-_kept: deque[int] = deque()
-_KEPT = 256
-_lock = threading.RLock()  # garbage collection may forget while this thread holds it
 
 
 def identified(llm: M, cache: Any) -> M:
@@ -62,40 +55,12 @@ def _fields(llm: BaseModel) -> dict[str, Any]:
     fields: dict[str, Any] = {"class": f"{cls.__module__}.{cls.__qualname__}"}
     for name in sorted(cls.model_fields):  # type: ignore[attr-defined]
         value = getattr(llm, name)
-        if name in _NOT_IDENTITY or value is None or isinstance(value, SecretStr):
+        if name in NOT_IDENTITY or value is None or isinstance(value, SecretStr):
             continue
         try:
             fields[name] = msgspec.json.encode(value, order="sorted").decode()
         except (TypeError, msgspec.MsgspecError, UnicodeError):
-            fields[name] = _name_of(value)
+            fields[name] = name_of(value)
     named = getattr(llm, "model", None) or getattr(llm, "model_name", None)
     fields["model"] = str(named or fields["class"])
     return fields
-
-
-def _name_of(value: Any) -> str:
-    """Return a name that only this very object has: what it does cannot be written down."""
-    with _lock:
-        held = _unnameable.get(id(value))
-        if held is not None and held[0]() is value:
-            return held[1]
-        name = str(uuid4())
-        try:
-            seen: Callable[[], Any] = weakref.ref(value, partial(_forget, id(value), name))
-        except TypeError:  # kept alive, so that no other object gets its id
-            seen = partial(_itself, value)
-            _kept.append(id(value))
-            while len(_kept) > _KEPT:
-                _unnameable.pop(_kept.popleft(), None)
-        _unnameable[id(value)] = (seen, name)
-        return name
-
-
-def _forget(number: int, name: str, _: Any) -> None:
-    with _lock:
-        if _unnameable.get(number, (None, ""))[1] == name:
-            del _unnameable[number]
-
-
-def _itself(value: Any) -> Any:
-    return value

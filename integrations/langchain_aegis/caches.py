@@ -20,6 +20,7 @@ from aegis_llm.invalidating import Invalidating
 from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Control, Request
 from aegis_llm.wiring import build, say_once
+from langchain_aegis._documents import documents_of_surroundings, listen
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._fingerprint import identified
 from langchain_aegis._generations import UnstorableError, answers_of, generations_of
@@ -73,6 +74,7 @@ class AegisCache(Feedback, Invalidating, BaseCache):
         if embeddings is not None:
             embedder = LangChainEmbedder(embeddings, settings.cache.embedding_id)
         self._service = build(settings, embedder)
+        listen()
         self._lock = threading.Lock()
         self._pending: OrderedDict[tuple[bytes, Control], _Missed] = OrderedDict()
         self._pending_bytes = 0
@@ -193,7 +195,13 @@ def _request(prompt: str, llm_string: str) -> Request | None:
     messages = messages_of(prompt)
     if messages is None:
         messages = ({"role": "user", "content": prompt},)
-    return Request(model="", messages=messages, identity=llm_string, exact_only=exact)
+    return Request(
+        model="",
+        messages=messages,
+        identity=llm_string,
+        exact_only=exact,
+        documents=documents_of_surroundings(),
+    )
 
 
 def _answers(generations: RETURN_VAL_TYPE) -> list[Answer]:

@@ -20,6 +20,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_ollama import ChatOllama
 from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
+from msgspec.structs import replace
 from ollama import AsyncClient
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
@@ -42,8 +43,10 @@ from langchain_aegis._convert import (
     copy_chunk,
     result_of,
 )
+from langchain_aegis._documents import documents_of_call, listen
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
+from langchain_aegis._listening import others_listen
 from langchain_aegis._surrounded import asurrounded, surrounded
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
@@ -116,6 +119,7 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
 
     @model_validator(mode="after")
     def _connect(self) -> Self:
+        listen()
         self._answering = self._wired({})
         host, headers = parse_url_with_auth(self.base_url)
         shared = dict(self.client_kwargs or {})
@@ -219,7 +223,7 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
         **kwargs: Any,
     ) -> ChatResult:
         generate = super()._generate
-        request = self._request(messages, stop, kwargs)
+        request = self._request(messages, stop, kwargs, run_manager)
         if request is None:
             return generate(messages, stop, run_manager, **kwargs)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
@@ -231,7 +235,7 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
                 lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
             lookup.alone(UNREADABLE)
         elif lookup.entry is not None:
-            if run_manager is not None and run_manager.handlers:
+            if run_manager is not None and others_listen(run_manager):
                 for chunk in replay(chunks_of, lookup, shown) or ():
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk, verbose=self.verbose)
             return found
@@ -245,7 +249,7 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
         **kwargs: Any,
     ) -> ChatResult:
         generate = super()._agenerate
-        request = self._request(messages, stop, kwargs)
+        request = self._request(messages, stop, kwargs, run_manager)
         if request is None:
             return await generate(messages, stop, run_manager, **kwargs)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
@@ -259,7 +263,7 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
                 )
             lookup.alone(UNREADABLE)
         elif lookup.entry is not None:
-            if run_manager is not None and run_manager.handlers:
+            if run_manager is not None and others_listen(run_manager):
                 for chunk in replay(chunks_of, lookup, shown) or ():
                     await run_manager.on_llm_new_token(
                         chunk.text, chunk=chunk, verbose=self.verbose
@@ -274,7 +278,7 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with closing(self._chunks(messages, stop, kwargs)) as chunks:
+        with closing(self._chunks(messages, stop, kwargs, run_manager)) as chunks:
             for chunk in chunks:
                 if run_manager is not None:
                     run_manager.on_llm_new_token(chunk.text, verbose=self.verbose)
@@ -287,17 +291,17 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._achunks(messages, stop, kwargs)) as chunks:
+        async with aclosing(self._achunks(messages, stop, kwargs, run_manager)) as chunks:
             async for chunk in chunks:
                 if run_manager is not None:
                     await run_manager.on_llm_new_token(chunk.text, verbose=self.verbose)
                 yield chunk
 
     def _chunks(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
     ) -> Generator[ChatGenerationChunk, None, None]:
         upstream = super()._iterate_over_stream
-        request = self._request(messages, stop, kwargs)
+        request = self._request(messages, stop, kwargs, run)
         if request is None:
             yield from upstream(messages, stop, **kwargs)
             return
@@ -325,10 +329,10 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
             yield marked_chunk(last, lookup)
 
     async def _achunks(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         upstream = super()._aiterate_over_stream
-        request = self._request(messages, stop, kwargs)
+        request = self._request(messages, stop, kwargs, run)
         if request is None:
             async for chunk in upstream(messages, stop, **kwargs):
                 yield chunk
@@ -358,7 +362,7 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
             yield marked_chunk(last, lookup)
 
     def _request(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
     ) -> Request | None:
         """Return the request of the body that would be sent; None when it has no key.
 
@@ -369,7 +373,9 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
             body["messages"] = resolve_images(body["messages"])
             if body.get("think") and not kwargs.get("reasoning", self.reasoning):
                 body["thinking"] = "hidden"  # what is stored lacks what others would show
-            return request_from_body(body, server=_part(self, "_source").server)
+            request = request_from_body(body, server=_part(self, "_source").server)
+            documents = documents_of_call(run)
+            return replace(request, documents=documents) if documents else request
         except UncacheableError:
             return None
         except Exception:  # noqa: BLE001 - ChatOllama raises the same again

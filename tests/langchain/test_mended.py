@@ -12,9 +12,9 @@ from langchain_core.globals import set_llm_cache
 from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import BaseModel
 
-from aegis_llm import ConfigError, cache_control, observe
+from aegis_llm import ConfigError, cache_control, naming, observe
 from aegis_llm.values import Answer
-from langchain_aegis import _fingerprint, caches
+from langchain_aegis import caches
 from langchain_aegis._embedder import LangChainEmbedder
 from tests.langchain.fakes import Named
 from tests.langchain.kit import Kit, outcome, reason
@@ -205,11 +205,11 @@ def test_names_of_objects_that_are_gone_are_forgotten() -> None:
         pass
 
     kept = Thing()
-    name = _fingerprint._name_of(kept)
-    before = len(_fingerprint._unnameable)
+    name = naming.name_of(kept)
+    before = len(naming._named)
     for _ in range(500):
-        _fingerprint._name_of(Thing())
-        _fingerprint._name_of(bytearray(1))  # no weak references
+        naming.name_of(Thing())
+        naming.name_of(bytearray(1))  # no weak references
     gc.collect()
-    assert len(_fingerprint._unnameable) <= before + _fingerprint._KEPT
-    assert _fingerprint._name_of(kept) == name
+    assert len(naming._named) <= before + naming._KEPT
+    assert naming.name_of(kept) == name
