@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
 D = TypeVar("D")
-_RUNS_KEPT = 65_536
+_RUNS_KEPT = 16_384
 _FOUND_KEPT = 10_000
 
 

@@ -362,7 +362,11 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
             yield marked_chunk(last, lookup)
 
     def _request(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: dict[str, Any],
+        run: Any = None,
     ) -> Request | None:
         """Return the request of the body that would be sent; None when it has no key.
 
