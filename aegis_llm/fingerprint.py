@@ -95,9 +95,9 @@ class Teller:
         """Return these attributes of a thing, written down."""
         return {name: self.told(getattr(value, name, None), name) for name in names}
 
-    def class_of(self, value: Any) -> Any:
-        """Return the class of a thing: its name, and what it does if it is the user's."""
-        return self._class(type(value))
+    def class_told(self, cls: type) -> Any:
+        """Return a class: its name, and what it does if it is the user's."""
+        return self._class(cls)
 
     def refuse(self, value: Any) -> UnnameableError:
         """Return the error that says where a thing is and what it is."""
@@ -109,6 +109,8 @@ class Teller:
             return ["map", [[self.told(k), self.told(v, str(k))] for k, v in value.items()]]
         if type(value) in (list, tuple):
             return ["list", [self.told(one) for one in value]]
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return ["named", self._class(type(value)), [self.told(one) for one in value]]
         if type(value) in (set, frozenset):
             return ["set", sorted((self.told(one) for one in value), key=repr)]
         if isinstance(value, enum.Enum):

@@ -29,7 +29,7 @@ PUBLIC = {
         "Call", "Clock", "Embedder", "Faults", "HashedNgrams", "ManualClock", "MiniLM",
         "OllamaSimulator", "SimulatedModel", "SystemClock", "Timing", "best_embedder",
     ],
-    "langchain_aegis": ["AegisCache", "ChatAegis"],
+    "langchain_aegis": ["AegisCache", "ChatAegis", "cache_chain"],
     "llama_index.llms.aegis": ["AegisOllama"],
 }  # fmt: skip
 HEAVY = ("langchain_core", "langchain_ollama", "llama_index", "redisvl", "ollama", "httpx")

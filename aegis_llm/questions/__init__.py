@@ -61,6 +61,11 @@ def find_question(
     return _split(content, index, *span)
 
 
+def whole_question(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return the whole last message: an extractor for requests that are a question and no more."""
+    return str(messages[-1]["content"])
+
+
 def _split(content: str, index: int, start: int, end: int) -> Split | NoQuestion:
     part = content[start:end]
     question = part.strip()
@@ -113,4 +118,4 @@ def _ask(
     return start, start + len(question)
 
 
-__all__ = ["NoQuestion", "Split", "find_question"]
+__all__ = ["NoQuestion", "Split", "find_question", "whole_question"]

@@ -9,6 +9,7 @@ except ModuleNotFoundError as exc:
     raise MissingExtraError("langchain_aegis", "langchain") from exc
 
 from langchain_aegis.caches import AegisCache
+from langchain_aegis.chains import cache_chain
 from langchain_aegis.chat_models import ChatAegis
 
-__all__ = ["AegisCache", "ChatAegis"]
+__all__ = ["AegisCache", "ChatAegis", "cache_chain"]

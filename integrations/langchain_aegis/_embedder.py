@@ -26,14 +26,15 @@ class LangChainEmbedder:
 
     def __init__(self, embeddings: Embeddings, embedding_id: str | None = None) -> None:
         self._embeddings = embeddings
-        self.embedding_id = embedding_id or _derived(embeddings)
+        self.embedding_id = embedding_id or derived_id(embeddings)
 
     def embed(self, text: str) -> list[float]:
         """Return the vector of one question."""
         return self._embeddings.embed_query(text)
 
 
-def _derived(embeddings: Any) -> str:
+def derived_id(embeddings: Any) -> str:
+    """Return an embedder's name: its class and the fields that tell its vectors apart."""
     told = [
         f"{name}={value}"
         for name in _TELLING
@@ -44,7 +45,7 @@ def _derived(embeddings: Any) -> str:
         encoded = msgspec.json.encode(settings, order="sorted")
         told.append(f"settings={hashlib.sha256(encoded).hexdigest()[:12]}")
     fields = getattr(embeddings, "__dict__", {}).values()
-    told += [f"({_derived(one)})" for one in fields if isinstance(one, Embeddings)]
+    told += [f"({derived_id(one)})" for one in fields if isinstance(one, Embeddings)]
     return " ".join([type(embeddings).__name__, *told])
 
 

@@ -44,7 +44,9 @@ def _answer(generation: Generation) -> Answer:
     if not isinstance(generation, ChatGeneration):
         return _checked(
             Answer(
-                text=generation.text, done_reason=_reason(generation.generation_info), info=info
+                text=generation.text,
+                done_reason=finish_reason(generation.generation_info),
+                info=info,
             )
         )
     message = generation.message
@@ -63,7 +65,8 @@ def _answer(generation: Generation) -> Answer:
             text=message.content if isinstance(message.content, str) else "",
             blocks=None if isinstance(message.content, str) else list(message.content),
             tool_calls=tuple(ToolCall(c["name"], c["args"]) for c in message.tool_calls),
-            done_reason=_reason(generation.generation_info) or _reason(message.response_metadata),
+            done_reason=finish_reason(generation.generation_info)
+            or finish_reason(message.response_metadata),
             prompt_tokens=usage["input_tokens"] if usage else 0,
             completion_tokens=usage["output_tokens"] if usage else 0,
             info={**info, "chat": True},
@@ -115,7 +118,7 @@ def _renamed(value: Any, fresh: dict[str, str]) -> Any:
     return [_renamed(one, fresh) for one in value] if isinstance(value, list) else value
 
 
-def _reason(info: Any) -> str | None:
+def finish_reason(info: Any) -> str | None:
     """Return the finish reason in one word for all providers: `stop`, another one, or None."""
     for name in _REASONS:
         reason = (info or {}).get(name)

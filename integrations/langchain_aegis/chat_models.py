@@ -47,6 +47,7 @@ from langchain_aegis._documents import documents_of_call, listen
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
+from langchain_aegis._source import source_of
 from langchain_aegis._surrounded import asurrounded, surrounded
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
@@ -130,8 +131,7 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
         )
         blocking = self._client._client
         weakref.finalize(self._client, blocking.close)  # nobody else closes its connections
-        url = str(blocking.base_url)
-        self._source = OllamaModels(url, {**shared, **(self.sync_client_kwargs or {})})
+        self._source = source_of(self)
         self._answering.service.digests.register(self._source)
         return self
 

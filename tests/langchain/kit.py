@@ -64,6 +64,7 @@ class Kit:
         self.embeddings = embeddings
         self._open: list[ChatOllama] = []
         self._caches: list[AegisCache] = []
+        self.stores: list[Any] = []
 
     @property
     def calls(self) -> int:
@@ -113,6 +114,8 @@ class Kit:
 
     def close(self) -> None:
         """Close the blocking connections."""
+        for store in self.stores:
+            store.close()
         for cache in self._caches:
             cache._service.store.close()
         for model in self._open:
