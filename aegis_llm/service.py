@@ -65,27 +65,32 @@ class Lookup:
         return self._opened.stream
 
     def made_from(self, documents: tuple[Document, ...]) -> None:
-        """Note, before storing, which documents came to light while the answer was made."""
+        """Note what `store` is to be told, where the answers are read and stored by another."""
         self._late = documents
 
-    def store(self, *answers: Answer) -> None:
-        """Store what the model answered; never raises."""
+    def store(self, *answers: Answer, documents: tuple[Document, ...] = ()) -> None:
+        """Store what the model answered; never raises.
+
+        `documents` are those that came to light while it was made, beside the request's own.
+        """
         ticket = self._opened.ticket
         if ticket is None:
             return
-        plan = p.close_plan(ticket, answers, self._service.rules, self._late)
+        documents = (*self._late, *documents)
+        plan = p.close_plan(ticket, answers, self._service.rules, documents)
         try:
             self._unstored(run(plan, self._service.perform))
             self._service.learner.answered(self._opened, answers)
         except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
             self._broken(exc)
 
-    async def astore(self, *answers: Answer) -> None:
+    async def astore(self, *answers: Answer, documents: tuple[Document, ...] = ()) -> None:
         """Like `store`, awaited."""
         ticket = self._opened.ticket
         if ticket is None:
             return
-        plan = p.close_plan(ticket, answers, self._service.rules, self._late)
+        documents = (*self._late, *documents)
+        plan = p.close_plan(ticket, answers, self._service.rules, documents)
         try:
             self._unstored(await arun(plan, self._service.aperform))
             self._service.learner.answered(self._opened, answers)
