@@ -11,8 +11,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from aegis_llm.answering import Answering
 from aegis_llm.control import cache_control
+from aegis_llm.invalidating import Invalidating
 from aegis_llm.quiet import Quiet
-from aegis_llm.service import Lookup
+from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Request
 from aegis_llm.wiring import say_once
 from langchain_aegis._asked import Question, request_of
@@ -31,7 +32,7 @@ _STREAM = "langchain-chain"
 _ONCE_MORE = (None, True)  # after an entry that cannot be replayed: refreshed
 
 
-class CachedChain(Runnable[I, O]):
+class CachedChain(Invalidating, Runnable[I, O]):
     """What `cache_chain` returns: a chain like the one inside, answered from the cache."""
 
     def __init__(
@@ -72,6 +73,10 @@ class CachedChain(Runnable[I, O]):
             StoreTrouble: Redis does not answer within `timeout` seconds.
         """
         self._answering.service.store.ready(timeout)
+
+    @property
+    def _cached_by(self) -> Service:
+        return self._answering.service
 
     def invoke(self, input: I, config: RunnableConfig | None = None, **kwargs: Any) -> O:
         """Answer from the cache, else run the chain."""
