@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from aegis_llm.values import Body, Control, Request
+from aegis_llm.values import Body, Control, Document, Request
 
 SCHEMA = "v1"
 _NOT_IN_THE_KEY = frozenset({"model", "messages", "stream", "keep_alive"})
@@ -37,7 +37,9 @@ class UncacheableError(ValueError):
         self.reason = reason
 
 
-def request_from_body(body: Body, *, server: str = "") -> Request:
+def request_from_body(
+    body: Body, *, server: str = "", documents: tuple[Document, ...] = ()
+) -> Request:
     """Return the request that a `/api/chat` body makes."""
     params = {
         name: value
@@ -49,6 +51,7 @@ def request_from_body(body: Body, *, server: str = "") -> Request:
         messages=tuple(body.get("messages") or ()),
         params=params,
         server=server,
+        documents=documents,
     )
 
 

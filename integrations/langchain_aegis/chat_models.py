@@ -20,7 +20,6 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_ollama import ChatOllama
 from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
-from msgspec.structs import replace
 from ollama import AsyncClient
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
@@ -377,9 +376,8 @@ class ChatAegis(Feedback, Invalidating, ChatOllama):
             body["messages"] = resolve_images(body["messages"])
             if body.get("think") and not kwargs.get("reasoning", self.reasoning):
                 body["thinking"] = "hidden"  # what is stored lacks what others would show
-            request = request_from_body(body, server=_part(self, "_source").server)
-            documents = documents_of_call(run)
-            return replace(request, documents=documents) if documents else request
+            server, documents = _part(self, "_source").server, documents_of_call(run)
+            return request_from_body(body, server=server, documents=documents)
         except UncacheableError:
             return None
         except Exception:  # noqa: BLE001 - ChatOllama raises the same again

@@ -27,6 +27,7 @@ from llama_index.llms.aegis._chunks import (
     records_of,
 )
 from llama_index.llms.aegis._convert import answers_of_response, marked, response_of
+from llama_index.llms.aegis._documents import documents_of_call
 
 if TYPE_CHECKING:
     from llama_index.llms.aegis.base import AegisOllama
@@ -236,8 +237,11 @@ class Turn:
         }
         sent = Sent(messages, wire)
         try:
-            return sent, request_from_body(body, server=llm.server(awaited=awaited))
-        except UncacheableError:
+            server, documents = llm.server(awaited=awaited), documents_of_call()
+            return sent, request_from_body(body, server=server, documents=documents)
+        except Exception as exc:  # a cache never costs an answer
+            if not isinstance(exc, UncacheableError) and _quiet.may_say(f"asking {type(exc)}"):
+                log.error("a request could not be read for the cache", exc_info=exc)
             return sent, None
 
     def _acquire(self) -> None:

@@ -26,6 +26,7 @@ from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.service import Service
 from aegis_llm.wiring import connect, say_once
+from llama_index.llms.aegis._documents import listen
 from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
 from llama_index.llms.aegis._server import Links
 from llama_index.llms.aegis._turn import Sent, Turn
@@ -79,6 +80,7 @@ class AegisOllama(Feedback, Invalidating, Ollama):
     def __init__(self, model: str, *args: Any, **kwargs: Any) -> None:
         _refuse_unknown(kwargs, frozenset(type(self).model_fields) | _NO_FIELDS)
         super().__init__(model, *args, **kwargs)
+        listen()
         self._links = Links(self._connected(), self)
 
     def __setattr__(self, name: str, value: Any) -> None:
