@@ -30,7 +30,7 @@ PUBLIC = {
         "OllamaSimulator", "SimulatedModel", "SystemClock", "Timing", "best_embedder",
     ],
     "langchain_aegis": ["AegisCache", "ChatAegis", "cache_chain"],
-    "llama_index.llms.aegis": ["AegisOllama"],
+    "llama_index.llms.aegis": ["AegisOllama", "AegisQueryEngine"],
 }  # fmt: skip
 HEAVY = ("langchain_core", "langchain_ollama", "llama_index", "redisvl", "ollama", "httpx")
 README = (ROOT / "README.md").read_text()

@@ -60,6 +60,7 @@ class Kit:
         self.namespace = namespace
         self.embed_model = MiniLMEmbedding()
         self._open: list[Ollama] = []
+        self.stores: list[Any] = []
 
     @property
     def calls(self) -> int:
@@ -123,6 +124,8 @@ class Kit:
 
     def close(self) -> None:
         """Close the blocking connections, which LlamaIndex leaves open."""
+        for store in self.stores:
+            store.close()
         for model in self._open:
             if model._client is not None:
                 model._client.close()

@@ -9,5 +9,6 @@ except ModuleNotFoundError as exc:
     raise MissingExtraError("llama_index.llms.aegis", "llama-index") from exc
 
 from llama_index.llms.aegis.base import AegisOllama
+from llama_index.llms.aegis.engine import AegisQueryEngine
 
-__all__ = ["AegisOllama"]
+__all__ = ["AegisOllama", "AegisQueryEngine"]

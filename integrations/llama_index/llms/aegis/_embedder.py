@@ -27,14 +27,15 @@ class LlamaIndexEmbedder:
 
     def __init__(self, embed_model: BaseEmbedding, embedding_id: str | None = None) -> None:
         self._embed_model = embed_model
-        self.embedding_id = embedding_id or _derived(embed_model)
+        self.embedding_id = embedding_id or derived_id(embed_model)
 
     def embed(self, text: str) -> list[float]:
         """Return the vector of one question."""
         return self._embed_model.get_query_embedding(text)
 
 
-def _derived(embed_model: Any) -> str:
+def derived_id(embed_model: Any) -> str:
+    """Return an embedder's name: its class and the fields that tell its vectors apart."""
     told = [
         f"{name}={value}"
         for name in _TELLING

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from llama_index.llms.ollama import Ollama
 from ollama import AsyncClient, Client
 from ollama._client import _parse_host
 
@@ -57,16 +58,27 @@ class Links:
         return type(None), ()
 
     def _registered(self, given: Client | AsyncClient | None) -> ModelSource:
-        source: ModelSource
-        if isinstance(given, Client):
-            source = GivenModels(given)
-        elif isinstance(given, AsyncClient):
-            http = given._client
-            source = OllamaModels(str(http.base_url), {"headers": dict(http.headers)})
-        else:
-            source = OllamaModels(self._host, {"headers": self._headers})
+        source = _source(given, self._host, self._headers)
         self.answering.service.digests.register(source)
         return source
+
+
+def source_of(llm: Ollama) -> ModelSource:
+    """Return the source of digests for an `Ollama`."""
+    given: Any = llm._client
+    if given is None:
+        links: Links | None = getattr(llm, "_links", None)
+        given = llm._async_client if links is None else next(filter(None, links.given), None)
+    return _source(given, _parse_host(llm.base_url), dict(llm.headers or {}))
+
+
+def _source(given: Any, host: str, headers: Mapping[str, str]) -> ModelSource:
+    if isinstance(given, Client):
+        return GivenModels(given)
+    if isinstance(given, AsyncClient):
+        http = given._client
+        return OllamaModels(str(http.base_url), {"headers": dict(http.headers)})
+    return OllamaModels(host, {"headers": dict(headers)})
 
 
 class GivenModels:

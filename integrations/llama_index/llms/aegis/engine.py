@@ -1,0 +1,255 @@
+"""AegisQueryEngine: a query engine that answers a question again before it retrieves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.base.response.schema import RESPONSE_TYPE, Response
+from llama_index.core.schema import NodeWithScore, QueryBundle
+
+from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.control import Surroundings, cache_control
+from aegis_llm.errors import ConfigError
+from aegis_llm.fingerprint import Teller
+from aegis_llm.invalidating import Invalidating
+from aegis_llm.questions import whole_question
+from aegis_llm.quiet import Quiet
+from aegis_llm.replay import pieces
+from aegis_llm.service import Lookup, Service
+from aegis_llm.values import Answer, Request
+from aegis_llm.wiring import connect, say_once
+from llama_index.llms.aegis._documents import heard_by, listen
+from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
+from llama_index.llms.aegis._responses import response_of
+from llama_index.llms.aegis._streamed import (
+    aparts_of,
+    aresponse_from,
+    astreamed,
+    joined,
+    parts_of,
+    response_from,
+    streamed,
+    streams,
+)
+from llama_index.llms.aegis._structure import Structure
+from llama_index.llms.aegis._watch import Watch
+
+log = logging.getLogger("aegis_llm")
+_quiet = Quiet()
+_STREAM = "llama-index-query"
+_ONCE_MORE = (None, True)  # after an entry that cannot be replayed: refreshed
+_LOCAL = (
+    "AegisQueryEngine: the index behind the engine has no name that another process could know, "
+    "so its answers are found by this process only; AegisQueryEngine(..., name='...') shares them"
+)
+
+
+class AegisQueryEngine(Invalidating, BaseQueryEngine):
+    """Wraps any query engine; a hit skips the retrieval and the model.
+
+    The entry is stored with the documents that were retrieved for it, and dies with them. What
+    the engine is made of belongs to the key, as it is when this is constructed. A streaming engine
+    streams from the cache, too. Structured answers are served and not stored. When Redis is down,
+    hung or full, the engine answers as it would without this.
+
+    Args:
+        engine: The query engine to cache.
+        name: Names the engine instead of what it is made of. Change it with every change of the
+            engine: two engines of one name share their answers.
+        redis_url: Where answers are kept; see `CacheConfig.redis_url`.
+        embed_model: Embeds questions; without it only exact repeats are served.
+        aegis: All other settings; what is given here wins over it.
+        options: Settings by their names, for example `namespace` or `ttl`.
+
+    Raises:
+        ConfigError: An option does not exist or is not usable, or the engine holds what cannot be
+            told apart from another (a connection in a function, ...) and has no `name`.
+    """
+
+    def __init__(
+        self,
+        engine: BaseQueryEngine,
+        *,
+        name: str | None = None,
+        redis_url: str | None = None,
+        embed_model: BaseEmbedding | None = None,
+        aegis: AegisConfig | None = None,
+        **options: Any,
+    ) -> None:
+        for option in options:
+            if option not in OPTION_NAMES or option == "extractor":
+                raise unknown_option(option, OPTION_NAMES - {"extractor"})
+        if name is not None and (type(name) is not str or not name):
+            msg = f"AegisQueryEngine(name={name!r}): give a text that is not empty"
+            raise ConfigError(msg)
+        given = options if redis_url is None else {**options, "redis_url": redis_url}
+        config = (aegis or AegisConfig()).with_options(**given, extractor=whole_question)
+        super().__init__(callback_manager=engine.callback_manager)
+        listen()
+        embedder = None
+        if embed_model is not None:
+            embedder = LlamaIndexEmbedder(embed_model, config.cache.embedding_id)
+        else:
+            say_once("no embed_model given: only exact repeats are answered from the cache")
+        self.cached_engine = engine
+        self._name = name
+        self._answering = connect(config, embedder)
+        self._identify()
+
+    def connect_now(self, timeout: float = 5.0) -> None:
+        """Connect to Redis now (starting a private one) instead of at the first request.
+
+        Raises:
+            StoreTrouble: Redis does not answer within `timeout` seconds.
+        """
+        self._answering.service.store.ready(timeout)
+
+    def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        """Retrieve as the engine does, past the cache."""
+        return self.cached_engine.retrieve(query_bundle)
+
+    def synthesize(self, *args: Any, **kwargs: Any) -> RESPONSE_TYPE:
+        """Synthesize as the engine does, past the cache."""
+        return self.cached_engine.synthesize(*args, **kwargs)
+
+    async def asynthesize(self, *args: Any, **kwargs: Any) -> RESPONSE_TYPE:
+        """Like `synthesize`, awaited."""
+        return await self.cached_engine.asynthesize(*args, **kwargs)
+
+    def update_prompts(self, prompts_dict: dict[str, Any]) -> None:
+        """Update the engine's prompts; with others it answers anew."""
+        self.cached_engine.update_prompts(prompts_dict)
+        self._identify()
+
+    def get_prompts(self) -> dict[str, Any]:
+        """Return the engine's prompts."""
+        return self.cached_engine.get_prompts()
+
+    def _get_prompt_modules(self) -> dict[str, Any]:
+        return self.cached_engine._get_prompt_modules()
+
+    @property
+    def _cached_by(self) -> Service:
+        return self._answering.service
+
+    def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        request, watch = self._request(query_bundle), Watch()
+
+        def generate() -> RESPONSE_TYPE:
+            with heard_by(watch):
+                return self.cached_engine.query(replace(query_bundle))
+
+        for refresh in _ONCE_MORE:
+            with cache_control(refresh=refresh):
+                if streams(self.cached_engine):
+                    response = self._streamed(request, watch, generate)
+                else:
+                    lookup = self._answering.service.open(request)
+                    answers_of = partial(_answers, lookup, watch)
+                    response = self._answering.answered(lookup, generate, answers_of)
+                    response = response or _replayed(lookup)
+            if response is not None:
+                return response
+        return generate()
+
+    async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        request, watch = self._request(query_bundle), Watch()
+
+        async def generate() -> RESPONSE_TYPE:
+            with heard_by(watch):
+                return await self.cached_engine.aquery(replace(query_bundle))
+
+        for refresh in _ONCE_MORE:
+            with cache_control(refresh=refresh):
+                if streams(self.cached_engine):
+                    response = await self._astreamed(request, watch, generate)
+                else:
+                    lookup = await self._answering.service.aopen(request)
+                    answers_of = partial(_answers, lookup, watch)
+                    response = await self._answering.aanswered(lookup, generate, answers_of)
+                    response = response or _replayed(lookup)
+            if response is not None:
+                return response
+        return await generate()
+
+    def _streamed(
+        self, request: Request, watch: Watch, generate: Callable[[], RESPONSE_TYPE]
+    ) -> RESPONSE_TYPE | None:
+        lookup = self._answering.service.open(request, stream=_STREAM)
+        if lookup.entry is not None:
+            lookup.reported()
+            kept = _replayed(lookup)
+            return None if kept is None else streamed(kept, pieces(kept.response or ""))
+        parts = self._answering.stream(
+            lookup, lambda: parts_of(generate, watch), partial(_streamed_answers, lookup, watch)
+        )
+        return response_from(parts, Surroundings())
+
+    async def _astreamed(
+        self, request: Request, watch: Watch, generate: Callable[[], Awaitable[RESPONSE_TYPE]]
+    ) -> RESPONSE_TYPE | None:
+        lookup = await self._answering.service.aopen(request, stream=_STREAM)
+        if lookup.entry is not None:
+            lookup.reported()
+            kept = _replayed(lookup)
+            return None if kept is None else astreamed(kept, pieces(kept.response or ""))
+        parts = self._answering.astream(
+            lookup, lambda: aparts_of(generate, watch), partial(_streamed_answers, lookup, watch)
+        )
+        return await aresponse_from(parts, Surroundings())
+
+    def _request(self, asked: QueryBundle) -> Request:
+        return Request(
+            model="",
+            messages=({"role": "user", "content": asked.query_str},),
+            params={"inputs": [asked.custom_embedding_strs, asked.embedding, asked.image_path]},
+            identity=self._identity,
+            uses=self._uses,
+        )
+
+    def _identify(self) -> None:
+        """Note what the engine does and which models it uses."""
+        structure, name = Structure(), self._name
+        try:
+            told = f"engine {Teller(structure).fingerprint(self.cached_engine)}"
+        except Exception as exc:
+            if name is None:
+                msg = (
+                    f"AegisQueryEngine cannot tell this engine from another: {exc}; give it a "
+                    'name, AegisQueryEngine(engine, name="handbook-v1"), and another one when the '
+                    "engine changes"
+                )
+                raise ConfigError(msg) from exc
+            told = ""
+        if name is None and structure.local:
+            say_once(_LOCAL)
+        self._identity = told if name is None else f"engine named {name}"
+        self._uses = tuple(sorted(structure.sources))
+        for source in structure.sources.values():
+            self._answering.service.digests.register(source)
+
+
+def _answers(lookup: Lookup, watch: Watch, response: RESPONSE_TYPE) -> list[Answer]:
+    return watch.answers(lookup, lambda: response)
+
+
+def _streamed_answers(lookup: Lookup, watch: Watch, parts: list[Any]) -> list[Answer]:
+    return watch.answers(lookup, lambda: joined(parts)) if watch.ended else []
+
+
+def _replayed(lookup: Lookup) -> Response | None:
+    """Return what a hit holds; None when it was not written by us."""
+    if lookup.entry is None:
+        return None
+    try:
+        return response_of(lookup.entry.answer)
+    except Exception as exc:  # noqa: BLE001 - the engine answers instead
+        if _quiet.may_say(f"replaying {type(exc)}"):
+            log.warning("an entry could not be replayed; the engine is asked: %s", type(exc))
+        return None
