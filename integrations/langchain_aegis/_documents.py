@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from langchain_core import documents as lc
+from langchain_core.language_models import BaseChatModel
+from langchain_core.outputs import LLMResult
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
@@ -55,9 +58,19 @@ class _Documents(Listener):
         _calling.set(parent_run_id)
 
 
+class _Hook:
+    """What LangChain asks, as a context variable, for a handler to add to each new run."""
+
+    def get(self) -> _Documents | None:
+        """Return the handler; once None after `left_out`."""
+        if _left_out.get():
+            _left_out.set(False)
+            return None
+        return _documents
+
+
 _documents = _Documents()
-# Its default is seen in every thread; a value that is set would not be.
-_hook: ContextVar[_Documents | None] = ContextVar("aegis_documents", default=_documents)
+_left_out: ContextVar[bool] = ContextVar("aegis_left_out", default=False)
 _listening: list[bool] = []
 
 
@@ -65,7 +78,40 @@ def listen() -> None:
     """Follow the runs of this process from now on."""
     if not _listening:
         _listening.append(True)
-        register_configure_hook(_hook, inheritable=True)
+        register_configure_hook(cast("ContextVar[Any]", _Hook()), inheritable=False)
+
+
+class KnowsDocuments(BaseChatModel):
+    """A chat model that takes note itself of the run that it is called in.
+
+    LangChain looks at each handler of a model's run several times, which takes longer than all
+    the rest that there is to be done for documents; so ours is left out of that run.
+    """
+
+    def generate(
+        self, messages: Any, stop: Any = None, callbacks: Any = None, **kwargs: Any
+    ) -> LLMResult:
+        """Like the model's, without our handler in its run."""
+        with _by(callbacks):
+            return super().generate(messages, stop, callbacks, **kwargs)
+
+    async def agenerate(
+        self, messages: Any, stop: Any = None, callbacks: Any = None, **kwargs: Any
+    ) -> LLMResult:
+        """Like `generate`, awaited."""
+        with _by(callbacks):
+            return await super().agenerate(messages, stop, callbacks, **kwargs)
+
+
+@contextmanager
+def _by(callbacks: Any) -> Iterator[None]:
+    """Note which run calls a model, and leave our handler out of the next one."""
+    _calling.set(getattr(callbacks, "parent_run_id", None))
+    _left_out.set(True)
+    try:
+        yield
+    finally:
+        _left_out.set(False)
 
 
 def documents_of_call(run_manager: Any = None) -> tuple[Document, ...]:

@@ -42,7 +42,7 @@ from langchain_aegis._convert import (
     copy_chunk,
     result_of,
 )
-from langchain_aegis._documents import documents_of_call, listen
+from langchain_aegis._documents import KnowsDocuments, documents_of_call, listen
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
@@ -60,7 +60,7 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(Feedback, Invalidating, ChatOllama):
+class ChatAegis(Feedback, Invalidating, KnowsDocuments, ChatOllama):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection

@@ -14,7 +14,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.parametrize("name", ["langchain_rag", "langchain_cache"])
+@pytest.mark.parametrize("name", ["langchain_rag", "langchain_cache", "langchain_chain"])
 def test_an_example(
     kit: Kit, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 from llama_index.core import Settings
+from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.llms.llm import LLM
 from llama_index.llms.ollama import Ollama
@@ -39,8 +40,8 @@ from aegis_llm import (
 )
 from aegis_llm.testing import ManualClock, OllamaSimulator, best_embedder
 from aegis_llm.values import Control, Outcome
-from langchain_aegis import AegisCache, ChatAegis
-from llama_index.llms.aegis import AegisOllama
+from langchain_aegis import AegisCache, ChatAegis, cache_chain
+from llama_index.llms.aegis import AegisOllama, AegisQueryEngine
 
 
 def question_of(messages: Sequence[Mapping[str, Any]]) -> str | None:
@@ -184,6 +185,37 @@ def llama_index(config: AegisConfig) -> ChatResponse:
     assert_type(llm.chat([ChatMessage(content="Why?")]), ChatResponse)
     llm.connect_now(timeout=1.0)
     return llm.chat([ChatMessage(content="Why?")])
+
+
+def whole_chain(chain: Runnable[dict[str, str], str], config: AegisConfig) -> str:
+    """cache_chain keeps the types of the chain."""
+    embeddings = OllamaEmbeddings(model="all-minilm")
+    cached = cache_chain(
+        chain,
+        question="question",
+        name="handbook-1",
+        redis_url="redis://localhost:6379",
+        embeddings=embeddings,
+        namespace="app",
+        ttl=600,
+        aegis=config,
+    )
+    assert_type(cached, Runnable[dict[str, str], str])
+    assert_type(cached.invoke({"question": "Why?"}), str)
+    cache_chain(chain, question=lambda given: str(given["question"]))
+    cache_chain(chain, question=7)  # type: ignore[arg-type]
+    return (cached | StrOutputParser()).invoke({"question": "Why?"})
+
+
+def whole_engine(engine: BaseQueryEngine, config: AegisConfig) -> int:
+    """AegisQueryEngine goes wherever query engines go."""
+    made = AegisQueryEngine(
+        engine, name="facts-1", embed_model=Settings.embed_model, ttl=600, aegis=config
+    )
+    base: BaseQueryEngine = made
+    assert str(base.query("Why?"))
+    made.connect_now(timeout=1.0)
+    return made.invalidate(document="handbook")
 
 
 async def llama_index_awaited(llm: AegisOllama) -> list[ChatResponse]:
