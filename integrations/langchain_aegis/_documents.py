@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from langchain_core import documents as lc
+from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables.config import var_child_runnable_config
@@ -78,7 +79,7 @@ def listen() -> None:
     """Follow the runs of this process from now on."""
     if not _listening:
         _listening.append(True)
-        register_configure_hook(cast("ContextVar[Any]", _Hook()), inheritable=False)
+        register_configure_hook(cast("ContextVar[Any]", _Hook()), inheritable=True)
 
 
 class KnowsDocuments(BaseChatModel):
@@ -92,24 +93,27 @@ class KnowsDocuments(BaseChatModel):
         self, messages: Any, stop: Any = None, callbacks: Any = None, **kwargs: Any
     ) -> LLMResult:
         """Like the model's, without our handler in its run."""
-        with _by(callbacks):
-            return super().generate(messages, stop, callbacks, **kwargs)
+        with _by(callbacks) as others:
+            return super().generate(messages, stop, others, **kwargs)
 
     async def agenerate(
         self, messages: Any, stop: Any = None, callbacks: Any = None, **kwargs: Any
     ) -> LLMResult:
         """Like `generate`, awaited."""
-        with _by(callbacks):
-            return await super().agenerate(messages, stop, callbacks, **kwargs)
+        with _by(callbacks) as others:
+            return await super().agenerate(messages, stop, others, **kwargs)
 
 
 @contextmanager
-def _by(callbacks: Any) -> Iterator[None]:
+def _by(callbacks: Any) -> Iterator[Any]:
     """Note which run calls a model, and leave our handler out of the next one."""
     _calling.set(getattr(callbacks, "parent_run_id", None))
+    if isinstance(callbacks, BaseCallbackManager) and _documents in callbacks.handlers:
+        callbacks = callbacks.copy()
+        callbacks.remove_handler(_documents)
     _left_out.set(True)
     try:
-        yield
+        yield callbacks
     finally:
         _left_out.set(False)
 

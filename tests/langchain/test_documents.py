@@ -148,6 +148,24 @@ def test_a_retriever_as_a_tool(kit: Kit) -> None:
     assert only(kit).documents == ("shop",)
 
 
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream"])
+async def test_an_agent_that_searches(kit: Kit, way: str) -> None:
+    agents = pytest.importorskip("langchain.agents", reason="the package langchain is absent")
+    tool = create_retriever_tool(retriever_of(kit.embeddings), "handbook", "Search the handbook.")
+    agent = agents.create_agent(kit.aegis(embeddings=None), [tool])
+    asked: Any = {"messages": [("user", f"Use the handbook tool: {QUESTION}")]}
+    if way == "invoke":
+        agent.invoke(asked)
+    elif way == "ainvoke":
+        await agent.ainvoke(asked)
+    else:
+        assert list(agent.stream(asked, stream_mode="messages"))
+    first, second = sorted(entries(kit).values(), key=lambda entry: len(entry.documents))
+    assert first.documents == ()
+    assert first.answer.tool_calls
+    assert second.documents == ("shop",)
+
+
 def test_what_a_retriever_sorts_out_is_not_among_them(kit: Kit) -> None:
     class First(BaseRetriever):
         inner: Any
