@@ -10,9 +10,9 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 
 from aegis_llm import cache_control, observe
+from tests.langchain.chain_kit import EVERY_WAY, QUESTION, REWORDED, Way, cached, rag, retriever
 from tests.langchain.handbook import SHOP
 from tests.langchain.kit import Kit
-from tests.langchain.test_chains import EVERY_WAY, QUESTION, REWORDED, Way, cached, rag, retriever
 from tests.langchain.test_documents import entries
 
 CHANGED = SHOP.replace("bicycles is 30 days", "bicycles is 60 days")

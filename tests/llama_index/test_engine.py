@@ -3,100 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from llama_index.core import Document, PromptTemplate, Settings
-from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core import PromptTemplate, Settings
 from llama_index.core.base.response.schema import (
     AsyncStreamingResponse,
-    PydanticResponse,
     Response,
     StreamingResponse,
 )
-from llama_index.core.bridge.pydantic import BaseModel
-from llama_index.core.query_engine import CustomQueryEngine, TransformQueryEngine
-from llama_index.core.schema import ImageNode, NodeWithScore, TextNode
+from llama_index.core.query_engine import TransformQueryEngine
 from llama_index.core.tools import QueryEngineTool
 
-from aegis_llm import AegisConfig, ConfigError, NotCachedError, cache_control, observe, wiring
+from aegis_llm import ConfigError, NotCachedError, cache_control, observe, wiring
 from aegis_llm.values import Answer
 from llama_index.llms.aegis import AegisQueryEngine
-from tests.llama_index.kit import FACTS, PATIENT, Kit
+from tests.llama_index.engine_kit import (
+    EVERY_WAY,
+    STREAMING,
+    WAYS,
+    Counting,
+    Given,
+    Way,
+    aquery,
+    cached,
+    close,
+    plain,
+    text,
+)
+from tests.llama_index.kit import FACTS, Kit
 from tests.llama_index.test_documents import entries
 from tests.llama_index.test_query_engines import LOOK_ALIKE, QUESTION, REWORDED
-
-Way = Callable[[Any, str], Awaitable[Any]]
-
-
-class Counting(BaseRetriever):
-    """Finds what another retriever finds, and counts how often it was asked."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-        self._asked: list[str] = []
-        super().__init__()
-
-    def _retrieve(self, query_bundle: Any) -> list[NodeWithScore]:
-        self._asked.append(query_bundle.query_str)
-        return self.inner.retrieve(query_bundle)  # type: ignore[no-any-return]
-
-
-def plain(kit: Kit, facts: tuple[str, ...] = FACTS, llm: Any = None, **given: Any) -> Any:
-    """Return a query engine as people make it, on the stock model."""
-    Settings.embed_model = kit.embed_model
-    index = kit.index(facts)
-    return index.as_query_engine(
-        llm=llm or kit.stock(context_window=4096), similarity_top_k=2, **given
-    )
-
-
-def cached(kit: Kit, engine: Any, **given: Any) -> Any:
-    """Return the cached engine, its models' digests known."""
-    settings = {
-        "redis_url": kit.redis_url,
-        "namespace": kit.namespace,
-        "embed_model": kit.embed_model,
-        "aegis": AegisConfig().with_options(**PATIENT),
-    } | given
-    made = AegisQueryEngine(engine, **settings)
-    kit.stores.append(made._answering.service.store)
-    digests = made._answering.service.digests
-    for server, model in made._uses:
-        _, fetching = digests.look(server, model)
-        if fetching is not None:
-            fetching.result(10)
-    return made
-
-
-async def query(engine: Any, question: str) -> Any:
-    return await asyncio.to_thread(engine.query, question)
-
-
-async def aquery(engine: Any, question: str) -> Any:
-    return await engine.aquery(question)
-
-
-async def close(kit: Kit) -> None:
-    """Close the awaited connections, which stock models leave open."""
-    for model in kit._open:
-        if type(model).__name__ == "Ollama" and model._async_client is not None:
-            await model._async_client.close()
-
-
-async def text(response: Any) -> str:
-    """Return the whole text of a response of any kind."""
-    if isinstance(response, AsyncStreamingResponse):
-        return "".join([part async for part in response.async_response_gen()])
-    if isinstance(response, StreamingResponse):
-        return "".join(response.response_gen)
-    return str(response)
-
-
-WAYS: dict[str, Way] = {"query": query, "aquery": aquery}
-EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-STREAMING = pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streaming"])
 
 
 @EVERY_WAY
@@ -239,78 +176,6 @@ def test_other_prompts_answer_anew(kit: Kit) -> None:
         engine.query(QUESTION)
     assert seen.outcomes == ["miss", "miss"]
     assert "response_synthesizer:text_qa_template" in engine.get_prompts()
-
-
-class Shape(BaseModel):
-    sides: int
-
-
-class Given(CustomQueryEngine):
-    """Answers with what it is given."""
-
-    answer: Any = None
-    asked: int = 0
-
-    def custom_query(self, query_str: str) -> Any:
-        self.asked += 1
-        if isinstance(self.answer, BaseException):
-            raise self.answer
-        return self.answer
-
-
-class Raw(Given):
-    """Answers with a response object of its own."""
-
-    def query(self, query: Any) -> Any:
-        return self.custom_query(str(query))
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        PydanticResponse(Shape(sides=3)),
-        Response("text", [NodeWithScore(node=ImageNode(text="x"), score=1.0)]),
-        Response("text", [], {"a": {1, 2}}),
-        Response("text", [NodeWithScore(node=TextNode(text="x", metadata={"a": object()}))]),
-    ],
-    ids=["pydantic", "image", "metadata", "node"],
-)
-def test_what_is_not_stored_is_served(kit: Kit, answer: Any) -> None:
-    engine = cached(kit, Raw(answer=answer), name="raw")
-    with observe() as seen:
-        assert engine.query(QUESTION) is engine.query(QUESTION) is answer
-    assert seen.outcomes == ["miss", "miss"]
-
-
-@pytest.mark.parametrize("answer", ["", " ", None])
-def test_an_empty_answer_is_not_stored(kit: Kit, answer: Any) -> None:
-    engine = cached(kit, Raw(answer=Response(answer)), name="empty")
-    with observe() as seen:
-        for _ in range(2):
-            assert engine.query(QUESTION).response == answer
-    assert seen.outcomes == ["miss", "miss"]
-
-
-def test_documents_among_the_sources_come_back(kit: Kit) -> None:
-    given = Response("text", [NodeWithScore(node=Document(text="x", id_="d"), score=None)])
-    engine = cached(kit, Raw(answer=given), name="documents")
-    for _ in range(2):
-        (scored,) = engine.query(QUESTION).source_nodes
-        assert isinstance(scored.node, Document)
-        assert (scored.node.node_id, scored.score) == ("d", None)
-
-
-@EVERY_WAY
-async def test_an_error_passes_through_and_nothing_is_stored(kit: Kit, way: Way) -> None:
-    error = ConnectionError("as it is")
-    inner = Given(answer=error)
-    engine = cached(kit, inner, name="failing")
-    for _ in range(2):
-        with pytest.raises(ConnectionError) as told:
-            await way(engine, QUESTION)
-        assert told.value is error
-    assert inner.asked == 2
-    assert entries(kit) == {}
 
 
 @STREAMING
