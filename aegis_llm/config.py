@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, get_args
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from aegis_llm.errors import ConfigError
-from aegis_llm.values import Body
+from aegis_llm.values import Body, Route
 
 DEFAULT_REDIS_URL = "redis://localhost:6379"
 SCHEMES = (
@@ -33,6 +33,9 @@ _OVERLAP = re.compile(r"overlap>=(\d+(?:\.\d+)?)")
 
 Extractor = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """Names the question inside a list of messages (Ollama's shape); None: exact tier only."""
+
+Router = Callable[[str], Route | None]
+"""Says how far the answer to a question may be reused; None: the built-in router decides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,10 @@ class CacheConfig:
             "ignore" (needs a `corpus_version`).
         history: "standalone" (a last turn that stands alone may be answered across
             conversations) or "same" (the turns before it must be the same).
+        router: What keeps questions about now, about the asker, and the like from being answered
+            by meaning (see `aegis_llm.matching.route`). False: nothing does, and nothing is
+            skipped. Or a function of the question that returns a `Route`, or None to leave it to
+            the built-in one.
         corpus_version: Names the state of the documents; another one shares no entry.
         judge: Who decides in the grey zone of the score: "background" (the model, in idle time,
             for the next request), "serve" (the model, before serving) or "off".
@@ -87,6 +94,7 @@ class CacheConfig:
     calibration: str | None = None
     context: str = "same"
     history: History = "standalone"
+    router: bool | Router = True
     corpus_version: str | None = None
     judge: Judging = "background"
     judge_model: str | None = None
@@ -139,6 +147,11 @@ class CacheConfig:
         if self.max_wrong_hits is not None:
             share = "a share of the hits, from 0.001 to 0.5"
             _check_range("max_wrong_hits", self.max_wrong_hits, 0.001, 0.5, share)
+        _require(
+            isinstance(self.router, bool) or callable(self.router),
+            f"router={self.router!r}",
+            "give True, False or a function of the question that returns a Route or None",
+        )
         for name in ("calibration", "corpus_version", "judge_model"):
             _check_text(name, getattr(self, name))
         _check_flag("shadow", self.shadow)
@@ -322,6 +335,8 @@ __all__ = [
     "Body",
     "CacheConfig",
     "Extractor",
+    "Route",
+    "Router",
     "SchedulerConfig",
     "safe_url",
     "unknown_option",

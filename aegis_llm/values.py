@@ -15,6 +15,8 @@ Outcome = Literal["hit_local", "hit_exact", "hit_semantic", "coalesced", "miss",
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
 """A time since the epoch, before the year 10000; one that no calendar can show is not read."""
 
+RouteKind = Literal["reuse", "exact_only", "skip"]
+
 Body = Mapping[str, Any]
 """A request body in the shape of Ollama's `/api/chat`, as it would be sent."""
 
@@ -145,6 +147,16 @@ class Request(msgspec.Struct, frozen=True):
     exact_only: str = ""
     documents: tuple[Document, ...] = ()
     uses: tuple[tuple[str, str], ...] = ()
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Whether a question may be answered by meaning, by an exact repeat only, or never.
+
+    `reason` is "" for "reuse", else one word that says what kept it out.
+    """
+
+    kind: RouteKind
+    reason: str = ""
 
 
 class Control(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,8 +1,9 @@
 """The course of one request, as generators of effects that do no I/O themselves.
 
-Order: local copy, exact tier, single-flight, local copy again, embedding, nearest entries of the
-scope, matching, else a miss. `open_plan` ends with a hit or a miss, `close_plan` stores what the
-model answered. Whatever goes wrong with the cache is a miss with a reason.
+Order: local copy, exact tier, route of the question, single-flight, local copy again, embedding,
+nearest entries of the scope, matching, else a miss. `open_plan` ends with a hit or a miss,
+`close_plan` stores what the model answered. Whatever goes wrong with the cache is a miss with a
+reason.
 """
 
 from aegis_llm.plan.closing import close_plan

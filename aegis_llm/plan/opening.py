@@ -6,6 +6,7 @@ import msgspec
 
 from aegis_llm.errors import NotCachedError, Trouble
 from aegis_llm.keys import UncacheableError, edition_of, exact_key, query_hash
+from aegis_llm.plan.asking import Asked, asked
 from aegis_llm.plan.effects import (
     UNREADABLE,
     Digest,
@@ -52,17 +53,25 @@ def _open(request: Request, control: Control, rules: Rules, stream: str) -> Plan
     if isinstance(looked, Opened):
         return looked
     ticket, trouble = looked
+    found = asked(request, rules)
+    if found.route.kind == "skip":
+        return bypass_of(found.route.reason)
     if control.only_if_cached:
-        return (yield from semantic_part(ticket, rules, trouble))
+        return (yield from semantic_part(ticket, found, rules, trouble))
+    return (yield from _joined(ticket, found, rules, trouble, stream))
+
+
+def _joined(ticket: Ticket, found: Asked, rules: Rules, trouble: str, stream: str) -> Plan[Opened]:
+    """Go on together with identical requests that are under way."""
     seat: Seat = yield Join(_flight(ticket, stream))
     if seat.entry is not None:
         return hit_of("coalesced", seat.entry, rules)
     if seat.stream is not None:
         return Opened(Origin("coalesced"), stream=seat.stream)
     if seat.flight is None:
-        return (yield from semantic_part(ticket, rules, trouble))
+        return (yield from semantic_part(ticket, found, rules, trouble))
     ticket = msgspec.structs.replace(ticket, flight=seat.flight)
-    return (yield from _lead(ticket, rules, trouble))
+    return (yield from _lead(ticket, found, rules, trouble))
 
 
 def _digest(request: Request) -> Plan[str | None]:
@@ -136,12 +145,12 @@ def _exact(key: str, hashed: str, rules: Rules, state: State) -> Plan[tuple[Open
     return None, UNREADABLE
 
 
-def _lead(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
+def _lead(ticket: Ticket, found: Asked, rules: Rules, trouble: str) -> Plan[Opened]:
     """Go on as the leader of a flight, which hears of a hit, or gets another leader."""
     try:
         opened = yield from _landed(ticket, rules)
         if opened is None:
-            opened = yield from semantic_part(ticket, rules, trouble)
+            opened = yield from semantic_part(ticket, found, rules, trouble)
         if opened.entry is not None:
             yield Settle(ticket.flight, opened.entry)
     except BaseException:  # also GeneratorExit: this leader was cancelled

@@ -7,6 +7,7 @@ import msgspec
 from aegis_llm.context import chunks_of, common_share, without_chunks
 from aegis_llm.errors import Trouble
 from aegis_llm.keys import scope_hash
+from aegis_llm.plan.asking import Asked, question_of, scoped
 from aegis_llm.plan.deciding import decide
 from aegis_llm.plan.effects import (
     INVALIDATED,
@@ -19,22 +20,21 @@ from aegis_llm.plan.effects import (
     Ticket,
 )
 from aegis_llm.plan.ends import miss_of, usable
-from aegis_llm.questions import NoQuestion, Split, find_question
+from aegis_llm.questions import NoQuestion, Split
 from aegis_llm.values import Candidate, Request
-from aegis_llm.window import fits_window
 
 
-def semantic_part(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
+def semantic_part(ticket: Ticket, found: Asked, rules: Rules, trouble: str) -> Plan[Opened]:
     """Look for an entry that answers the same question in the same scope."""
     if trouble and trouble != UNREADABLE:
         return miss_of(msgspec.structs.replace(ticket, trouble=True), trouble)
     refresh = "refresh" if ticket.control.refresh else ""
     if not rules.semantic:
         return miss_of(ticket, refresh or trouble or "no_entry")
-    split = _question(ticket.request, rules)
+    split = question_of(ticket.request, found, rules)
     if isinstance(split, NoQuestion):
         return miss_of(ticket, refresh or split.reason)
-    scope, cut = _scope(ticket, split, rules)
+    scope, cut = _scope(ticket, *scoped(ticket.request, split, rules), rules)
     try:
         vector = yield Embed(split.question)
         ticket = msgspec.structs.replace(
@@ -42,13 +42,13 @@ def semantic_part(ticket: Ticket, rules: Rules, trouble: str) -> Plan[Opened]:
         )
         if refresh:
             return miss_of(ticket, refresh)
-        found: list[tuple[bytes, float]] = yield Nearest(scope, vector, rules.cache.neighbours)
+        near: list[tuple[bytes, float]] = yield Nearest(scope, vector, rules.cache.neighbours)
     except Trouble as exc:
         slow = exc.reason.startswith("redis_")  # then do not spend time on storing either
         return miss_of(msgspec.structs.replace(ticket, trouble=slow), exc.reason)
     if rules.state().version != ticket.state.version:
         return miss_of(ticket, INVALIDATED)
-    candidates, reason = _candidates(ticket, found, rules, cut=cut)
+    candidates, reason = _candidates(ticket, near, rules, cut=cut)
     if reason:
         return miss_of(ticket, reason)
     return (yield from decide(ticket, candidates, rules))
@@ -73,38 +73,13 @@ def _candidates(
     return candidates, "context_differs" if near and not candidates else ""
 
 
-def _scope(ticket: Ticket, split: Split, rules: Rules) -> tuple[str, bool]:
+def _scope(ticket: Ticket, request: Request, split: Split, rules: Rules) -> tuple[str, bool]:
     """Return the scope, and whether the retrieved chunks were cut out of it."""
     cut: tuple[bytes, ...] = ()
-    request, start, end = ticket.request, split.start, split.end
+    start, end = split.start, split.end
     if request.documents and (context := without_chunks(request, split, rules.cache.context)):
         request, start, end, cut = context.request, context.start, context.end, context.cut
     scope = scope_hash(
         request, ticket.digest, ticket.control, split.index, start, end, ticket.edition, cut
     )
     return scope, bool(cut)
-
-
-def _question(request: Request, rules: Rules) -> Split | NoQuestion:
-    """Find the question, unless something keeps the request out of the semantic tier."""
-    if reason := _no_semantic_tier(request):
-        return NoQuestion(reason)
-    split = find_question(request.messages, rules.cache.extractor)
-    if isinstance(split, Split) and not fits_window(
-        split.question, rules.cache.max_question_tokens
-    ):
-        return NoQuestion("question_too_long")
-    return split
-
-
-def _no_semantic_tier(request: Request) -> str:
-    if request.exact_only:
-        return request.exact_only
-    if request.params.get("tools"):
-        return "tools_bound"
-    for message in request.messages:
-        if message.get("role") == "tool" or message.get("tool_calls"):
-            return "tool_message"
-        if message.get("images"):
-            return "images"
-    return ""

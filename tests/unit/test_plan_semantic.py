@@ -152,10 +152,10 @@ def test_the_context_around_the_question_is_the_scope() -> None:
 
 
 def test_a_given_extractor_finds_the_question() -> None:
-    request = ask("Here is a text.\n\nIt has two parts.\n\nWhy?")
+    request = ask("Here is a text.\n\nIt has two parts.\n\nHow high is Etna?")
     hand = Hand()
-    opened(hand, request, extractor=lambda messages: str(messages[-1]["content"])[-4:])
-    assert hand.effects(p.Embed) == [p.Embed("Why?")]
+    opened(hand, request, extractor=lambda messages: str(messages[-1]["content"])[-17:])
+    assert hand.effects(p.Embed) == [p.Embed("How high is Etna?")]
 
 
 @pytest.mark.parametrize(
