@@ -30,6 +30,7 @@ PUBLIC = {
         "OllamaSimulator", "SimulatedModel", "SystemClock", "Timing", "best_embedder",
     ],
     "langchain_aegis": ["AegisCache", "ChatAegis", "cache_chain"],
+    "langchain_aegis.agents": ["AegisMiddleware"],
     "llama_index.llms.aegis": ["AegisOllama", "AegisQueryEngine"],
 }  # fmt: skip
 HEAVY = ("langchain_core", "langchain_ollama", "llama_index", "redisvl", "ollama", "httpx")
@@ -135,6 +136,7 @@ def test_the_adapter_of_one_framework_does_not_load_the_other() -> None:
     [
         ("langchain_aegis", "langchain_core", "langchain"),
         ("langchain_aegis", "langchain_ollama", "langchain"),
+        ("langchain_aegis.agents", "langchain", "agents"),
         ("llama_index.llms.aegis", "llama_index.core", "llama-index"),
         ("llama_index.llms.aegis", "llama_index.llms.ollama", "llama-index"),
     ],

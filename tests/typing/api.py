@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, assert_type
 
+from langchain.agents import create_agent
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -38,9 +39,11 @@ from aegis_llm import (
     observe,
     reject,
 )
+from aegis_llm.matching import route
 from aegis_llm.testing import ManualClock, OllamaSimulator, best_embedder
 from aegis_llm.values import Control, Outcome
 from langchain_aegis import AegisCache, ChatAegis, cache_chain
+from langchain_aegis.agents import AegisMiddleware
 from llama_index.llms.aegis import AegisOllama, AegisQueryEngine
 
 
@@ -52,6 +55,7 @@ def question_of(messages: Sequence[Mapping[str, Any]]) -> str | None:
 def settings() -> AegisConfig:
     """Settings, by sections, by options and from the environment."""
     cache = CacheConfig(redis_url="memory://", ttl=600, similarity=0.9, extractor=question_of)
+    assert CacheConfig(router=route).router is route
     config = AegisConfig(cache=cache, scheduler=SchedulerConfig(single_flight=True))
     assert_type(config.with_options(ttl_jitter=0.1), AegisConfig)
     assert_type(AegisConfig.from_env(), AegisConfig)
@@ -248,3 +252,12 @@ async def feedback(model: ChatAegis, llm: AegisOllama, cache: AegisCache, origin
         assert_type(told, Labels)
         assert_type(told.window, Counts)
         assert_type(told.drift, bool)
+
+
+def agents(model: BaseChatModel, cache: AegisCache) -> None:
+    """An agent whose model calls are cached, each tenant for itself."""
+    middleware = AegisMiddleware(redis_url="memory://", ttl=600, tenant=lambda run: str(run))
+    create_agent(model, [], middleware=[middleware])
+    create_agent(model, [], middleware=[AegisMiddleware(cache)])
+    assert_type(middleware.cache, AegisCache)
+    AegisMiddleware(tenant="acme")  # type: ignore[arg-type]
