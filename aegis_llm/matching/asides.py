@@ -58,7 +58,7 @@ _HELD = re.compile(
     r"called|set)\b|\bi owe\b|\b(?:call|refer to) me\b"
 )
 _STATE = re.compile(
-    rf"\b(?:my|our)(?: own| new| last| latest| next| first| \w+){{0,2}}? {_RECORD}\b|\b(?:mein|"
+    rf"\b(?:my|our)(?: [\w']+){{0,2}}? {_RECORD}\b|\b(?:mein|"
     rf"meine[mnrs]?)(?: \w+){{0,1}}? (?:bestellung|konto|kontostand|guthaben|paket|karte|"
     rf"rechnung|termine?|"
     r"r\u00fcckerstattung|lieferung|abo|vertrag|kalender|zahlung|\u00fcberweisung|flug|buchung|"
@@ -121,10 +121,11 @@ _BEGIN = re.compile(
     r"repeat (?:that|it)|say (?:that|it) again|explain (?:it|that|this|again|further|more|"
     r"yourself)|more (?:details?|examples?|info\w*)|give me (?:an(?:other)?|more|"
     r"some) examples?|an(?:other)? example|another one|one more|shorter|longer|simpler|"
-    r"in (?:more|less) detail|(?:what|who) else(?: \w+){0,2}\W*$|anything else|where else|"
-    r"same (?:for|with|question)|summari[sz]e (?:it|that|this)|translate (?:it|that|this)|"
-    r"make it|can you (?:explain|elaborate|clarify)\W*$|erz\u00e4hl mir mehr|mehr dazu|"
-    r"noch eine?[rs]?\b|nochmal|dis-m'en plus|encore une?\b)"
+    r"in (?:more|less) detail|(?:which|what) one (?:is|was|should|do|would)\b|(?:what|"
+    r"who) else(?: \w+){0,2}\W*$|anything else|where else|same (?:for|with|question)|"
+    r"summari[sz]e (?:it|that|this)|translate (?:it|that|this)|make it|can you (?:explain|"
+    r"elaborate|clarify)\W*$|erz\u00e4hl mir mehr|mehr dazu|noch eine?[rs]?\b|nochmal|"
+    r"dis-m'en plus|encore une?\b)"
 )
 _REFERS = re.compile(
     r"\bthe (?:first|second|third|other|last|next|latter|former|previous) ones?\b|"
@@ -132,10 +133,10 @@ _REFERS = re.compile(
     r"other)\b(?=\W*$| (?:is|was|are|do|does|or|and|mean|better|work)\b)|\bthe (?:above|"
     r"aforementioned|previous (?:answer|question|one|point|example|message))\b|\b(?:that|this|"
     r"these|those) ones?\b(?! \w+ing| \w+ that|\w)(?=\W*$| (?:is|was|too|instead|mean|work|do|"
-    r"does)\b)|\b(?:you|we|i) (?:just |previously |already )?(?:said|mentioned|told me|listed|"
-    r"wrote|suggested|recommended) (?:above|before|earlier)\b|\b(?:your|my) (?:last|previous|"
-    r"first) (?:answer|question|message|response|point|sentence)\b|\b(?:as|mentioned|said|"
-    r"stated) (?:above|before|earlier|previously)\b|\bwhat you (?:just )?said\b"
+    r"does)\b)|\b(?:you|we|i) (?:just |previously |already )?(?:said|say|mentioned|told me|"
+    r"listed|wrote|suggested|recommended) (?:above|before|earlier)\b|\b(?:your|my) (?:last|"
+    r"previous|first) (?:answer|question|message|response|point|sentence)\b|\b(?:as|mentioned|"
+    r"said|stated) (?:above|before|earlier|previously)\b|\bwhat you (?:just )?said\b"
 )
 _AUX = (
     r"(?:is|are|was|were|does|do|did|can|could|will|would|should|has|have|had|may|might|must|"

@@ -62,7 +62,8 @@ class AegisMiddleware(AgentMiddleware[Any, Any, Any]):
         **options: Any,
     ) -> None:
         super().__init__()
-        if not (tenant is None or callable(tenant)):
+        usable = tenant is None or callable(tenant)
+        if not usable:
             msg = f"tenant={tenant!r} is not usable; give a function of the run's context"
             raise ConfigError(msg)
         if cache is None:
