@@ -121,11 +121,11 @@ _BEGIN = re.compile(
     r"repeat (?:that|it)|say (?:that|it) again|explain (?:it|that|this|again|further|more|"
     r"yourself)|more (?:details?|examples?|info\w*)|give me (?:an(?:other)?|more|"
     r"some) examples?|an(?:other)? example|another one|one more|shorter|longer|simpler|"
-    r"in (?:more|less) detail|(?:which|what) one (?:is|was|should|do|would)\b|(?:what|"
-    r"who) else(?: \w+){0,2}\W*$|anything else|where else|same (?:for|with|question)|"
-    r"summari[sz]e (?:it|that|this)|translate (?:it|that|this)|make it|can you (?:explain|"
-    r"elaborate|clarify)\W*$|erz\u00e4hl mir mehr|mehr dazu|noch eine?[rs]?\b|nochmal|"
-    r"dis-m'en plus|encore une?\b)"
+    r"in (?:more|less) detail|(?:which|what) one (?:is|was|should|do|"
+    r"would)\b(?=[\w ]{0,20}\?*$)(?!.* or )|(?:what|who) else(?: \w+){0,2}\W*$|anything else|"
+    r"where else|same (?:for|with|question)|summari[sz]e (?:it|that|this)|translate (?:it|that|"
+    r"this)|make it|can you (?:explain|elaborate|clarify)\W*$|erz\u00e4hl mir mehr|mehr dazu|"
+    r"noch eine?[rs]?\b|nochmal|dis-m'en plus|encore une?\b)"
 )
 _REFERS = re.compile(
     r"\bthe (?:first|second|third|other|last|next|latter|former|previous) ones?\b|"

@@ -57,7 +57,7 @@ _DEFINITE = re.compile(
     r"with|from|when|where|whose|used)\b|\W*$| (?:is|are|was|were|do|does|did|can|will|work|"
     r"have|has|take|cost|mean)\b|[,;.?!])"
 )
-_COMPLEMENT = re.compile(r" (?:of|between|behind|to|that|which|for|in|from|on|with|used)\b")
+_COMPLEMENT = re.compile(r" (?:of|between|behind|to|that|which)\b")
 _GENERIC = words(
     "ticket tickets price prices cost costs charge fee fees shipping delivery entrance entry "
     "adult adults child children student students opening open closing close hours time times "
@@ -99,23 +99,38 @@ _IDENTIFIER = re.compile(
 _QUOTED = re.compile(
     r"[\"\u201c\u201e\u00ab`][^\"\u201d\u201c\u00bb`]{2,80}[\"\u201d\u201c\u00bb`]"
 )
-_SUM = re.compile(r"\d\s*(?:[-+*/x\u00d7]|% of|times|plus|minus|divided by)\s*\d")
-_OF_NAME = re.compile(r"\bthe (?:[a-z-]+ ){1,2}of (?:the )?[A-Z]")
+_SUM = re.compile(
+    r"(?:what(?:'s| is)|how much is) \d[\d.,]*(?: ?%)?(?: ?[-+*/x] ?| of | times | plus |"
+    r" minus | divided by )\d[\d.,]* ?\?"
+)
+_OF_NAME = re.compile(r"\b(?:is|are) the (?:[a-z-]+ ){1,2}of (?:the )?[A-Z][a-z]")
 _MADE = re.compile(
     r"who (?:wrote|invented|discovered|founded|painted|composed|directed|created|built|"
     r"designed)\b",
     re.IGNORECASE,
 )
+_PAST = words("did was were had")
+_MANY_THINGS = words(
+    "georgia jordan java python mercury apple amazon cambridge birmingham washington victoria "
+    "congo guinea macedonia phoenix saturn venus mars jaguar "
+    "puma oracle swift rust go ruby spring crystal amber ford lincoln jackson madison "
+    "springfield portland richmond manchester newcastle hamilton perth santiago cordoba "
+    "valencia granada naples durham may march august "
+    "atlas delta echo alexa meta windows word excel teams access edge safari chrome titan "
+    "orion apollo eclipse flash shell mint django flask rails"
+)
+"""Names of several things, told apart by what was talked about."""
 _NAME_PLACED = re.compile(
     r"\b(?:in|on|at|for|from|during|since|by|to|near|under|with|into) (?:the )?$"
 )
 
+_FRAMED = re.compile(r"[\d\n:`\"*#|<>{}]")
 _TOLD = re.compile(
     r"\b(?:i(?:'m|'ve|'d|'ll)|my|mine|myself|we|our|ours|us|me)\b|"
     r"(?<!do )(?<!can )(?<!could )(?<!should )(?<!would )(?<!must )(?<!may )\bi\b|"
     r"\b(?:from now on|always|never|answer|answers|respond|reply|act as|pretend|assum\w+|"
     r"suppose\w*|imagine|remember|forget|ignore|format|json|bullet|bullets|markdown|language|"
-    r"translate|speak|call me|consider|given|let's|please|if|in (?:english|german|french|"
+    r"translate|speak|call me|consider|given|let's|please|if|you|in (?:english|german|french|"
     r"spanish|italian|dutch|chinese|japanese)|words?|sentences?|briefly|short|detail|detailed|"
     r"simple|formal|style|tone|role|you are|you're|your)\b",
     re.IGNORECASE,
@@ -163,11 +178,11 @@ def _in_turns(turns: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _bare_question(text: str) -> bool:
-    """Return whether a turn asks, and neither tells nor orders anything."""
+    """Return whether a turn asks, and neither tells, orders nor sets a frame."""
     text = text.replace("\u2019", "'").strip()
-    if len(text) > _LONGEST_TURN or not text.isascii() or "\n" in text or ":" in text:
+    if len(text) > _LONGEST_TURN or not text.isascii() or _FRAMED.search(text):
         return False
-    if _TOLD.search(text) or "`" in text or '"' in text:
+    if _TOLD.search(text) or _names(text)[1]:
         return False
     return all(one.endswith("?") and _ASKS.match(one) for one in _SENTENCE.split(text))
 
@@ -179,18 +194,32 @@ def _own_subject(question: str, asked: Sequence[str]) -> bool:
     said = _WORD.findall(lowered)
     if not _LEANING.isdisjoint(said) or _OPENING.match(question) or _COMPARED.search(lowered):
         return False
-    if _SUM.search(question):
+    if _SUM.fullmatch(lowered):
         return True
-    if not _ASKS.match(question) or any(map(_leans, _DEFINITE.finditer(question))):
+    definites = list(_DEFINITE.finditer(question))
+    if not _ASKS.match(question) or any(map(_leans, definites)):
         return False
+    return _enough(question, asked, any(_highest(one["words"].split()) for one in definites))
+
+
+def _enough(question: str, asked: Sequence[str], highest: bool) -> bool:
+    """Return whether names and telling words are enough to say what is meant."""
     names, placed = _names(question)
-    content = [word for word in _content(question) if word not in names]
-    telling = [word for word in content if word not in _GENERIC and len(word) > 3]
-    if _QUOTED.search(question) or names - placed:
-        least = 1 if _OF_NAME.search(question) or _MADE.match(question) else 2
-        return len(telling) >= least and len(content) >= least
+    telling = [word for word in _content(question) if word not in names]
+    telling = [word for word in telling if word not in _GENERIC and len(word) > 3]
+    past = not _PAST.isdisjoint(_WORD.findall(question.lower()))
+    if _QUOTED.search(question):
+        return len(telling) > 1 and not past
+    if not _MANY_THINGS.isdisjoint(names):
+        return False
+    if _MADE.match(question):
+        return bool(names)
+    if names and past:
+        return False  # it may be about an event that was talked about
+    if names - placed:
+        return len(telling) >= (1 if _OF_NAME.search(question) else 2)
     if names:
-        return len(telling) >= 2
+        return len(telling) >= (2 if highest else 3)
     specific = [word for word in telling if len(word) > 4]
     return len(specific) >= 3 and not any(map(_may_name, asked))
 
@@ -198,9 +227,15 @@ def _own_subject(question: str, asked: Sequence[str]) -> bool:
 def _leans(definite: re.Match[str]) -> bool:
     """Return whether "the X" says not itself which X it is."""
     said = definite["words"].split()
-    if any(word[:1].isupper() or word.endswith("est") for word in said) or said[0] == "most":
-        return said[-1].endswith("est")
+    if any(word[:1].isupper() for word in said):
+        return False
+    if _highest(said):
+        return len(said) < 2
     return _COMPLEMENT.match(definite.string, definite.end()) is None
+
+
+def _highest(said: Sequence[str]) -> bool:
+    return said[0] == "most" or any(word.endswith("est") for word in said)
 
 
 def _names(question: str) -> tuple[set[str], set[str]]:
@@ -234,4 +269,4 @@ def _content(text: str) -> list[str]:
 
 
 def _stem(word: str) -> str:
-    return word[:5]
+    return word[:4]
