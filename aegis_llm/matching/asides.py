@@ -13,9 +13,9 @@ from aegis_llm.matching.wordsets import words
 
 _TOO_LONG = 400  # what is longer tells a story or gives instructions
 PERSONAL_WORDS = words(
-    "my mine our i im am me we us list calendar bill reminder reminders alarm alarms pto "
-    "payday paycheck order package emails email meeting meetings off vacation "
-    "mein meine meinem meinen meiner meines ich mir mon ma mes moi je j"
+    "my mine our i im am me we us list calendar bill rent loan reminder reminders alarm alarms "
+    "pto payday paycheck order package emails email meeting meetings off vacation mein meine "
+    "meinem meinen meiner meines ich mir mon ma mes moi je j"
 )
 _RECORD = (
     r"(?:orders?|packages?|parcels?|shipments?|delivery|refunds?|balances?|accounts?|payments?|"
@@ -45,6 +45,20 @@ _GENERIC = re.compile(
     r"\u00e4ndere|setze|mache|l\u00f6sche|bekomme|finde|erstelle)\b|\b(?:kann|darf|soll|"
     r"muss) ich\b|\bwas (?:kann|soll|muss|passiert)\b|\bcomment\b|\bpuis-je\b|\bdois-je\b|"
     r"\bque (?:faire|dois)\b|\bpeut-on\b"
+)
+_HOW_TO = re.compile(
+    r"how (?:do|can|to|should|could|would)\b|(?:where|when|what) (?:can|should|could|do|must)\b|"
+    r"(?:can|could|should|may) i\b"
+)
+_SURELY = re.compile(
+    r"^(?:what|is|are|do|did|when|which|tell|show|check|has|have|any|"
+    r"who)\b(?!.{0,80}\bhow (?:do|can|to)\b).{0,80}\b(?:on|in|to|from|"
+    r"for) my (?:\w+ )?(?:calendar|schedule|agenda|inbox|to-?do|to do|list|cart|wallet|"
+    r"account balance|contacts)\b|\bhow (?:much|many)\b.{0,40}\bdo i (?:make|earn|owe|"
+    r"have left)\b|\b(?:if|whether) my \w+(?: for \w+)?.{0,30}\b(?:was|were|has been|have been|"
+    r"is|are|went) (?:accepted|approved|declined|rejected|confirmed|booked|shipped|sent|"
+    r"received|processed|paid|through|ready)\b|\bleft in my\b|\bi last\b|\b(?:bill|rent|"
+    r"payment|insurance|loan) (?:is )?due\b|\bdue date for (?:my|the)\b"
 )
 _HELD = re.compile(
     r"\b(?:shopping|grocery|to-?do|todo|to do) list\b|\b(?:the|'s|on|my) calendar\b|"
@@ -94,11 +108,13 @@ _ASKER = re.compile(
 
 def is_personal(text: str, seen: Set[str]) -> bool:
     """Return whether the answer rests on the asker's own records or state."""
-    if len(text) > _TOO_LONG or _GENERIC.search(text):
+    if len(text) > _TOO_LONG:
         return False
+    if _GENERIC.search(text):
+        return _SURELY.search(text) is not None and _HOW_TO.match(text) is None
     if _STATE.search(text) or _ASKER.search(text):
         return True
-    return _HELD.search(text) is not None
+    return _HELD.search(text) is not None or _SURELY.search(text) is not None
 
 
 FOLLOW_UP_WORDS = words(
@@ -151,7 +167,8 @@ _PRONOUN = re.compile(
 )
 _OBJECT = re.compile(
     r"(?:who|what|when|where|why|how|can you|could you|please|do you|"
-    r"did you)?(?: \w+){1,2} (?P<it>it|him|her|them|this|that|these|those)(?: \w+)?\W*"
+    r"did you)?(?: \w+){1,2} (?:it|him|her|them|this|that|these|those)"
+    r"(?: (?:first|originally|again|then|exactly|now|here|work|for|from|with|about))?\W*"
 )
 _DUMMY = re.compile(
     r"\b(?:to|that|if|when|for|like|because|as|than|being|having|whether|who|which|of|true|"
