@@ -32,6 +32,9 @@ _HELPING: Final = frozenset(
 )
 _FIRST: Final = frozenset({"i", "my"})
 _SECOND: Final = frozenset({"you", "your"})
+_ACTORS: Final = frozenset({"who", "what"})
+_BEING: Final = frozenset(split("is are was were be been being"))
+_DO: Final = frozenset(split("do does did is are was were be been being"))
 _FEWEST: Final = 2
 
 
@@ -40,7 +43,9 @@ def turned_round(a: Facts, b: Facts) -> bool:
     if a.words == b.words:
         pairs = zip(a.heads, b.heads, strict=True)
         return any(frozenset(pair) in _AGAINST for pair in pairs)
-    if _passive(a, b) or mutual(a, b):
+    if _passive(a, b):
+        return _asked_for(a, b) or _asked_for(b, a)
+    if mutual(a, b):
         return False
     if len(set(a.words)) == len(a.words) == len(b.words):
         governs = dict(zip(a.words, a.heads, strict=True))
@@ -87,6 +92,16 @@ def _persons(facts: Facts) -> list[str]:
         "1" if person in _FIRST else "2" if person in _SECOND else person
         for person in facts.people
     ]
+
+
+def _asked_for(done: Facts, doing: Facts) -> bool:
+    """Tell whether who suffers is asked for in `done`, and who acts in `doing`.
+
+    "who was taught by A", "who taught A"; but "who did A teach" asks for the first.
+    """
+    if done.kinds[:1] != doing.kinds[:1] or not set(done.kinds[:1]) <= _ACTORS:
+        return False
+    return "by" in done.heads and not _BEING.isdisjoint(done.said) and _DO.isdisjoint(doing.said)
 
 
 def _passive(a: Facts, b: Facts) -> bool:

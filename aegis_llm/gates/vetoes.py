@@ -255,7 +255,10 @@ def _other_amounts(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bo
     amounts = _amounts(a) ^ _amounts(b)
     if not _TELLING_AMOUNTS.isdisjoint(amounts) or {"few", "many"} <= amounts:
         return True
-    if (a.numbers or b.numbers) and not _BOUNDS.isdisjoint(only_a ^ only_b):
+    counted = a.numbers or b.numbers or {"one", "once"} & (a.said | b.said)
+    if counted and not _BOUNDS.isdisjoint(only_a ^ only_b):
+        return True
+    if ("than" in only_a and "as" in only_b) or ("than" in only_b and "as" in only_a):
         return True
     return bool(only_a & _OFTEN and only_b & _OFTEN)
 

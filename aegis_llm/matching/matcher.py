@@ -15,14 +15,13 @@ from aegis_llm.gates.vetoes import first_veto, vetoes
 from aegis_llm.matching.calibration import load
 from aegis_llm.matching.decision import Decision, Verdict
 from aegis_llm.matching.reading import LONGEST, Pair, reading
-from aegis_llm.matching.verifier import Verifier, shipped, threshold_at
+from aegis_llm.matching.verifier import SURE, Verifier, shipped, threshold_at
 from aegis_llm.values import Candidate
 
 CAUTIOUS: Final = 0.95
 """Least similarity where nothing but the gates decides: no calibrated embedder, or no English."""
 FLOOR: Final = 0.5
 """Similarity below which two questions are not compared at all."""
-SURE: Final = 0.9999
 _CALIBRATED: Final = re.compile(r"all-minilm(?!\S*(?:l12|33m))", re.IGNORECASE)
 
 

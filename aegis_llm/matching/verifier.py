@@ -19,6 +19,12 @@ from aegis_llm.matching.reading import Pair
 _SHIPPED: Final = "aegis_llm.matching.shipped"
 CALIBRATED: Final = "all-minilm"
 """The embedder whose pairs the shipped thresholds were chosen by, as Ollama names it."""
+SURE: Final = 0.9999
+"""Score of a pair that differs in a spoken self-correction alone."""
+AGREED: Final = 0.97
+"""Least score of a near pair whose words the strict reading finds the same, in the same parts."""
+_NEAR: Final = 0.93
+_SIMILARITY, _NO_DOUBT = NAMES.index("similarity"), NAMES.index("no_doubt")
 _STEPS: Final = 10.0  # rarity is kept in tenths
 
 
@@ -55,7 +61,15 @@ class Verifier(msgspec.Struct, frozen=True):
             for pair, similarity in zip(pairs, similarities, strict=True)
         ]
         found: list[float] = self.forest.probability(np.asarray(rows, np.float32)).tolist()
-        return found
+        return [
+            max(score, AGREED) if agree(row) else score
+            for score, row in zip(found, rows, strict=True)
+        ]
+
+
+def agree(row: Sequence[float]) -> bool:
+    """Tell whether rules and embedding agree that the two are the same, by their features."""
+    return bool(row[_NO_DOUBT] and row[_SIMILARITY] >= _NEAR)
 
 
 @cache

@@ -15,14 +15,13 @@ from aegis_llm.gates.vetoes import first_veto
 from aegis_llm.matching.features import NAMES, features
 from aegis_llm.matching.forest import LEAF, Forest
 from aegis_llm.matching.reading import Pair, written_words
+from aegis_llm.matching.verifier import AGREED, SURE, agree
 from benchmarks.matching.data import Cosines, Row, rows
 from benchmarks.matching.templates import pairs as template_pairs
 
 FOLDS = 5
-SURE = 0.9999
-"""The score of a pair that differs in a self-correction alone."""
 TEMPLATES, TEMPLATE_SEED = 6000, 7
-TEMPLATE_WEIGHT, SPOKEN_WEIGHT = 0.5, 0.5
+TEMPLATE_WEIGHT = 0.5
 _LEAST_TEXTS = 5
 _TREES, _LEAVES, _DEPTH = 200, 31, 7
 _FORESTS = ((0, False), (1, True))
@@ -62,7 +61,9 @@ class Examples:
 
     def final(self, scores: Any) -> Any:
         """Return what the matcher makes of scores: 0 where a veto stands."""
-        return np.where(self.sure, SURE, np.where(self.open, scores, 0.0))
+        agreed = np.array([agree(row) for row in self.x], bool)
+        raised = np.where(agreed, np.maximum(scores, AGREED), scores)
+        return np.where(self.sure, SURE, np.where(self.open, raised, 0.0))
 
 
 def counted(folder: Path, texts: Iterable[str]) -> Words:
@@ -102,20 +103,6 @@ def template_examples(cosine: Cosines, words: Words) -> Examples:
     return examples(made, cosine, words, TEMPLATE_WEIGHT)
 
 
-def spoken_examples(folder: Path, texts: Iterable[str], cosine: Cosines, words: Words) -> Examples:
-    """Questions on one context: each and its own rewording, and its rewording and the next."""
-    seen, made = set(texts), []
-    found = [row for row in rows(folder, "rag_dev") if row.get("paraphrases")]
-    for row, following in zip(found, [*found[1:], *found[:1]], strict=True):
-        for told in row["paraphrases"]:
-            if row["question"] in seen or told in seen:
-                continue
-            made.append({"a": row["question"], "b": told, "same": True})
-            if following["context_id"] == row["context_id"]:
-                made.append({"a": following["question"], "b": told, "same": False})
-    return examples(made, cosine, words, SPOKEN_WEIGHT)
-
-
 def folds_of(pairs: Sequence[Row], seed: int = 0) -> Any:
     """Return the fold of each pair; texts that occur together are in one fold."""
     parent: dict[str, str] = {}
@@ -140,7 +127,7 @@ def fitted(known: Examples, beside: Sequence[Examples], use: Any = None) -> list
     models = []
     for seed, with_templates in _FORESTS:
         parts = [_part(known, use)]
-        parts += [_part(more) for more in (beside if with_templates else beside[1:])]
+        parts += [_part(more) for more in beside] if with_templates else []
         x, y, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
         model = HistGradientBoostingClassifier(
             max_iter=_TREES, max_leaf_nodes=_LEAVES, max_depth=_DEPTH, learning_rate=0.05,

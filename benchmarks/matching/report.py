@@ -28,7 +28,6 @@ from benchmarks.matching.learning import (
     folds_of,
     out_of_fold,
     raw_scores,
-    spoken_examples,
     template_examples,
 )
 from benchmarks.matching.slots import other_slots
@@ -89,7 +88,7 @@ def unseen_sources(
     """Write how far the score carries over to kinds of questions that it never saw."""
     names = np.array([row["source"] for row in pairs])
     places = np.unique(names, return_inverse=True)[1]
-    scores = out_of_fold(known, [beside[0], _none(beside[1])], places)
+    scores = out_of_fold(known, beside, places)
     found = ", ".join(f"{recall_at(scores, known.same, p):.3f} at {p}" for p in (0.95, 0.9, 0.85))
     yield f"Leave one source out: recall {found} precision."
     for name, wrong_share in _SETTINGS:
@@ -105,10 +104,6 @@ def unseen_sources(
 _folded: dict[str, Any] = {}
 
 
-def _none(some: Examples) -> Examples:
-    return Examples(some.x[:0], some.same[:0], some.open[:0], some.sure[:0], some.weight)
-
-
 def on_one_context(
     folder: Path, pairs: Sequence[Row], known: Examples, beside: Sequence[Examples],
     cosine: Cosines, words: Any,
@@ -122,9 +117,7 @@ def on_one_context(
         texts = {t for r in found if r["context_id"] in held
                  for t in (r["question"], *r.get("paraphrases", ()))}  # fmt: skip
         use = np.array([row["a"] not in texts and row["b"] not in texts for row in pairs])
-        skipped = [row[side] for row in pairs for side in ("a", "b")] + sorted(texts)
-        others = [beside[0], spoken_examples(folder, skipped, cosine, words)]
-        models = fitted(known, others, use)
+        models = fitted(known, beside, use)
         groups: dict[str, list[Row]] = defaultdict(list)
         for row in found:
             if row["context_id"] in held:

@@ -32,13 +32,12 @@ from benchmarks.matching.learning import (
     folds_of,
     forest_of,
     out_of_fold,
-    spoken_examples,
     template_examples,
 )
 
-_FILES = ("pairs_dev", "rag_dev", "queries_dev")
+_FILES = ("pairs_dev", "rag_dev", "queries_dev", "intents_dev")
 SHIPPED = Path("aegis_llm/matching/shipped")
-STRICT, BALANCED, GREY = 0.027, 0.075, 0.60
+STRICT, BALANCED, GREY = 0.028, 0.077, 0.60
 """Observed shares of wrong hits, out of fold, at the thresholds of the two settings; and the
 precision of the pair with which the grey zone begins."""
 
@@ -108,7 +107,6 @@ def _told(known: Examples, beside: Sequence[Examples], forest: Any) -> dict[str,
         "same": int(known.same.sum()),
         "without veto": int(known.open.sum()),
         "templates": len(beside[0].same),
-        "spoken": len(beside[1].same),
         "trees": len(forest.roots),
         "nodes": len(forest.feature),
         "scikit-learn": sklearn.__version__,
