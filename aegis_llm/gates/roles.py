@@ -40,11 +40,11 @@ _FEWEST: Final = 2
 
 def turned_round(a: Facts, b: Facts) -> bool:
     """Tell whether the same content words play contrary parts."""
+    if _passive(a, b):
+        return _asked_for(a, b) or _asked_for(b, a)
     if a.words == b.words:
         pairs = zip(a.heads, b.heads, strict=True)
         return any(frozenset(pair) in _AGAINST for pair in pairs)
-    if _passive(a, b):
-        return _asked_for(a, b) or _asked_for(b, a)
     if mutual(a, b):
         return False
     if len(set(a.words)) == len(a.words) == len(b.words):

@@ -22,7 +22,7 @@ CALIBRATED: Final = "all-minilm"
 SURE: Final = 0.9999
 """Score of a pair that differs in a spoken self-correction alone."""
 AGREED: Final = 0.97
-"""Least score of a near pair whose words the strict reading finds the same, in the same parts."""
+"""Least score of a near pair in which the strict reading finds the same words and parts."""
 _NEAR: Final = 0.93
 _SIMILARITY, _NO_DOUBT = NAMES.index("similarity"), NAMES.index("no_doubt")
 _STEPS: Final = 10.0  # rarity is kept in tenths

@@ -64,10 +64,7 @@ def main() -> int:
     texts = [row[side] for row in pairs for side in ("a", "b")]
     words = counted(options.data, texts)
     known = examples(pairs, cosine, words)
-    beside = [
-        template_examples(cosine, words),
-        spoken_examples(options.data, texts, cosine, words),
-    ]
+    beside = [template_examples(cosine, words)]
     fold = folds_of(pairs)
     scores = out_of_fold(known, beside, fold)
     strict = threshold_of(scores, known.same, STRICT)
