@@ -78,8 +78,8 @@ class CacheConfig:
         redis_connect_timeout_ms: Longest wait for a connection.
         embed_timeout_ms: Longest wait for the embedding of a question.
         local_max_bytes: Size of the in-process copy; 0 turns it off.
-        local_max_age_s: Longest age of an in-process copy, which is also how long a deleted
-            entry can still be served by another process.
+        local_max_age_s: Longest age of an in-process copy, which is also how long an entry that
+            was deleted, or invalidated where this process cannot hear of it, can still be served.
         extractor: Finds the question in messages that the built-in patterns do not know.
         embedding_id: Name of the embedder in the index, when the derived one is not wanted.
     """

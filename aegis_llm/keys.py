@@ -85,7 +85,8 @@ def query_hash(
         UncacheableError: A part has no canonical form (lone surrogates, NaN, a function).
     """
     try:
-        parts = [*edition, *_identity(request, digest, control)]
+        parts = _identity(request, digest, control)
+        parts += edition
         parts += _messages(request.messages)
     except UncacheableError:
         raise
@@ -113,7 +114,8 @@ def scope_hash(
     content = str(message["content"])
     around: list[Mapping[str, Any]] = list(request.messages)
     around[index] = {**message, "content": content[:start]}
-    parts = [*edition, *_identity(request, digest, control)]
+    parts = _identity(request, digest, control)
+    parts += edition
     parts += _messages(around)
     parts += (b"%d" % index, _text(content[end:]), *cut)
     kind = b"aegis-scope-%d%s" % (2 if edition else 1, b"-cut-%d" % len(cut) if cut else b"")

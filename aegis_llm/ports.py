@@ -84,16 +84,12 @@ class Store(Protocol):
         """Like `clear`, awaited."""
 
     @property
-    def version(self) -> int:
-        """How often the whole namespace was invalidated, as far as is known here."""
-
-    @property
-    def sequence(self) -> int:
-        """How often documents and tags were invalidated, as far as is known here."""
+    def numbers(self) -> tuple[int, int]:
+        """How often everything was invalidated, and how often documents and tags, as known."""
 
     @property
     def doubtful(self) -> bool:
-        """Whether `version` is so old that the store must be asked before a local copy is used."""
+        """Whether `numbers` are so old that a local copy may not be used before asking."""
 
     def invalidate(self, names: Names) -> int:
         """Remove the entries of these names in both tiers, tell all processes, and count them."""

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aegis_llm.answering import Answering
@@ -62,11 +63,6 @@ def build(
     if embedder is not None and cache.store_prompts:
         embedding = Embedding(embedder, cache.embed_timeout_ms / 1000)
     local = LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic)
-    known = store
-
-    def state() -> State:
-        return State(known.version, known.sequence, local.events)
-
     return Service(
         rules=Rules(
             cache,
@@ -74,7 +70,7 @@ def build(
             embedding is not None,
             _now_ms,
             random.random,
-            state=state,
+            state=_state_of(store, local),
             learned=Learned(cache),
         ),
         store=store,
@@ -123,6 +119,19 @@ def server_name(url: str) -> str:
     host = urlsplit(shown).hostname or ""
     local = host in ("", "localhost", "::1") or host.startswith("127.")
     return f"{shown}@{socket.gethostname()}" if local else shown
+
+
+def _state_of(store: Store, local: LocalCopy) -> Callable[[], State]:
+    seen, last = (0, 0), State()
+
+    def state() -> State:
+        nonlocal seen, last
+        numbers, events = store.numbers, local.events
+        if numbers != seen or events != last.events:
+            seen, last = numbers, State(*numbers, events)
+        return last
+
+    return state
 
 
 def _now_ms() -> int:

@@ -108,6 +108,9 @@ def _look(
             return bypass_of(exc.reason)
         key = exact_key(rules.cache.namespace, hashed, request)
         if not control.refresh:
+            data = yield GetLocal(key)
+            if data is not None and (entry := usable(data, hashed, rules)):
+                return hit_of("hit_local", entry, rules)
             hit, trouble = yield from _exact(key, hashed, rules, state)
         before, state = state, rules.state()
         if state.version == before.version:
@@ -128,10 +131,7 @@ def _flight(ticket: Ticket, stream: str) -> str:
 
 
 def _exact(key: str, hashed: str, rules: Rules, state: State) -> Plan[tuple[Opened | None, str]]:
-    """Look into the local copy and the exact tier; return the hit, or what was in the way."""
-    data = yield GetLocal(key)
-    if data is not None and (entry := usable(data, hashed, rules)):
-        return hit_of("hit_local", entry, rules), ""
+    """Look into the exact tier; return the hit, or what was in the way."""
     try:
         data = yield GetExact(key)
         if data is None:

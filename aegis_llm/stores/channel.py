@@ -61,14 +61,13 @@ class Channel:
         self.namespace = namespace
         self.name = documents.channel_name(namespace)
         self.url = ""
-        self.version = 0
-        self.sequence = 0
+        self.numbers = (0, 0)
         self.updates = 0
         self.hearers = Hearers()
         self.listening = False
         self._trust_s = min(max(max_age_s, 1.0), _LONGEST_TRUST_S)
         self._token = uuid.uuid4().hex[:16]
-        self._confirmed = self._read = -math.inf
+        self.good_until = self._read = -math.inf
         self._known = False
         self._said: frozenset[str] = frozenset()
         self.renew()
@@ -83,10 +82,19 @@ class Channel:
         self.listening = False
 
     @property
+    def version(self) -> int:
+        """How often everything was invalidated, as far as is known."""
+        return self.numbers[0]
+
+    @property
+    def sequence(self) -> int:
+        """How often documents and tags were invalidated, as far as is known."""
+        return self.numbers[1]
+
+    @property
     def stale(self) -> bool:
         """Whether version and sequence should be asked for anew."""
-        now = time.monotonic()
-        return now - self._confirmed > self._trust_s or now - self._read > _READ_AGAIN_S
+        return time.monotonic() > self.good_until
 
     @property
     def tick_s(self) -> float:
@@ -105,10 +113,11 @@ class Channel:
             renewed = version != self.version and (newest or version > self.version)
             counted = sequence != self.sequence and (newest or sequence > self.sequence)
             missed = counted and self._known and not self.listening
-            if renewed:
-                self.version = version
-            if counted:
-                self.sequence = sequence
+            if renewed or counted:
+                self.numbers = (
+                    version if renewed else self.version,
+                    sequence if counted else self.sequence,
+                )
             self.updates += 1
             self._known = True
             self._read = time.monotonic()
@@ -121,8 +130,7 @@ class Channel:
     def made(self, *, version: int = 0, sequence: int = 0) -> None:
         """Note the number of an invalidation that this process made."""
         with self._lock:
-            self.version = version or self.version
-            self.sequence = sequence or self.sequence
+            self.numbers = version or self.version, sequence or self.sequence
             self.updates += 1
 
     def lacks(self, right: str) -> None:
@@ -134,7 +142,7 @@ class Channel:
 
     def confirm(self) -> None:
         """Note that nothing can have been missed until now."""
-        self._confirmed = time.monotonic()
+        self.good_until = min(time.monotonic() + self._trust_s, self._read + _READ_AGAIN_S)
 
     def sealed(self, event: bytes) -> bytes:
         """Return the message that carries an event to the other processes."""

@@ -245,18 +245,13 @@ class MemoryStore:
         self._entries.clear()
 
     @property
-    def version(self) -> int:
-        """How often everything was invalidated."""
-        return self._entries.version
-
-    @property
-    def sequence(self) -> int:
-        """How often documents and tags were invalidated."""
-        return self._entries.sequence
+    def numbers(self) -> tuple[int, int]:
+        """How often everything was invalidated, and how often documents and tags."""
+        return self._entries.version, self._entries.sequence
 
     @property
     def doubtful(self) -> bool:
-        """Never: it knows its version."""
+        """Never: it knows its numbers."""
         return False
 
     def invalidate(self, names: Names) -> int:

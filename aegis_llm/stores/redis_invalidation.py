@@ -36,18 +36,13 @@ class Invalidating:
     _admin: Callable[..., Any]
 
     @property
-    def version(self) -> int:
-        """How often the whole namespace was invalidated, as far as is known here."""
-        return self._channel.version
-
-    @property
-    def sequence(self) -> int:
-        """How often documents and tags were invalidated, as far as is known here."""
-        return self._channel.sequence
+    def numbers(self) -> tuple[int, int]:
+        """How often everything was invalidated, and how often documents and tags, as known."""
+        return self._channel.numbers
 
     @property
     def doubtful(self) -> bool:
-        """Whether Redis can be asked for the version and was not for long."""
+        """Whether Redis can be asked for the numbers and was not for long."""
         return self._channel.stale and self._link.reached and not self._link.is_open
 
     def invalidate(self, names: Names) -> int:

@@ -71,7 +71,7 @@ def test_an_entry_that_is_gone_is_not_counted(store: Any, namespace: str) -> Non
 
 def test_what_was_asked_for_before_is_not_stored(store: Any, namespace: str) -> None:
     store.put(named(namespace, "a", D1))
-    before = store.store.sequence
+    before = store.store.numbers[1]
     store.invalidate(D1)
     for names in (D1, D2 + D1):
         with pytest.raises(StoreTrouble) as caught:
@@ -79,21 +79,21 @@ def test_what_was_asked_for_before_is_not_stored(store: Any, namespace: str) -> 
         assert caught.value.reason == "invalidated"
     assert left(store, namespace, "ab") == []
     store.put(named(namespace, "c", D2, sequence=before))
-    store.put(named(namespace, "d", D1, sequence=store.store.sequence))
+    store.put(named(namespace, "d", D1, sequence=store.store.numbers[1]))
     assert left(store, namespace, "abcd") == ["c", "d"]
 
 
 def test_what_is_stored_anew_can_be_removed_anew(store: Any, namespace: str) -> None:
     for _ in range(3):
-        store.put(named(namespace, "a", D1, sequence=store.store.sequence))
+        store.put(named(namespace, "a", D1, sequence=store.store.numbers[1]))
         assert store.invalidate(D1) == 1
 
 
 def test_everything_is_a_new_version(make: Make, namespace: str) -> None:
     store, other = make(), make(namespace=f"{namespace}-other")
-    assert store.store.version == 0
+    assert store.store.numbers[0] == 0
     assert [store.renew(), store.renew()] == [1, 2]
-    assert (store.store.version, other.store.version) == (2, 0)
+    assert (store.store.numbers[0], other.store.numbers[0]) == (2, 0)
 
 
 def test_whoever_subscribed_here_hears_at_once_and_is_not_kept_alive(make: Make) -> None:

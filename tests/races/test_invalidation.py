@@ -288,11 +288,11 @@ until(lambda: service.store._channel.listening)
 heard = service.local.events
 print("ready", flush=True)
 sys.stdin.readline()
-until(lambda: service.local.events > heard and service.store.sequence == 1)
+until(lambda: service.local.events > heard and service.store.numbers[1] == 1)
 print(ask(ASK, "New."), ask(AGAIN), flush=True)
 print("ready", flush=True)
 sys.stdin.readline()
-until(lambda: service.store.version == 1)
+until(lambda: service.store.numbers[0] == 1)
 print(ask(ASK, "Newer."), flush=True)
 """
 )
@@ -352,7 +352,7 @@ if not child:
     assert ask("Is anybody there?")[0] == "miss"
     until(lambda: service.store._channel.listening)
     os.write(ready, b"x")
-    until(lambda: service.store.sequence == 1)
+    until(lambda: service.store.numbers[1] == 1)
     os._exit(0 if ask(ASK, "New.")[0] in ("miss", "hit_exact") else 3)
 os.read(there, 1)
 print(service.invalidate(document="d1"))
