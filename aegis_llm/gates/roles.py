@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from aegis_llm.gates.facts import Facts
-from aegis_llm.gates.forms import inflected
+from aegis_llm.gates.forms import akin
 from aegis_llm.gates.words import split
 
 _MUTUAL: Final = frozenset(
@@ -30,11 +30,22 @@ _JOINED: Final = frozenset(("&", ","))
 _HELPING: Final = frozenset(
     split("is are am was were be been being has have had did do does will would can could get got")
 )
+_FUTURE: Final = frozenset({"will", "would"})
+_PAST: Final = frozenset(
+    split(
+        "ate became began bought broke brought built came caught chose did drank drew drove fell"
+        " felt flew forgot found fought froze gave got grew heard held kept knew led left lost"
+        " made meant met paid rang ran rode rose said sang sat saw sent shook slept sold sought"
+        " spent spoke stole stood stuck swam swept swore taught thought threw told took went woke"
+        " won wore wrote"
+    )
+)
 _FIRST: Final = frozenset({"i", "my"})
 _SECOND: Final = frozenset({"you", "your"})
 _ACTORS: Final = frozenset({"who", "what"})
 _BEING: Final = frozenset(split("is are was were be been being"))
 _DO: Final = frozenset(split("do does did is are was were be been being"))
+_DID: Final = frozenset(split("do does did"))
 _FEWEST: Final = 2
 
 
@@ -47,6 +58,8 @@ def turned_round(a: Facts, b: Facts) -> bool:
         return any(frozenset(pair) in _AGAINST for pair in pairs)
     if mutual(a, b):
         return False
+    if _object(a, b) or _object(b, a):
+        return True
     if len(set(a.words)) == len(a.words) == len(b.words):
         governs = dict(zip(a.words, a.heads, strict=True))
         lost: set[str] = set()
@@ -74,14 +87,18 @@ def persons_exchanged(a: Facts, b: Facts) -> bool:
     return one != other and len(one) >= _FEWEST and sorted(one) == sorted(other)
 
 
-def past_alone(a: Facts, b: Facts) -> bool:
-    """Tell whether a verb is in the past in `a` alone: "who worked", "who works"."""
-    if not _HELPING.isdisjoint(a.said) or not _HELPING.isdisjoint(b.said):
+def other_tense(a: Facts, b: Facts) -> bool:
+    """Tell whether a verb is in the past in `a` alone: "who worked", "who works", "who will work".
+
+    What was done habitually is past as well.
+    """
+    if "habitually" in a.said - b.said:
+        return True
+    if not _HELPING.isdisjoint(a.said) or not (_HELPING - _FUTURE).isdisjoint(b.said):
         return False
-    others = b.said - a.said
+    others = [form for form in b.said - a.said if form not in _PAST and not form.endswith("ed")]
     return any(
-        word.endswith("ed")
-        and any(not form.endswith(("ed", "ing")) and inflected(word, form) for form in others)
+        (word in _PAST or word.endswith("ed")) and any(akin(word, form) for form in others)
         for word in a.said - b.said
         if word in a.plain
     )
@@ -102,6 +119,17 @@ def _asked_for(done: Facts, doing: Facts) -> bool:
     if done.kinds[:1] != doing.kinds[:1] or not set(done.kinds[:1]) <= _ACTORS:
         return False
     return "by" in done.heads and not _BEING.isdisjoint(done.said) and _DO.isdisjoint(doing.said)
+
+
+def _object(one: Facts, other: Facts) -> bool:
+    """Tell whether "who" is the object in `one` and the subject in `other`.
+
+    "whom did A hire", "who hired A".
+    """
+    kinds = one.kinds[:1]
+    if kinds != other.kinds[:1] or not set(kinds) <= _ACTORS or len(one.words) < _FEWEST:
+        return False
+    return not _DID.isdisjoint(one.said) and _HELPING.isdisjoint(other.said)
 
 
 def _passive(a: Facts, b: Facts) -> bool:

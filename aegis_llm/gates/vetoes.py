@@ -16,7 +16,7 @@ from typing import Final
 from aegis_llm.gates import veto
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import inflected
-from aegis_llm.gates.roles import mutual, past_alone, persons_exchanged, turned_round
+from aegis_llm.gates.roles import mutual, other_tense, persons_exchanged, turned_round
 from aegis_llm.gates.words import OPPOSITES, PARTICLES, ROLES, UNITS, split
 
 _MOST_COMPARED: Final = 400
@@ -93,14 +93,13 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
         yield "veto_modality", _other_duty(a, b, only_a, only_b)
         yield "veto_persons", bool(_SHE_HE & only_a and _SHE_HE & only_b)
         yield "veto_direction", not PARTICLES.isdisjoint(only_a | only_b)
-        yield "veto_tense", past_alone(a, b) or past_alone(b, a)
+        yield "veto_tense", other_tense(a, b) or other_tense(b, a)
     yield "veto_persons", persons_exchanged(a, b)
     if not any(left):
         yield "veto_roles", turned_round(a, b)
-        if len(a.words) <= _SHORT and "&" not in (*a.heads, *b.heads):
-            strict = veto(a, b)
-            free = strict == "veto_order" and (mutual(a, b) or not (_asks(a) or _asks(b)))
-            yield str(strict), strict in _WHERE_EQUAL and not free
+        if len(a.words) <= _SHORT:
+            strict = str(veto(a, b))
+            yield strict, strict in _WHERE_EQUAL and not _free_to_differ(strict, a, b)
 
 
 def left_over(a: Facts, b: Facts) -> tuple[list[str], list[str]]:
@@ -155,6 +154,15 @@ def _other_dates(only_a: set[str], only_b: set[str]) -> bool:
 
 def _asks(facts: Facts) -> bool:
     return bool(facts.kinds) or facts.text.rstrip().endswith("?")
+
+
+def _free_to_differ(strict: str, a: Facts, b: Facts) -> bool:
+    """Tell whether what the strict reading refuses is a matter of style in these two."""
+    if strict == "veto_negation":
+        return False
+    if "&" in (*a.heads, *b.heads):
+        return True
+    return strict == "veto_order" and (mutual(a, b) or not (_asks(a) or _asks(b)))
 
 
 def _other_literals(a: Facts, b: Facts) -> bool:
@@ -248,6 +256,8 @@ def _other_kind(a: Facts, b: Facts, *, equal: bool) -> bool:
         return True
     if not equal or (one & other):
         return False
+    if one | other == {"what", "how"}:
+        return "which" in a.said ^ b.said
     return bool((one | other) & _TELLING) and "what" not in one | other
 
 
@@ -258,7 +268,7 @@ def _other_amounts(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bo
     counted = a.numbers or b.numbers or {"one", "once"} & (a.said | b.said)
     if counted and not _BOUNDS.isdisjoint(only_a ^ only_b):
         return True
-    if ("than" in only_a and "as" in only_b) or ("than" in only_b and "as" in only_a):
+    if _compared_otherwise(only_a, only_b) or _compared_otherwise(only_b, only_a):
         return True
     return bool(only_a & _OFTEN and only_b & _OFTEN)
 
@@ -272,6 +282,11 @@ def _amounts(facts: Facts) -> set[str]:
     if "all" in found and not _ALL.search(_IDIOMS.sub(" ", text)):
         found.discard("all")
     return found
+
+
+def _compared_otherwise(one: set[str], other: set[str]) -> bool:
+    """Tell whether one compares two and the other calls them equal, or looks for the first."""
+    return "than" in one and ("as" in other or any(w.endswith("est") for w in other))
 
 
 def _other_duty(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bool:

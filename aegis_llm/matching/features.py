@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
@@ -187,10 +188,18 @@ def _order(places: Sequence[int]) -> tuple[int, float, int]:
 def _content_order(a: Sequence[str], b: Sequence[str]) -> tuple[int, float]:
     if a == b:
         return 0, 1.0
+    once = _once(a) & _once(b)
     places = {word: place for place, word in enumerate(b)}
-    seen = [places[word] for word in a if word in places]
+    seen = [places[word] for word in a if word in once]
     kept = _increasing(seen)
     return len(seen) - kept, kept / max(1, len(seen))
+
+
+def _once(words: Sequence[str]) -> set[str]:
+    """Return the words that occur once; of a repeated one nobody can say which is which."""
+    if len(set(words)) == len(words):
+        return set(words)
+    return {word for word, count in Counter(words).items() if count == 1}
 
 
 def _heads(
@@ -199,11 +208,12 @@ def _heads(
     """Return how many shared words another preposition governs, and in how many both have one."""
     if heads_a == heads_b and a == b:
         return 0, 0
+    once = _once(a) & _once(b)
     governs = dict(zip(b, heads_b, strict=True))
     differ = both = 0
     for word, head in zip(a, heads_a, strict=True):
         other = governs.get(word)
-        if other is not None and other != head:
+        if word in once and other is not None and other != head:
             differ += 1
             both += bool(other and head)
     return differ, both

@@ -152,9 +152,14 @@ class Matcher:
             if strict is None:
                 return Decision(True, threshold=max(self._least, CAUTIOUS if scored else 0.0))
             return self._refused(strict, strict)
-        pair = Pair(asked, cached)
+        return self._gated(Pair(asked, cached), every=every)
+
+    def _gated(self, pair: Pair, *, every: bool) -> Decision | Pair:
+        """Return the pair if it has to be scored, else what corrections or vetoes decide."""
         if pair.corrected:
             return Decision(True, score=SURE, threshold=self.threshold)
+        if pair.other_correction:
+            return self._refused("veto_correction", "veto_correction")
         facts = (pair.a.facts, pair.b.facts)
         if every:
             named = vetoes(*facts)

@@ -10,7 +10,13 @@ from typing import Final
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.words import ROLES, split
 from aegis_llm.matching.language import in_english
-from aegis_llm.matching.repairs import Spoken, corrected, may_be_spoken, taken_back
+from aegis_llm.matching.repairs import (
+    Spoken,
+    corrected,
+    may_be_spoken,
+    other_than_said,
+    taken_back,
+)
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _RUN_ON: Final = re.compile(r"(?<=[a-z][?!])(?=[A-Z])|(?<=[a-z]\.)(?=[A-Z][a-z])")
@@ -107,20 +113,22 @@ class Pair:
     """Two readings to compare.
 
     `said_a` and `said_b` are what was said, `a` and `b` the same without what a self-correction
-    took back; `corrected` tells that one is the other with nothing but a correction.
+    took back; `corrected` tells that one is the other with nothing but a correction, and
+    `other_correction` that one corrects itself to something that the other does not ask.
     """
 
-    __slots__ = ("a", "b", "corrected", "said_a", "said_b", "spoken")
+    __slots__ = ("a", "b", "corrected", "other_correction", "said_a", "said_b", "spoken")
 
     def __init__(self, a: str, b: str) -> None:
         self.said_a = self.a = reading(a)
         self.said_b = self.b = reading(b)
         self.spoken = may_be_spoken(a) or may_be_spoken(b)
-        self.corrected = False
+        self.corrected = self.other_correction = False
         if not self.spoken:
             return
         one, other = self.said_a.spoken, self.said_b.spoken
         self.corrected = corrected(one, other) or corrected(other, one)
+        self.other_correction = other_than_said(one, other) or other_than_said(other, one)
         if one.ends:
             self.a = reading(taken_back(one, other))
         if other.ends:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from aegis_llm.gates.words import split
+from aegis_llm.gates.words import ROLES, split
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|[,;.\u2026\u2013\u2014-]")
 _PAUSES: Final = frozenset(",;.\u2026\u2013\u2014-")
@@ -34,6 +34,9 @@ _NO_NOUNS: Final = frozenset(
         " find use uses leave leaves give gives say says almost nearly practically virtually"
         " absolutely"
     )
+)
+_CHATTER: Final = dict.fromkeys(
+    split("tell ask say says rather sorry forget mind guess think called doing change right")
 )
 _FEWEST_WORDS: Final = 4
 _MOST_WORDS: Final = 200
@@ -141,6 +144,24 @@ def corrected(said: Spoken, plain: Spoken) -> bool:
         if start == 0 or long[start - 1] != long[end - 1]:
             return False
         start -= 1
+
+
+def other_than_said(said: Spoken, plain: Spoken) -> bool:
+    """Tell whether `plain` asks what `said` takes back, and not what it says instead.
+
+    All words of `plain` stand in `said`, the last one before the marker among them, and a content
+    word behind the marker does not stand in `plain`.
+    """
+    if not said.ends or not set(plain.words) <= set(said.words):
+        return False
+    last, known = max(said.ends), set(plain.words)
+    late = said.words[last:]
+    told = [word for word in late if word not in known and word not in ROLES | _CHATTER.keys()]
+    first = last
+    while first - 1 in said.marks:
+        first -= 1
+    before = [word for word in said.words[:first] if word not in ROLES][-1:]
+    return bool(told) and bool(before) and before[0] in known and before[0] not in late
 
 
 def _denies(words: list[str], end: int, bare: frozenset[str]) -> bool:

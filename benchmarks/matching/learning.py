@@ -89,7 +89,8 @@ def examples(pairs: Sequence[Row], cosine: Cosines, words: Words, weight: float 
     for row in pairs:
         pair = Pair(row["a"], row["b"])
         x.append(features(pair, cosine(row["a"], row["b"]), rarity, words.rarest))
-        open_.append(first_veto(pair.a.facts, pair.b.facts) is None)
+        vetoed = pair.other_correction or first_veto(pair.a.facts, pair.b.facts) is not None
+        open_.append(not vetoed)
         sure.append(pair.corrected)
     same = np.array([row["same"] for row in pairs], bool)
     shape = np.asarray(x, np.float32).reshape(len(pairs), len(NAMES))

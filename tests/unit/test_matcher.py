@@ -18,6 +18,7 @@ from aegis_llm.values import Answer, Candidate, Entry
 ASKED = "What happens when Redis is down?"
 REWORDED = "What happens if Redis is down?"
 OTHER = "What happens when Redis is slow?"
+PASSWORD, USERNAME = "How do I reset my password?", "How do I reset my username?"
 
 
 def cosine(a: str, b: str) -> float:
@@ -75,7 +76,7 @@ def test_a_fixed_similarity_is_decided_by_rules_alone() -> None:
     assert matcher.decide(ASKED, REWORDED, 0.92).accept
     assert matcher.decide(ASKED, REWORDED, 0.92).score is None
     assert matcher.decide(ASKED, REWORDED, 0.9199).reason == "below_threshold"
-    assert matcher.decide(ASKED, OTHER, 0.99).reason == "veto_words"
+    assert matcher.decide(PASSWORD, USERNAME, 0.99).reason == "veto_words"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_which_embedders_the_shipped_thresholds_hold_for(embedder: str, known: b
     if not known:
         assert matcher.decide(ASKED, REWORDED, CAUTIOUS).accept
         assert not matcher.decide(ASKED, REWORDED, CAUTIOUS - 0.01).accept
-        assert matcher.decide(ASKED, OTHER, 0.99).reason == "veto_words"
+        assert matcher.decide(PASSWORD, USERNAME, 0.99).reason == "veto_words"
 
 
 def test_a_calibration_of_the_user_sets_the_threshold(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aegis_llm.gates.words import split
 from aegis_llm.matching.features import NAMES, features
 from aegis_llm.matching.forest import LEAF, Forest
 from aegis_llm.matching.reading import Pair
@@ -58,42 +59,10 @@ def test_the_record_fits_the_weights() -> None:
         assert record.measured[name]["recall"] > 0
 
 
-_WORDS = [
-    "what",
-    "is",
-    "the",
-    "capital",
-    "of",
-    "France",
-    "Paris",
-    "who",
-    "did",
-    "not",
-    "beat",
-    "5",
-    "mg",
-    "more",
-    "less",
-    "all",
-    "from",
-    "to",
-    "by",
-    "in",
-    "where",
-    "no",
-    "wait",
-    ",",
-    "I",
-    "mean",
-    "umm",
-    "sorry",
-    "red",
-    "green",
-    "reset",
-    "password",
-    "?",
-    ".",
-]
+_WORDS = split("""
+    what is the capital of France Paris who did not beat 5 mg more less all from to by in where
+    no wait , I mean umm sorry red green reset password ? .
+""")
 _TEXT = st.lists(st.sampled_from(_WORDS), min_size=1, max_size=12).map(" ".join)
 
 

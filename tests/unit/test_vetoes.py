@@ -46,7 +46,7 @@ NAMED = [
 SAME = [
     ("How do I reset my password?", "How can I reset my password?"),
     ("Is Anna married to Otto?", "Is Otto married to Anna?"),
-    ("What is the difference between tea and coffee?", "What is the difference between coffee and tea?"),
+    ("What makes tea differ from coffee?", "How do coffee and tea differ?"),
     ("How can I become less rude?", "How can I become more polite?"),
     ("What is the most important rule?", "What is the best rule?"),
     ("What was the best film of all time?", "What was the best film?"),
