@@ -80,7 +80,7 @@ def replay(
     """Ask every request in turn; a miss stores its text, a hit by meaning stores nothing."""
     outcome = Outcome()
     stored: set[str] = set()
-    known: dict[tuple[str, str], bool] = {}
+    known: dict[tuple[str, str], float | None] = {}
     for text, kind in requests:
         counted = kind != "warm"
         outcome.requests += counted
@@ -104,11 +104,16 @@ def replay(
 
 
 def _served(
-    text: str, stored: set[str], near: Near, policy: Policy, known: dict[tuple[str, str], bool]
+    text: str,
+    stored: set[str],
+    near: Near,
+    policy: Policy,
+    known: dict[tuple[str, str], float | None],
 ) -> tuple[float, str] | None:
     if policy.routed and route(text).kind != "reuse":
         return None
     looked_at = 0
+    accepted: list[tuple[float, float, str]] = []
     for cosine, other in near[text]:
         if other not in stored or (policy.routed and route(other).kind != "reuse"):
             continue
@@ -117,7 +122,16 @@ def _served(
             break
         if (text, other) not in known:
             decision = policy.decide(text, other, cosine)
-            known[text, other] = bool(getattr(decision, "accept", decision))
-        if known[text, other]:
-            return cosine, other
-    return None
+            known[text, other] = _sureness(decision, cosine)
+        sure = known[text, other]
+        if sure is not None:
+            accepted.append((sure, cosine, other))
+    return max(accepted)[1:] if accepted else None
+
+
+def _sureness(decision: Any, cosine: float) -> float | None:
+    """Return how sure an accepted pair is, by which the matcher chooses; None: refused."""
+    if not getattr(decision, "accept", decision):
+        return None
+    score = getattr(decision, "score", None)
+    return cosine if score is None else float(score)
