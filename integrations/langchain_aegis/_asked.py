@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 
 from aegis_llm.values import Request
@@ -50,7 +50,8 @@ def _split(given: Any, question: Question) -> tuple[str, Any]:
     if isinstance(given, str) and question is None:
         return given, None
     if isinstance(given, list) and question is None:
-        return _last(given), told_input(given[:-1])
+        messages = convert_to_messages(given)
+        return _last(messages), told_input(messages[:-1])
     if isinstance(given, Mapping):
         return _named(dict(given), question)
     msg = f"an input that is a {type(given).__name__}"
@@ -64,6 +65,7 @@ def _named(given: dict[str, Any], question: str | None) -> tuple[str, Any]:
             return given.pop(name), [name, told_input(given)]
     messages = given.pop("messages", None)
     if question is None and isinstance(messages, list):
+        messages = convert_to_messages(messages)
         return _last(messages), ["messages", told_input(messages[:-1]), told_input(given)]
     msg = f"an input without a text under {' or '.join(map(repr, names))}"
     raise UnstorableError(msg)

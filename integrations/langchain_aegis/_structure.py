@@ -52,11 +52,10 @@ class Structure:
 
     def __call__(self, value: Any, teller: Teller) -> Any:
         """Return a part of LangChain written down, `NOT_SPECIAL` for anything else."""
-        if isinstance(value, RunnableWithMessageHistory):
-            msg = "RunnableWithMessageHistory remembers: put cache_chain around the chain in it"
-            raise RemembersError(msg)
-        if (chain := getattr(value, "cached_chain", None)) is not None:
-            return ["cached", teller.told(chain)]
+        if isinstance(value, Runnable):
+            _refuse_memory(value)
+            if (chain := getattr(value, "cached_chain", None)) is not None:
+                return ["cached", teller.told(chain)]
         for kind, tell in self._kinds.items():
             if isinstance(value, kind):
                 return tell(value, teller)
@@ -132,6 +131,16 @@ class Structure:
     def _uses(self, model: Any, name: str) -> None:
         source = source_of(model)
         self.sources[source.server, normal_model(name)] = source
+
+
+def _refuse_memory(value: Runnable[Any, Any]) -> None:
+    kind = type(value).__name__
+    if isinstance(value, RunnableWithMessageHistory):
+        msg = f"{kind} remembers: put cache_chain around the chain in it"
+        raise RemembersError(msg)
+    if getattr(value, "checkpointer", None):
+        msg = f"{kind} remembers by its checkpointer: compile it without one for cache_chain"
+        raise RemembersError(msg)
 
 
 def _private(value: BaseModel) -> dict[str, Any]:

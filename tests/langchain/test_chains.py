@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
+from langchain_core.tools import create_retriever_tool
 
 from aegis_llm import ConfigError, NotCachedError, cache_control, observe
 from langchain_aegis import cache_chain
@@ -207,8 +208,9 @@ def test_messages_are_asked_by_the_last(kit: Kit) -> None:
     with observe() as seen:
         chain.invoke([*start, HumanMessage(QUESTION)])
         chain.invoke([*start, HumanMessage(REWORDED)])
+        chain.invoke([("user", "I am Ann."), ("ai", "Hello!"), ("user", QUESTION)])
         chain.invoke([start[0], AIMessage("Hi!"), HumanMessage(REWORDED)])
-    assert seen.outcomes == ["miss", "hit_semantic", "miss"]
+    assert seen.outcomes == ["miss", "hit_semantic", "hit_local", "miss"]
 
 
 @pytest.mark.parametrize("given", [{"unknown": "x"}, 7, {"question": " "}, {"question": 1}])
@@ -322,6 +324,29 @@ def test_a_chain_that_remembers_is_refused() -> None:
     for name in (None, "named"):
         with pytest.raises(ConfigError, match="remembers"):
             cache_chain(chain, name=name)
+
+
+async def test_an_agent_as_a_chain(kit: Kit) -> None:
+    agents = pytest.importorskip("langchain.agents", reason="the package langchain is absent")
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    tool = create_retriever_tool(retriever(), "handbook", "Search the handbook.")
+    agent = agents.create_agent(kit.stock(), [tool])
+    chain = cached(kit, agent, name="agent-1")
+    asked: Any = {"messages": [("user", f"Use the handbook tool: {QUESTION}")]}
+    first = chain.invoke(asked)
+    with observe() as seen:
+        again = await chain.ainvoke(asked)
+    assert seen.outcomes == ["hit_local"]
+    assert [(m.type, m.content) for m in again["messages"]] == [
+        (m.type, m.content) for m in first["messages"]
+    ]
+    assert again["messages"][2].tool_call_id == again["messages"][1].tool_calls[0]["id"]
+    (entry,) = entries(kit).values()
+    assert entry.documents == ("shop",)
+    remembers = agents.create_agent(kit.stock(), [tool], checkpointer=InMemorySaver())
+    with pytest.raises(ConfigError, match="remembers by its checkpointer"):
+        cached(kit, remembers, name="agent-2")
 
 
 def test_what_is_configured_at_run_time_belongs_to_the_key(kit: Kit) -> None:

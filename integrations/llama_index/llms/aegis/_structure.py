@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.bridge.pydantic import BaseModel, SecretStr
@@ -53,8 +54,8 @@ class Structure:
             return ["embeddings", derived_id(value)]
         if isinstance(value, _OUTSIDE):
             return self._object(value)
-        if (engine := getattr(value, "cached_engine", None)) is not None:
-            return ["cached", teller.told(engine)]
+        if isinstance(value, BaseQueryEngine) and hasattr(value, "cached_engine"):
+            return ["cached", teller.told(value.cached_engine)]
         if isinstance(value, BaseModel):
             return self._model(value, teller)
         if _of_llama_index(type(value)) and hasattr(value, "__dict__"):
