@@ -54,19 +54,21 @@ def test_its_answer_is_kept_locally_under_the_key_of_the_request() -> None:
     assert result.origin.matched_question == REWORDED
 
 
-def test_the_nearest_that_no_gate_refuses_answers() -> None:
+def test_the_surest_that_no_gate_refuses_answers() -> None:
     answers = [
         (near("How do I water 7 cacti?", key="a" * 64), 0.99),
         (near(REWORDED, key="b" * 64), 0.95),
         (near(QUESTION, key="c" * 64), 0.93),
     ]
-    assert opened(Hand(Nearest=answers)).origin.entry_id == "b" * 64
+    assert opened(Hand(Nearest=answers)).origin.entry_id == "c" * 64
+    assert opened(Hand(Nearest=answers[:2])).origin.entry_id == "b" * 64
 
 
 @pytest.mark.parametrize(
     ("data", "similarity", "reason"),
     [
-        (near(REWORDED), 0.9199, "below_threshold"),
+        (near(REWORDED), 0.4999, "below_threshold"),
+        (near("How often do cacti need feeding?"), 0.6, "below_score"),
         (near(REWORDED), float("nan"), "below_threshold"),
         (near("How do I water 7 cacti?"), 0.99, "veto_numbers"),
         (near(REWORDED, question=None), 0.99, "no_question_text"),
@@ -74,7 +76,7 @@ def test_the_nearest_that_no_gate_refuses_answers() -> None:
         (near(REWORDED, expires_ms=NOW), 0.99, "no_candidate"),
         (b"junk", 0.99, "no_candidate"),
     ],
-    ids=["threshold", "nan", "veto", "no text", "other scope", "expired", "junk"],
+    ids=["threshold", "score", "nan", "veto", "no text", "other scope", "expired", "junk"],
 )
 def test_a_neighbour_that_may_not_answer(data: bytes, similarity: float, reason: str) -> None:
     hand = Hand(Nearest=[(data, similarity)])
