@@ -83,14 +83,24 @@ def build(
 
 def make_matcher(cache: CacheConfig, embedder: Embedder | None) -> Matcher:
     """Return the matcher for this embedder; says once when no calibrated score can be made."""
-    matcher = Matcher(cache, None if embedder is None else embedder.embedding_id)
-    if embedder is not None and cache.similarity is None and not matcher.scores:
-        say_once(
-            f"{embedder.embedding_id} was never calibrated: only rewordings that the gates read"
-            f" as the same words hit, at a similarity of {matcher.threshold}; see aegis-llm"
-            " calibrate, or use all-minilm"
-        )
+    embedding_id = None if embedder is None else embedder.embedding_id
+    matcher = Matcher(cache, embedding_id)
+    if embedding_id is not None and (sentence := unscored(matcher, cache, embedding_id)):
+        say_once(sentence)
     return matcher
+
+
+def unscored(matcher: Matcher, cache: CacheConfig, embedding_id: str) -> str:
+    """Return why there is no score, and what hits without it; empty when there is, or need be."""
+    if cache.similarity is not None or matcher.scores:
+        return ""
+    why = f"{embedding_id} was never calibrated"
+    if cache.calibration is not None:
+        why = f"{cache.calibration} was made for another embedder than {embedding_id}"
+    return (
+        f"{why}: only rewordings that the gates read as the same words hit, at a similarity of"
+        f" {matcher.threshold}; see aegis-llm calibrate, or use all-minilm"
+    )
 
 
 def make_store(config: AegisConfig, embedder: Embedder | None, pool: DaemonPool) -> Store:

@@ -9,6 +9,7 @@ at the top does not refuse everything.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -19,6 +20,7 @@ from aegis_llm.errors import ConfigError
 
 _STARTS = 5  # places to begin: the least number of hits that can pass, and twice as many each
 _NEXT = 2
+_LATEST = ":latest"
 
 
 class Calibration(msgspec.Struct, frozen=True, tag_field="v", tag=1):
@@ -54,6 +56,16 @@ def load(data: bytes, name: str) -> Calibration:
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         msg = f"{name} is no calibration file ({exc}): write one with aegis-llm calibrate"
         raise ConfigError(msg) from None
+
+
+def made_for(calibration: Calibration, embedder: str) -> bool:
+    """Tell whether an embedder of this name has the model that the calibration was made for.
+
+    Loosely: the name of the model occurs in it, with no other tag after it.
+    """
+    name, within = (text.casefold() for text in (calibration.embedder, embedder))
+    name, within = name.removesuffix(_LATEST), f"{within} ".replace(f"{_LATEST} ", " ")
+    return bool(name) and re.search(re.escape(name) + "(?!:)", within) is not None
 
 
 def needed(max_wrong_hits: float, confidence: float) -> int:

@@ -12,7 +12,7 @@ from aegis_llm.config import CacheConfig, Matching
 from aegis_llm.errors import ConfigError
 from aegis_llm.gates import same_text, veto
 from aegis_llm.gates.vetoes import first_veto, vetoes
-from aegis_llm.matching.calibration import load
+from aegis_llm.matching.calibration import Calibration, load, made_for
 from aegis_llm.matching.decision import Decision, Verdict
 from aegis_llm.matching.reading import LONGEST, Pair, reading
 from aegis_llm.matching.verifier import SURE, Verifier, shipped, threshold_at
@@ -34,12 +34,13 @@ class Matcher:
     """Decides by the settings of one cache which stored question asks the same.
 
     Three ways, by what is known: the learned score (a calibrated embedder, English), the strict
-    gates with a high similarity (any other embedder or language), or the strict gates with the
-    fixed `similarity` that the settings give.
+    gates with a high similarity (any other embedder or language, or a calibration file of another
+    embedder), or the strict gates with the fixed `similarity` that the settings give.
 
     Args:
         config: The settings, the name of one ("strict", "balanced"), or None for the defaults.
-        embedder: Name of the embedder that makes the similarities; None: all-MiniLM-L6-v2.
+        embedder: Name of the embedder that makes the similarities; None: the one that the
+            thresholds were chosen for, the shipped ones or those of the calibration file.
 
     Raises:
         ConfigError: The calibration file cannot be read, or no threshold keeps the promise.
@@ -57,12 +58,15 @@ class Matcher:
         self._least = self.threshold
         if settings.similarity is not None:
             return
-        calibrated = embedder is None or is_calibrated(embedder)
-        if settings.calibration is None and not calibrated:
+        calibration = _calibration_of(settings)
+        if embedder is not None and not _holds(calibration, embedder):
             return
         self._verifier = shipped()
         self._least = FLOOR
-        self.threshold = _threshold(settings, self._verifier)
+        if calibration is not None:
+            self.threshold = calibration.threshold
+        else:
+            self.threshold = _threshold(settings, self._verifier)
         self._grey = min(self._verifier.record.grey, self.threshold)
 
     @property
@@ -175,14 +179,22 @@ class Matcher:
 _UNKNOWN: Final = Decision(False, "no_question_text")
 
 
+def _calibration_of(settings: CacheConfig) -> Calibration | None:
+    if settings.calibration is None:
+        return None
+    try:
+        data = Path(settings.calibration).read_bytes()
+    except OSError as exc:
+        msg = f"calibration={settings.calibration!r} cannot be read ({exc.strerror})"
+        raise ConfigError(msg) from None
+    return load(data, settings.calibration)
+
+
+def _holds(calibration: Calibration | None, embedder: str) -> bool:
+    return is_calibrated(embedder) if calibration is None else made_for(calibration, embedder)
+
+
 def _threshold(settings: CacheConfig, verifier: Verifier) -> float:
-    if settings.calibration is not None:
-        try:
-            data = Path(settings.calibration).read_bytes()
-        except OSError as exc:
-            msg = f"calibration={settings.calibration!r} cannot be read ({exc.strerror})"
-            raise ConfigError(msg) from None
-        return load(data, settings.calibration).threshold
     if settings.max_wrong_hits is not None:
         return threshold_at(settings.max_wrong_hits)
     record = verifier.record
