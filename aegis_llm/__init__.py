@@ -9,6 +9,7 @@ from aegis_llm.errors import (
     NotCachedError,
     StoreTrouble,
 )
+from aegis_llm.explanation import Explanation, Weighed
 from aegis_llm.learning.ledger import Counts, Labels
 from aegis_llm.rejecting import areject, reject
 from aegis_llm.values import Answer, Entry, Origin
@@ -23,6 +24,7 @@ __all__ = [
     "ConfigError",
     "Counts",
     "Entry",
+    "Explanation",
     "Labels",
     "MissingExtraError",
     "NotCachedError",
@@ -30,6 +32,7 @@ __all__ = [
     "Origin",
     "SchedulerConfig",
     "StoreTrouble",
+    "Weighed",
     "__version__",
     "areject",
     "cache_control",

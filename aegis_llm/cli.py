@@ -12,6 +12,8 @@ from rich.table import Table
 
 import aegis_llm
 from aegis_llm import cli_cache
+from aegis_llm.cli_calibrate import calibrate
+from aegis_llm.cli_explain import explain
 from aegis_llm.cli_learning import labels, reject
 from aegis_llm.demo import ASKS, Row, Stage, demos, wrong
 from aegis_llm.errors import AegisError
@@ -25,6 +27,8 @@ console = Console()
 app.command()(reject)
 app.command()(labels)
 cli_cache.add_to(app)
+app.command()(explain)
+app.command()(calibrate)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,6 +1,7 @@
 """Run a plan: perform each effect it yields and send the result back, or throw what went wrong.
 
-`run` and `arun` are the only places that feed a plan.
+`run` and `arun` are the only places that feed a plan what was really done; `plan/explaining.py`
+feeds one what would have been.
 """
 
 from __future__ import annotations

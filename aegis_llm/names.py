@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any, TypeAlias
+
+from aegis_llm.errors import ConfigError
 
 Names = tuple[str, ...]
+Ids: TypeAlias = str | Sequence[str] | None
 
 
 def names_of(documents: Iterable[str], tags: Iterable[str]) -> Names:
@@ -14,6 +18,25 @@ def names_of(documents: Iterable[str], tags: Iterable[str]) -> Names:
     found = [_name("d", document) for document in documents]
     found += [_name("t", tag) for tag in tags]
     return tuple(dict.fromkeys(found))
+
+
+def names_given(document: Ids, tag: Ids, *, everything: bool) -> Names:
+    """Return the names of what is to be invalidated; none of them: everything."""
+    documents, tags = _listed("document", document), _listed("tag", tag)
+    if everything is bool(documents or tags):
+        msg = "invalidate() needs a document, a tag, or everything=True alone"
+        raise ConfigError(msg)
+    return names_of(documents, tags)
+
+
+def _listed(what: str, ids: Any) -> list[str]:
+    listed = [ids] if isinstance(ids, str) else ids or ()
+    if isinstance(listed, list | tuple | set | frozenset) and all(
+        isinstance(given, str) and given for given in listed
+    ):
+        return list(listed)
+    msg = f"invalidate({what}={ids!r}): give an id as text, or a list of them"
+    raise ConfigError(msg)
 
 
 def readable(name: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from aegis_llm.learning.ledger import Counts, Label
 from aegis_llm.learning.pairs import PairVerdict
 from aegis_llm.names import Names
-from aegis_llm.plan import Put
+from aegis_llm.plan import Put, Survey
 
 
 class Notes(Protocol):
@@ -66,6 +66,12 @@ class Store(Protocol):
 
     async def anearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
         """Like `nearest`, awaited."""
+
+    def survey(self, survey: Survey) -> list[tuple[bytes, float]]:
+        """Return entries with their cosine similarity, nearest first; makes no index."""
+
+    async def asurvey(self, survey: Survey) -> list[tuple[bytes, float]]:
+        """Like `survey`, awaited."""
 
     def delete(self, key: str) -> None:
         """Delete one value of the exact tier."""

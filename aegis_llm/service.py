@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -15,9 +15,10 @@ from aegis_llm import codec, events, rejecting
 from aegis_llm import plan as p
 from aegis_llm.control import current_control, report
 from aegis_llm.drivers import arun, run
-from aegis_llm.errors import ConfigError, EmbedTrouble, NotCachedError, StoreTrouble, Trouble
+from aegis_llm.errors import EmbedTrouble, NotCachedError, StoreTrouble, Trouble
+from aegis_llm.explaining import Explaining
 from aegis_llm.learning.ledger import Labels
-from aegis_llm.names import Names, names_of
+from aegis_llm.names import Ids, names_given
 from aegis_llm.ports import Store
 from aegis_llm.quiet import Quiet
 from aegis_llm.rejecting import Rejected
@@ -35,7 +36,6 @@ from aegis_llm.values import Answer, Document, Entry, Origin, Request
 log = logging.getLogger("aegis_llm")
 _quiet = Quiet()
 _NOT_YET = Trouble("digest_pending")
-Ids: TypeAlias = str | Sequence[str] | None
 
 
 class Lookup:
@@ -137,7 +137,7 @@ class Lookup:
         self.failed(error)
 
 
-class Service:
+class Service(Explaining):
     """The cache of one configuration, for every adapter, thread and event loop of a process."""
 
     def __init__(
@@ -175,6 +175,7 @@ class Service:
             p.Settle: lambda e: e.flight.settle(e.entry),
             p.Embed: self._embed,
             p.Nearest: lambda e: store.nearest(e.scope, e.vector, e.count),
+            p.Survey: store.survey,
             p.Put: store.put,
             p.Recall: lambda _: self.learner.recall(),
             p.Judge: self.learner.same,
@@ -186,6 +187,7 @@ class Service:
             p.Join: lambda e: self.flights.ajoin(e.key),
             p.Embed: self._aembed,
             p.Nearest: lambda e: store.anearest(e.scope, e.vector, e.count),
+            p.Survey: store.asurvey,
             p.Put: store.aput,
             p.Recall: lambda _: self.learner.arecall(),
             p.Judge: self.learner.asame,
@@ -300,7 +302,7 @@ class Service:
             StoreTrouble: Redis did not do it: wrong answers may be left.
             ConfigError: Nothing was named, or something beside `everything`.
         """
-        names = _named(document, tag, everything=everything)
+        names = names_given(document, tag, everything=everything)
         if names:
             self.local.invalidate(names)
             return self.store.invalidate(names)
@@ -315,7 +317,7 @@ class Service:
         everything: bool = False,
     ) -> int:
         """Like `invalidate`, awaited."""
-        names = _named(document, tag, everything=everything)
+        names = names_given(document, tag, everything=everything)
         if names:
             self.local.invalidate(names)
             return await self.store.ainvalidate(names)
@@ -339,7 +341,7 @@ class Service:
 
     def _digest(self, effect: p.Digest) -> str | None:
         server, model = effect.request.server, effect.request.model
-        digest, fetching = self.digests.look(server, model)
+        digest, fetching = self.digests.look(server, model, keep=effect.keep)
         if fetching is None:
             return digest
         try:
@@ -350,7 +352,7 @@ class Service:
 
     async def _adigest(self, effect: p.Digest) -> str | None:
         server, model = effect.request.server, effect.request.model
-        digest, fetching = self.digests.look(server, model)
+        digest, fetching = self.digests.look(server, model, keep=effect.keep)
         if fetching is None:
             return digest
         try:
@@ -376,25 +378,6 @@ class Service:
         if not self.store.searches:
             raise EmbedTrouble("no_query_engine")
         return self._embedding
-
-
-def _named(document: Ids, tag: Ids, *, everything: bool) -> Names:
-    """Return the names of what is to be invalidated; none of them: everything."""
-    documents, tags = _listed("document", document), _listed("tag", tag)
-    if everything is bool(documents or tags):
-        msg = "invalidate() needs a document, a tag, or everything=True alone"
-        raise ConfigError(msg)
-    return names_of(documents, tags)
-
-
-def _listed(what: str, ids: Any) -> list[str]:
-    listed = [ids] if isinstance(ids, str) else ids or ()
-    if isinstance(listed, list | tuple | set | frozenset) and all(
-        isinstance(given, str) and given for given in listed
-    ):
-        return list(listed)
-    msg = f"invalidate({what}={ids!r}): give an id as text, or a list of them"
-    raise ConfigError(msg)
 
 
 def _broken(error: Exception) -> p.Opened:

@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = {
     "aegis_llm": [
         "AegisConfig", "AegisError", "Answer", "CacheConfig", "ConfigError", "Counts", "Entry",
-        "Labels",
+        "Explanation", "Labels",
         "MissingExtraError", "NotCachedError", "Observation", "Origin", "SchedulerConfig",
-        "StoreTrouble", "__version__", "areject", "cache_control", "observe", "reject",
+        "StoreTrouble", "Weighed", "__version__", "areject", "cache_control", "observe", "reject",
     ],
     "aegis_llm.testing": [
         "Call", "Clock", "Embedder", "Faults", "HashedNgrams", "ManualClock", "MiniLM",

@@ -30,8 +30,10 @@ from aegis_llm.plan.effects import (
     SemanticRecord,
     Settle,
     State,
+    Survey,
     Ticket,
 )
+from aegis_llm.plan.explaining import explain_plan
 from aegis_llm.plan.opening import open_plan
 
 __all__ = [
@@ -57,7 +59,9 @@ __all__ = [
     "SemanticRecord",
     "Settle",
     "State",
+    "Survey",
     "Ticket",
     "close_plan",
+    "explain_plan",
     "open_plan",
 ]

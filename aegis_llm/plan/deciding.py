@@ -6,6 +6,7 @@ import msgspec
 
 from aegis_llm import codec
 from aegis_llm.errors import Trouble
+from aegis_llm.learning.pairs import PairVerdict
 from aegis_llm.plan.effects import (
     Judge,
     Match,
@@ -81,16 +82,23 @@ def _sorted_out(
     kept, approved = [], []
     reason = ""
     for candidate in candidates:
-        verdict = rules.learned.verdict(asked, candidate.question or "")
-        if verdict == "different":
-            reason = reason or "pair_refused"
-        elif rules.learned.distrusts(candidate.entry.key):
-            reason = reason or "entry_distrusted"
-        else:
-            kept.append(candidate)
-            if verdict == "same":
-                approved.append(candidate)
+        verdict, why_not = known_of(asked, candidate, rules)
+        if why_not:
+            reason = reason or why_not
+            continue
+        kept.append(candidate)
+        if verdict == "same":
+            approved.append(candidate)
     return kept, approved, reason
+
+
+def known_of(asked: str, candidate: Candidate, rules: Rules) -> tuple[PairVerdict | None, str]:
+    """Return the verdict about a candidate's question, and why it is never served for this one."""
+    verdict = rules.learned.verdict(asked, candidate.question or "")
+    if verdict == "different":
+        return verdict, "pair_refused"
+    distrusted = rules.learned.distrusts(candidate.entry.key)
+    return verdict, "entry_distrusted" if distrusted else ""
 
 
 def _match(kind: MatchKind, ticket: Ticket, candidate: Candidate) -> Match:

@@ -18,12 +18,17 @@ Plan: TypeAlias = Generator[Any, Any, T]
 UNREADABLE = "unreadable_entry"
 MatchKind = Literal["served", "grey", "shadow"]
 INVALIDATED = "invalidated"
+CONTEXT_DIFFERS = "context_differs"
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """Ask for the digest of the request's model -> str | None."""
+    """Ask for the digest of the request's model -> str | None.
+
+    With `keep` what Ollama says is kept in the store for new processes.
+    """
 
     request: Request
+    keep: bool = True
 
 
 class GetLocal(msgspec.Struct, frozen=True):
@@ -93,6 +98,18 @@ class Judge(msgspec.Struct, frozen=True):
     request: Request
     asked: str
     cached: str
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """Look for the nearest entries, making no index -> list[tuple[bytes, float]].
+
+    Those of one scope, else those of one tenant (see `tenant_tag`), else all of the namespace.
+    """
+
+    vector: bytes
+    count: int
+    scope: str | None = None
+    tenant: str | None = None
 
 
 class Settle(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ class _Server:
 
     def __init__(self) -> None:
         self.digests: Mapping[str, str] = {}
+        self.kept: Mapping[str, str] = {}
         self.next_fetch = 0.0
         self.fetching: Future[None] | None = None
         self.late: Future[None] | None = None
@@ -72,11 +73,14 @@ class DigestBook:
         """Return how a server is asked."""
         return self._sources.get(server)
 
-    def look(self, server: str, model: str) -> tuple[str | None, Future[None] | None]:
+    def look(
+        self, server: str, model: str, *, keep: bool = True
+    ) -> tuple[str | None, Future[None] | None]:
         """Return the digest if it is known, and the fetch to wait for, if there is one.
 
         It is worth waiting for when nothing is known yet, or when what is known is so old that the
-        model may have been pulled anew meanwhile: two refreshes were due and nobody asked.
+        model may have been pulled anew meanwhile: two refreshes were due and nobody asked. Without
+        `keep` a fetch begun here leaves the store as it is.
         """
         known = self._servers.get(server)
         now = self._now()
@@ -90,7 +94,7 @@ class DigestBook:
         with self._lock:
             known = self._servers.setdefault(server, _Server())
             if now >= known.next_fetch and known.fetching is None:
-                known.fetching = self._pool.submit(self._fetch, source, known)
+                known.fetching = self._pool.submit(self._fetch, source, known, keep)
             digest = _find(known.digests, model)
             old = not known.fetched or now >= known.next_fetch + REFRESH_S
             fetching = known.fetching
@@ -107,13 +111,15 @@ class DigestBook:
         known = self._servers.get(server)
         return None if known is None else _find(known.digests, model)
 
-    def _fetch(self, source: ModelSource, known: _Server) -> None:
+    def _fetch(self, source: ModelSource, known: _Server, keep: bool) -> None:
         """Ask Ollama; when it cannot be asked, keep what is known or what the store kept."""
         wait = REFRESH_S
         digests: Mapping[str, str] = known.digests
         try:
             digests = {normal_model(name): d for name, d in source.fetch().items() if d}
-            self._keep(source.server, digests, known.digests)
+            if keep and digests and digests != known.kept:
+                self._keep(source.server, digests)
+                known.kept = digests
         except Exception:  # noqa: BLE001 - Ollama cannot be asked now
             wait = RETRY_S
             digests = digests or self._kept(source.server)
@@ -131,9 +137,7 @@ class DigestBook:
         except (StoreTrouble, msgspec.MsgspecError, ValueError):
             return {}
 
-    def _keep(self, server: str, digests: Mapping[str, str], before: Mapping[str, str]) -> None:
-        if digests == before or not digests:
-            return
+    def _keep(self, server: str, digests: Mapping[str, str]) -> None:
         key = digest_key(self._namespace, server)
         try:
             self._store.put(Put(key, msgspec.json.encode(digests), _KEPT_MS))

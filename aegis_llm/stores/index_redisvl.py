@@ -67,19 +67,32 @@ class SemanticIndex:
         """Return the command for the `count` nearest entries of a scope with `size` entries."""
         big = None if size is None else size >= BIG_SCOPE
         text = self._queries.get((big, count)) or self._build(big, count)
+        return self._nearest(text.replace(_MARK, scope), vector, count)
+
+    def survey(self, tenant: str | None, vector: bytes, count: int) -> Command:
+        """Return the command for the `count` nearest entries of a tenant, or of all."""
+        query = VectorQuery(
+            vector=b"",
+            vector_field_name="vector",
+            filter_expression=None if tenant is None else Tag("tenant") == tenant,
+            num_results=count,
+        )
+        return self._nearest(str(query.query_string()), vector, count)
+
+    def count(self, scope: str) -> Command:
+        """Return the command that counts the entries of a scope."""
+        text = self._count.replace(_MARK, scope)
+        return ("FT.SEARCH", self.name, text, "NOCONTENT", "LIMIT", 0, 0, "DIALECT", 2)
+
+    def _nearest(self, text: str, vector: bytes, count: int) -> Command:
         return (
-            "FT.SEARCH", self.name, text.replace(_MARK, scope),
+            "FT.SEARCH", self.name, text,
             "RETURN", 2, DISTANCE, "value",
             "SORTBY", DISTANCE, "ASC",
             "LIMIT", 0, count,
             "PARAMS", 2, "vector", vector,
             "DIALECT", 2,
         )  # fmt: skip
-
-    def count(self, scope: str) -> Command:
-        """Return the command that counts the entries of a scope."""
-        text = self._count.replace(_MARK, scope)
-        return ("FT.SEARCH", self.name, text, "NOCONTENT", "LIMIT", 0, 0, "DIALECT", 2)
 
     def _build(self, big: bool | None, count: int) -> str:
         query = VectorQuery(

@@ -14,7 +14,7 @@ import numpy as np
 from aegis_llm import events
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.names import Names
-from aegis_llm.plan import INVALIDATED, Put
+from aegis_llm.plan import INVALIDATED, Put, Survey
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.stores.hearers import Hearers
 from aegis_llm.stores.memory_notes import MemoryNotes
@@ -75,26 +75,43 @@ class Entries:
         self, scope: tuple[str, str], vector: bytes, count: int
     ) -> list[tuple[bytes, float]]:
         """Return the nearest entries of one embedder's scope by cosine similarity."""
-        asked = np.frombuffer(vector, np.float32)
         with self._lock:
-            in_scope = [
-                (key, known)
-                for key, known in self._scopes.get(scope, {}).items()
-                if known.shape == asked.shape
-            ]
-            if not in_scope:
-                return []
-            matrix = np.stack([known for _, known in in_scope])
-            norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(asked)
-            similarities = (matrix @ asked) / np.where(norms == 0, 1, norms)
-            found = []
-            for place in np.argsort(-similarities, kind="stable"):
-                data = self._live(in_scope[place][0])
-                if data is not None:
-                    found.append((data, float(similarities[place])))
-                if len(found) == count:
-                    break
-            return found
+            return self._nearest(self._scopes.get(scope, {}), vector, count)
+
+    def survey(self, embedder: str, survey: Survey) -> list[tuple[bytes, float]]:
+        """Return the nearest entries of one embedder in a scope, of a tenant, or of all."""
+        with self._lock:
+            known = {
+                key: vector
+                for (made_by, scope), vectors in self._scopes.items()
+                if made_by == embedder and survey.scope in (None, scope)
+                for key, vector in vectors.items()
+                if survey.tenant in (None, self._tenant(key))
+            }
+            return self._nearest(known, survey.vector, survey.count)
+
+    def _nearest(
+        self, vectors: dict[str, Any], vector: bytes, count: int
+    ) -> list[tuple[bytes, float]]:
+        asked = np.frombuffer(vector, np.float32)
+        alike = [(key, known) for key, known in vectors.items() if known.shape == asked.shape]
+        if not alike:
+            return []
+        matrix = np.stack([known for _, known in alike])
+        norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(asked)
+        similarities = (matrix @ asked) / np.where(norms == 0, 1, norms)
+        found = []
+        for place in np.argsort(-similarities, kind="stable"):
+            data = self._live(alike[place][0])
+            if data is not None:
+                found.append((data, float(similarities[place])))
+            if len(found) == count:
+                break
+        return found
+
+    def _tenant(self, key: str) -> str:
+        record = self._items[key][0].semantic
+        return record.tenant if record is not None else ""
 
     def delete(self, key: str) -> None:
         """Delete one value and its vector."""
@@ -222,6 +239,14 @@ class MemoryStore:
     async def anearest(self, scope: str, vector: bytes, count: int) -> list[tuple[bytes, float]]:
         """Like `nearest`, on the loop: a scope in memory is small."""
         return self._entries.nearest((self._embedder, scope), vector, count)
+
+    def survey(self, survey: Survey) -> list[tuple[bytes, float]]:
+        """Return the nearest entries of one scope, of one tenant, or of all."""
+        return self._entries.survey(self._embedder, survey)
+
+    async def asurvey(self, survey: Survey) -> list[tuple[bytes, float]]:
+        """Like `survey`, on the loop."""
+        return self._entries.survey(self._embedder, survey)
 
     def delete(self, key: str) -> None:
         """Delete one value, in both tiers."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from aegis_llm.config import CacheConfig
 from aegis_llm.errors import StoreTrouble
-from aegis_llm.plan import INVALIDATED, Put
+from aegis_llm.plan import INVALIDATED, Put, Survey
 from aegis_llm.scheduler.loops import PerLoop
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 from aegis_llm.stores import redis_commands as commands
@@ -201,6 +201,28 @@ class RedisStore(Invalidating):
             raise self._search_failed(semantic, exc) from exc
         return commands.parse_search(reply)
 
+    def survey(self, survey: Survey) -> list[tuple[bytes, float]]:
+        """Return the nearest entries; an index that is absent stays absent."""
+        lines = self._lines()
+        search = self._usable_semantic().survey(survey)
+        started = time.perf_counter()
+        try:
+            reply = lines.call(*search)
+        except Exception as exc:
+            raise self._survey_failed(exc) from exc
+        self._link.replied(time.perf_counter() - started)
+        return commands.parse_search(reply)
+
+    async def asurvey(self, survey: Survey) -> list[tuple[bytes, float]]:
+        """Like `survey`, awaited."""
+        lines = await self._alines()
+        search = self._usable_semantic().survey(survey)
+        try:
+            reply = await within(self._budget(lines), lines.call(*search), self._link.replied)
+        except Exception as exc:
+            raise self._survey_failed(exc) from exc
+        return commands.parse_search(reply)
+
     def delete(self, key: str) -> None:
         """Delete one value."""
         lines = self._lines()
@@ -335,3 +357,7 @@ class RedisStore(Invalidating):
         trouble = self._link.failed(exc)
         semantic.failed(trouble.reason)
         return trouble
+
+    def _survey_failed(self, exc: Exception) -> StoreTrouble:
+        reason = commands.reason_of(exc)
+        return StoreTrouble(reason) if reason == "index_missing" else self._link.failed(exc)

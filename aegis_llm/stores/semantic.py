@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from aegis_llm.errors import StoreTrouble
-from aegis_llm.plan import Put
+from aegis_llm.plan import Put, Survey
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.stores.redis_commands import Command, reason_of, semantic_fields, set_exact
@@ -75,6 +75,18 @@ class Semantic:
             return index.search(scope, vector, count, known[0]), None
         size = None if known is None else known[0]
         return index.search(scope, vector, count, size), index.count(scope)
+
+    def survey(self, survey: Survey) -> Command:
+        """Return the search of a person's question: it is the same whether the index is there."""
+        if not self.searches:
+            raise StoreTrouble("no_query_engine")
+        index = self._index
+        if index is None or 4 * index.dimension != len(survey.vector):
+            index = self._index_of(len(survey.vector) // 4)
+        if survey.scope is None:
+            return index.survey(survey.tenant, survey.vector, survey.count)
+        known = self._sizes.get(survey.scope, (None, 0.0))
+        return index.search(survey.scope, survey.vector, survey.count, known[0])
 
     def sized(self, scope: str, size: int) -> None:
         """Note how many entries a scope has."""

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.embeddings import Embeddings
+from langchain_core.language_models.base import LanguageModelInput
+from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.outputs import Generation
 
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import cache_control, current_control
+from aegis_llm.explanation import Explanation
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.service import Lookup, Service
@@ -22,6 +25,7 @@ from aegis_llm.values import Answer, Control, Request
 from aegis_llm.wiring import build, say_once
 from langchain_aegis._documents import documents_of_surroundings, listen
 from langchain_aegis._embedder import LangChainEmbedder
+from langchain_aegis._explaining import looked_up, unexplained
 from langchain_aegis._fingerprint import identified
 from langchain_aegis._generations import UnstorableError, answers_of, generations_of
 from langchain_aegis._identity import kind_of, messages_of, why_exact
@@ -134,6 +138,25 @@ class AegisCache(Feedback, Invalidating, BaseCache):
     def _cached_by(self) -> Service:
         return self._service
 
+    def explain(self, input: LanguageModelInput, llm: BaseChatModel | str) -> Explanation:
+        """Tell what this cache would do with `llm.invoke(input)` and why, without a model call.
+
+        In place of a model, `llm` may be the llm string that LangChain hands to `lookup`, and
+        `input` then is the prompt of the same call. Trouble with Redis or the embedder is told,
+        never raised.
+        """
+        prompt, llm_string = looked_up(input, llm)
+        request = _request(prompt, llm_string)
+        return _left_alone(llm_string) if request is None else self._service.explain(request)
+
+    async def aexplain(self, input: LanguageModelInput, llm: BaseChatModel | str) -> Explanation:
+        """Like `explain`, awaited."""
+        prompt, llm_string = looked_up(input, llm)
+        request = _request(prompt, llm_string)
+        if request is None:
+            return _left_alone(llm_string)
+        return await self._service.aexplain(request)
+
     def bind(self, llm: M) -> M:
         """Return a copy of any LangChain model that uses this cache under its own identity.
 
@@ -202,6 +225,10 @@ def _request(prompt: str, llm_string: str) -> Request | None:
         exact_only=exact,
         documents=documents_of_surroundings(),
     )
+
+
+def _left_alone(llm_string: str) -> Explanation:
+    return unexplained("chat_aegis" if kind_of(llm_string) == "aegis" else "model_unnamed")
 
 
 def _answers(generations: RETURN_VAL_TYPE) -> list[Answer]:

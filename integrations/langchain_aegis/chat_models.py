@@ -44,6 +44,7 @@ from langchain_aegis._convert import (
 )
 from langchain_aegis._documents import KnowsDocuments, documents_of_call, listen
 from langchain_aegis._embedder import LangChainEmbedder
+from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
 from langchain_aegis._source import source_of
@@ -60,7 +61,7 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(Feedback, Invalidating, KnowsDocuments, ChatOllama):
+class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection

@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
-from aegis_llm.plan import Put
+from aegis_llm.errors import StoreTrouble
+from aegis_llm.plan import Put, Survey
 from tests.contracts.kit import SCOPE, both, key_of, unit, until
 
 Make = Callable[..., Any]
@@ -168,3 +170,33 @@ def test_it_can_be_closed_and_used_again(store: Any, namespace: str) -> None:
     for _ in range(2):
         store.close()
         assert store.get(key) == b"value"
+
+
+def test_a_survey_looks_into_one_scope_one_tenant_or_all(store: Any, namespace: str) -> None:
+    for name, scope in (("a", SCOPE), ("b", "6" * 64)):
+        store.put(both(namespace, name, unit(1, 0), scope))
+    put = both(namespace, "c", unit(1, 1), "7" * 64)
+    foreign = msgspec.structs.replace(put.semantic, tenant="9" * 32)
+    store.put(msgspec.structs.replace(put, semantic=foreign))
+    tenant = both(namespace, "a", unit(1, 0)).semantic.tenant
+
+    def found(**given: Any) -> list[bytes]:
+        return [value for value, _ in store.survey(Survey(unit(1, 0), 5, **given))]
+
+    assert found(scope=SCOPE) == [b"a"]
+    assert found(scope="8" * 64) == []
+    assert sorted(found(tenant=tenant)) == [b"a", b"b"]
+    assert found(tenant="9" * 32) == [b"c"]
+    assert sorted(found()) == [b"a", b"b", b"c"]
+    nearest = store.survey(Survey(unit(1, 0), 3))
+    assert nearest[-1] == (b"c", pytest.approx(math.sqrt(0.5), abs=1e-5))
+    assert len(store.survey(Survey(unit(1, 0), 1))) == 1
+
+
+def test_a_survey_makes_no_index(make: Make, namespace: str) -> None:
+    store = make(ready=False)
+    for _ in range(2):
+        try:
+            assert store.survey(Survey(unit(1, 0), 4)) == []
+        except StoreTrouble as exc:
+            assert exc.reason == "index_missing"  # noqa: PT017 - memory has no index to miss

@@ -27,6 +27,7 @@ from aegis_llm import (
     ConfigError,
     Counts,
     Entry,
+    Explanation,
     Labels,
     MissingExtraError,
     NotCachedError,
@@ -34,6 +35,7 @@ from aegis_llm import (
     Origin,
     SchedulerConfig,
     StoreTrouble,
+    Weighed,
     areject,
     cache_control,
     observe,
@@ -153,6 +155,21 @@ async def chat_awaited(llm: ChatAegis) -> list[AIMessageChunk]:
     assert_type(await llm.ainvoke("Why?"), AIMessage)
     chunks: AsyncIterator[AIMessageChunk] = llm.astream("Why?")
     return [chunk async for chunk in chunks]
+
+
+async def explained(llm: ChatAegis, other: AegisOllama, cache: AegisCache) -> Explanation:
+    """What would become of a request."""
+    assert_type(await other.aexplain("Why?", elsewhere=3), Explanation)
+    assert_type(other.explain([ChatMessage(content="Why?")]), Explanation)
+    assert_type(cache.explain("Why?", llm), Explanation)
+    assert_type(await cache.aexplain("Why?", "an llm string"), Explanation)
+    assert_type(await llm.aexplain("Why?", all_tenants=True), Explanation)
+    told = llm.explain([("human", "Why?")], stop=["."], elsewhere=3)
+    assert_type(told.outcome, Outcome)
+    assert_type(told.candidates, tuple[Weighed, ...])
+    assert_type(told.candidates[0].vetoes, tuple[str, ...])
+    assert_type(told.as_dict(), dict[str, Any])
+    return told
 
 
 def any_model() -> Any:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.llms.callbacks import llm_chat_callback
 from llama_index.llms.ollama import Ollama
 
@@ -145,6 +145,18 @@ class Turn:
                     yield chunk
 
         return upstream() if request is None else self._achunks(request, upstream, Surroundings())
+
+    def request(
+        self,
+        messages: str | Sequence[ChatMessage],
+        kwargs: dict[str, Any],
+        *,
+        awaited: bool = False,
+    ) -> Request | None:
+        """Return the request of messages, or of a prompt; None when it has no key."""
+        if isinstance(messages, str):
+            messages = [ChatMessage(role=MessageRole.USER, content=messages)]
+        return self._request(messages, kwargs, awaited=awaited)[1]
 
     def _chunks(
         self,

@@ -22,6 +22,7 @@ from aegis_llm.answering import Answering
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import cache_control, current_control, observe
 from aegis_llm.errors import ConfigError
+from aegis_llm.explanation import Explanation
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.service import Service
@@ -128,6 +129,42 @@ class AegisOllama(Feedback, Invalidating, Ollama):
             StoreTrouble: Redis does not answer within `timeout` seconds.
         """
         self.answering.service.store.ready(timeout)
+
+    def explain(
+        self,
+        messages: str | Sequence[ChatMessage],
+        *,
+        elsewhere: int = 0,
+        all_tenants: bool = False,
+        **kwargs: Any,
+    ) -> Explanation:
+        """Tell what the cache would do with these messages and why; `print` shows it.
+
+        Takes what `chat` takes, or the prompt of `complete`; `cache_control` holds. Neither serves
+        nor stores, and does not call the model. Redis down or a failing embedder is told, never
+        raised. Where nothing was stored in this context yet, the `elsewhere` nearest entries of
+        other contexts are shown, of the same tenant unless `all_tenants`.
+        """
+        request = Turn(self).request(messages, kwargs)
+        if request is None:
+            return Explanation("bypass", "uncacheable_request")
+        service = self.answering.service
+        return service.explain(request, elsewhere=elsewhere, all_tenants=all_tenants)
+
+    async def aexplain(
+        self,
+        messages: str | Sequence[ChatMessage],
+        *,
+        elsewhere: int = 0,
+        all_tenants: bool = False,
+        **kwargs: Any,
+    ) -> Explanation:
+        """Like `explain`, awaited."""
+        request = Turn(self).request(messages, kwargs, awaited=True)
+        if request is None:
+            return Explanation("bypass", "uncacheable_request")
+        service = self.answering.service
+        return await service.aexplain(request, elsewhere=elsewhere, all_tenants=all_tenants)
 
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer from the cache, else ask the model."""
