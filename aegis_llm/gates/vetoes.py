@@ -16,7 +16,9 @@ from typing import Final
 from aegis_llm.gates import veto
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import inflected
+from aegis_llm.gates.kinds import other_sort
 from aegis_llm.gates.roles import mutual, other_tense, persons_exchanged, turned_round
+from aegis_llm.gates.synonyms import CANONICAL
 from aegis_llm.gates.words import OPPOSITES, PARTICLES, ROLES, UNITS, split
 
 _MOST_COMPARED: Final = 400
@@ -225,7 +227,7 @@ def _contraries(word: str) -> frozenset[str]:
 @lru_cache(maxsize=4096)
 def _plain_forms(word: str) -> tuple[str, ...]:
     """Return a word and what it may be an inflection of."""
-    forms = [word]
+    forms = [word, CANONICAL.get(word, word)]
     if len(word) > _FEWEST_LETTERS:
         for ending, instead in (("s", ""), ("es", ""), ("ed", ""), ("d", ""), ("ing", ""),
                                 ("ing", "e"), ("ies", "y"), ("ied", "y")):  # fmt: skip
@@ -249,6 +251,8 @@ def _other_kind(a: Facts, b: Facts, *, equal: bool) -> bool:
 
     With the same words otherwise, asking whether or how is another kind as well.
     """
+    if other_sort(a, b):
+        return True
     one, other = set(a.kinds), set(b.kinds)
     if one == other or not one or not other:
         return False

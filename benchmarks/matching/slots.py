@@ -12,14 +12,16 @@ _SLOT = re.compile(
     r"|year|dollars?|euros?|pounds?|yen|rupees?|am|pm)\b",
     re.IGNORECASE,
 )
-_AFTER = re.compile(r"\b(?:in|to|from|for|at|of|near|by) (?:the |my |a )?([a-z]+)", re.IGNORECASE)
+_PLACE = re.compile(r"\b(in|to|from|near|at) (?:the |my )?([a-z]+)", re.IGNORECASE)
 
 
 def other_slots(a: str, b: str) -> bool:
-    """Tell whether times, amounts, or what stands behind a preposition differ."""
-    return _slots(a) != _slots(b)
+    """Tell whether times or amounts differ, or both name a place behind one preposition."""
+    if _told(a) != _told(b):
+        return True
+    one, other = (dict(_PLACE.findall(text.lower())) for text in (a, b))
+    return any(one[word] != other[word] for word in one.keys() & other.keys())
 
 
-def _slots(text: str) -> list[str]:
-    found = _SLOT.findall(text) + _AFTER.findall(text)
-    return sorted(word.lower() for word in found)
+def _told(text: str) -> list[str]:
+    return sorted(word.lower() for word in _SLOT.findall(text))
