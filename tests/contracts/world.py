@@ -46,6 +46,7 @@ class World:
             "redis_timeout_ms": 150.0,
             "redis_connect_timeout_ms": 150.0,
             "local_max_bytes": 0,
+            "similarity": 0.92,  # rules alone decide: the embedder is no real one
             **options,
         }
         config = AegisConfig().with_options(**given)
