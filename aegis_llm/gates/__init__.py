@@ -7,6 +7,7 @@ gate understands (another script, code) passes only when its words are the same 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from aegis_llm.gates.case import other_case
@@ -62,6 +63,7 @@ def _bare(text: str) -> str:
     return bare[:1].lower() + bare[1:] if bare[1:2].islower() else bare
 
 
+@lru_cache(maxsize=64)
 def veto(a: Facts, b: Facts) -> str | None:
     """Return the name of the first veto between two texts that were read."""
     if a.scripts != b.scripts:

@@ -104,6 +104,7 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
             yield strict, strict in _WHERE_EQUAL and not _free_to_differ(strict, a, b)
 
 
+@lru_cache(maxsize=64)
 def left_over(a: Facts, b: Facts) -> tuple[list[str], list[str]]:
     """Return the content words that each text has alone, forms of one word counted as one."""
     left, right = Counter(a.words), Counter(b.words)

@@ -13,7 +13,7 @@ import numpy as np
 
 from aegis_llm.gates.vetoes import first_veto
 from aegis_llm.matching.features import NAMES, features
-from aegis_llm.matching.forest import LEAF, Forest
+from aegis_llm.matching.forest import Forest
 from aegis_llm.matching.reading import Pair, written_words
 from aegis_llm.matching.verifier import AGREED, SURE, agree
 from benchmarks.matching.data import Cosines, Row, rows
@@ -163,30 +163,31 @@ def out_of_fold(known: Examples, beside: Sequence[Examples], fold: Any) -> Any:
 def forest_of(models: Sequence[Any]) -> Forest:
     """Return the trees of all models as one forest whose sum is the mean of theirs."""
     feature: list[int] = []
-    value: list[float] = []
+    limit: list[float] = []
     left: list[int] = []
-    right: list[int] = []
+    value: list[float] = []
     roots: list[int] = []
-    share, depth = 1 / len(models), 0
-    for model in models:
-        for (tree,) in model._predictors:
-            start = len(feature)
-            roots.append(start)
-            depth = max(depth, int(tree.nodes["depth"].max()))
-            for place, node in enumerate(tree.nodes):
-                leaf = bool(node["is_leaf"])
-                feature.append(LEAF if leaf else int(node["feature_idx"]))
-                value.append(
-                    float(node["value"]) * share if leaf else float(node["num_threshold"])
-                )
-                left.append(start + (place if leaf else int(node["left"])))
-                right.append(start + (place if leaf else int(node["right"])))
+    depth = 0
+    trees = [tree.nodes for model in models for (tree,) in model._predictors]
+    for nodes in trees:
+        roots.append(len(feature))
+        depth = max(depth, int(nodes["depth"].max()))
+        waiting, start = [0], len(feature)
+        for place in waiting:  # grows: both nodes below stand behind all that wait
+            node, own = nodes[place], len(feature)
+            leaf = bool(node["is_leaf"])
+            feature.append(0 if leaf else int(node["feature_idx"]))
+            limit.append(math.inf if leaf else float(node["num_threshold"]))
+            value.append(float(node["value"]) / len(models) if leaf else 0.0)
+            left.append(own if leaf else start + len(waiting))
+            if not leaf:
+                waiting += [int(node["left"]), int(node["right"])]
     return Forest(
-        feature=np.array(feature, np.int16),
+        feature=np.array(feature, np.intp),
+        limit=np.array(limit, np.float32),
+        left=np.array(left, np.intp),
         value=np.array(value, np.float32),
-        left=np.array(left, np.int32),
-        right=np.array(right, np.int32),
-        roots=np.array(roots, np.int32),
+        roots=np.array(roots, np.intp),
         depth=depth,
         base=float(np.mean([float(model._baseline_prediction.ravel()[0]) for model in models])),
     )

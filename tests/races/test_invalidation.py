@@ -190,7 +190,7 @@ def test_on_a_loop_too() -> None:
 class SameToIt:
     """Every question is the same to it."""
 
-    embedding_id = "same"
+    embedding_id = "all-minilm"
 
     def embed(self, text: str) -> list[float]:
         return [0.6, 0.8]
@@ -261,7 +261,7 @@ from aegis_llm.wiring import build
 from tests.races.kit import until
 
 class SameToIt:
-    embedding_id = "same"
+    embedding_id = "all-minilm"
     def embed(self, text):
         return [0.6, 0.8]
 

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from aegis_llm.gates.words import split
 from aegis_llm.matching.features import NAMES, features
-from aegis_llm.matching.forest import LEAF, Forest
+from aegis_llm.matching.forest import Forest
 from aegis_llm.matching.reading import Pair
 from aegis_llm.matching.verifier import shipped, threshold_at
 
+INF = np.inf
 STUMPS = Forest(
-    feature=np.array([0, LEAF, LEAF, 1, LEAF, 0, LEAF, LEAF], np.int16),
-    value=np.array([0.5, -1.0, 1.0, 2.0, 0.25, 0.1, -0.5, 0.5], np.float32),
-    left=np.array([1, 1, 2, 4, 4, 6, 6, 7], np.int32),
-    right=np.array([2, 1, 2, 5, 4, 7, 6, 7], np.int32),
-    roots=np.array([0, 3], np.int32),
+    feature=np.array([0, 0, 0, 1, 0, 0, 0, 0], np.intp),
+    limit=np.array([0.5, INF, INF, 2.0, INF, 0.1, INF, INF], np.float32),
+    left=np.array([1, 1, 2, 4, 4, 6, 6, 7], np.intp),
+    value=np.array([0, -1.0, 1.0, 0, 0.25, 0, -0.5, 0.5], np.float32),
+    roots=np.array([0, 3], np.intp),
     depth=2,
     base=0.125,
 )
@@ -28,9 +29,9 @@ def by_hand(forest: Forest, row: list[float]) -> float:
     total = forest.base
     for root in forest.roots:
         node = int(root)
-        while forest.feature[node] != LEAF:
-            left = np.float32(row[forest.feature[node]]) <= forest.value[node]
-            node = int((forest.left if left else forest.right)[node])
+        while forest.left[node] != node:
+            right = np.float32(row[forest.feature[node]]) > forest.limit[node]
+            node = int(forest.left[node]) + bool(right)
         total += float(forest.value[node])
     return float(1 / (1 + np.exp(-total)))
 
