@@ -96,6 +96,7 @@ _IDENTIFIER = re.compile(
     r"\b(?=\w*\d)(?=\w*[A-Za-z])\w{3,}\b|\b[A-Z]{2,}\b|"
     r"\b\w+[_./]\w+\b|\b[a-z]+[A-Z]\w+\b"
 )
+_ACRONYM = re.compile(r"\b[A-Z]{2,}\b")
 _QUOTED = re.compile(
     r"[\"\u201c\u201e\u00ab`][^\"\u201d\u201c\u00bb`]{2,80}[\"\u201d\u201c\u00bb`]"
 )
@@ -154,7 +155,7 @@ def standalone(question: str, history: Sequence[Mapping[str, Any]]) -> bool:
     if str(turns[-1]["content"]).rstrip().endswith(("?", "\uff1f", ":")):
         return False  # the assistant asked back
     question = question.replace("\u2019", "'").strip()
-    if not question.isascii() or not _own_subject(question, asked):
+    if not question.isascii() or not _own_subject(question):
         return False
     spoken = {_stem(word) for turn in turns for word in _content(str(turn["content"]))}
     return spoken.isdisjoint(map(_stem, _content(question))) and route(question).kind == "reuse"
@@ -187,7 +188,7 @@ def _bare_question(text: str) -> bool:
     return all(one.endswith("?") and _ASKS.match(one) for one in _SENTENCE.split(text))
 
 
-def _own_subject(question: str, asked: Sequence[str]) -> bool:
+def _own_subject(question: str) -> bool:
     if len(question) > _LONGEST_TURN or "\n" in question or len(_SENTENCE.split(question)) > 1:
         return False
     lowered = question.lower()
@@ -199,10 +200,10 @@ def _own_subject(question: str, asked: Sequence[str]) -> bool:
     definites = list(_DEFINITE.finditer(question))
     if not _ASKS.match(question) or any(map(_leans, definites)):
         return False
-    return _enough(question, asked, any(_highest(one["words"].split()) for one in definites))
+    return _enough(question, highest=any(_highest(one["words"].split()) for one in definites))
 
 
-def _enough(question: str, asked: Sequence[str], highest: bool) -> bool:
+def _enough(question: str, *, highest: bool) -> bool:
     """Return whether names and telling words are enough to say what is meant."""
     names, placed = _names(question)
     telling = [word for word in _content(question) if word not in names]
@@ -216,12 +217,11 @@ def _enough(question: str, asked: Sequence[str], highest: bool) -> bool:
         return bool(names)
     if names and past:
         return False  # it may be about an event that was talked about
-    if names - placed:
+    proper = names - {word.lower() for word in _ACRONYM.findall(question)}
+    if proper - placed:
         return len(telling) >= (1 if _OF_NAME.search(question) else 2)
-    if names:
-        return len(telling) >= (2 if highest else 3)
-    specific = [word for word in telling if len(word) > 4]
-    return len(specific) >= 3 and not any(map(_may_name, asked))
+    # Without a name of its own, a question may be about what was talked about.
+    return bool(proper) and len(telling) >= (2 if highest else 3)
 
 
 def _leans(definite: re.Match[str]) -> bool:
@@ -254,13 +254,6 @@ def _names(question: str) -> tuple[set[str], set[str]]:
     for found in _IDENTIFIER.finditer(question):
         names.update(_WORD.findall(found[0].lower()))
     return names, placed
-
-
-def _may_name(text: str) -> bool:
-    """Return whether an earlier question may name what a later one silently is about."""
-    if not text[:1].isupper() or any(map(str.isdigit, text)):
-        return True
-    return bool(_names(text)[0])
 
 
 def _content(text: str) -> list[str]:
