@@ -38,6 +38,7 @@ _TALKING: Final = frozenset({"i", "you"})
 _THIRD: Final = frozenset({"he", "she", "they"})
 _GENERAL: Final = frozenset(split("can do should would could"))
 _OPEN_KINDS: Final = ({"what"}, {"how"})
+_END_MARKS: Final = re.compile(r"(?<=[\w)\]\"'\u2019\u201d%])(?:[?!.]+| [?!]+)$")
 _FACTORIAL: Final = re.compile(r"[\d)]$|(?<![^\W\d_])[^\W\d_]$")
 _TIMES: Final = ({"whattime"}, {"when"})
 _VOICES: Final = ({"whether be"}, {"whether do"})
@@ -57,7 +58,7 @@ def same_text(a: str, b: str) -> bool:
 
 def _bare(text: str) -> str:
     text = " ".join(text.split())
-    bare = text.rstrip("?!. ")
+    bare = _END_MARKS.sub("", text)
     if text[len(bare) : len(bare) + 1] == "!" and _FACTORIAL.search(bare):
         bare += "!"
     return bare[:1].lower() + bare[1:] if bare[1:2].islower() else bare

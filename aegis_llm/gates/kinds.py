@@ -32,6 +32,7 @@ _OPEN: Final = frozenset(
         " happens happened makes causes"
     )
 )
+_PRICED: Final = frozenset(split("cost costs price charge"))
 WHAT: Final = "what"
 
 
@@ -49,7 +50,9 @@ def sort_asked(facts: Facts) -> set[str] | None:
     if found is None:
         return None
     name = found[1]
-    return {WHAT if name in _OPEN else _NAMED.get(name, "a " + name)}
+    if name in _OPEN:
+        return {"amount"} if not _PRICED.isdisjoint(facts.said) else {WHAT}
+    return {_NAMED.get(name, "a " + name)}
 
 
 def other_sort(a: Facts, b: Facts) -> bool:
@@ -58,4 +61,6 @@ def other_sort(a: Facts, b: Facts) -> bool:
     if not one or not other or one & other:
         return False
     told = set(_TOLD.values())
+    if {WHAT} in (one, other) and not _TOLD.keys() & {*a.kinds, *b.kinds}:
+        return False  # "what is the capital", "which city is the capital"
     return bool((one | other) & told)

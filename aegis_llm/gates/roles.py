@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from aegis_llm.gates.facts import Facts
-from aegis_llm.gates.forms import akin
+from aegis_llm.gates.forms import Words, akin, aligned
 from aegis_llm.gates.words import split
 
 _MUTUAL: Final = frozenset(
@@ -21,11 +21,14 @@ _AGAINST: Final = frozenset(
     frozenset(pair.split("/"))
     for pair in split(
         "from/to before/after since/until above/below for/against by/to with/against by/from"
-        " before/during after/during"
+        " before/during after/during to/at to/in about/by about/from by/on by/until within/after"
     )
 )
 """Prepositions that give a word contrary roles."""
-_GOVERNING: Final = frozenset(split("to in from than by with on against above for"))
+_GOVERNING: Final = frozenset(
+    split("to in from than by with on against above for before after while until without")
+)
+_LONGEST_TURN: Final = 16
 _JOINED: Final = frozenset(("&", ","))
 _HELPING: Final = frozenset(
     split("is are am was were be been being has have had did do does will would can could get got")
@@ -53,27 +56,35 @@ def turned_round(a: Facts, b: Facts) -> bool:
     """Tell whether the same content words play contrary parts."""
     if _passive(a, b):
         return _asked_for(a, b) or _asked_for(b, a)
-    if a.words == b.words:
-        pairs = zip(a.heads, b.heads, strict=True)
+    found = aligned((a.words, a.heads), (b.words, b.heads), a.names | b.names)
+    if isinstance(found, list):
+        return False
+    one, other = found
+    if one[0] == other[0]:
+        pairs = zip(one[1], other[1], strict=True)
         return any(frozenset(pair) in _AGAINST for pair in pairs)
     if mutual(a, b):
         return False
-    if _object(a, b) or _object(b, a):
+    if _object(a, b) or _object(b, a) or _heads_exchanged(one, other):
         return True
-    if len(set(a.words)) == len(a.words) == len(b.words):
-        governs = dict(zip(a.words, a.heads, strict=True))
-        lost: set[str] = set()
-        won: set[str] = set()
-        for word, head in zip(b.words, b.heads, strict=True):
-            before = governs.get(word, head)
-            if frozenset((head, before)) in _AGAINST:
-                return True
-            if head != before:
-                lost.add(before)
-                won.add(head)
-        if not (lost & won).isdisjoint(_GOVERNING):
+    return _exchanged(one, other) or _exchanged(other, one)
+
+
+def _heads_exchanged(one: Words, other: Words) -> bool:
+    """Tell whether a preposition governs another word: "wash before cooking", "cook before"."""
+    if len(set(one[0])) != len(one[0]) or len(one[0]) != len(other[0]):
+        return False
+    governs = dict(zip(*one, strict=True))
+    lost: set[str] = set()
+    won: set[str] = set()
+    for word, head in zip(*other, strict=True):
+        before = governs.get(word, head)
+        if frozenset((head, before)) in _AGAINST:
             return True
-    return _exchanged(a, b)
+        if head != before:
+            lost.add(before)
+            won.add(head)
+    return not (lost & won).isdisjoint(_GOVERNING)
 
 
 def mutual(a: Facts, b: Facts) -> bool:
@@ -118,6 +129,8 @@ def _asked_for(done: Facts, doing: Facts) -> bool:
     """
     if done.kinds[:1] != doing.kinds[:1] or not set(done.kinds[:1]) <= _ACTORS:
         return False
+    if "by" in done.said and "whom" in done.said:
+        return False
     return "by" in done.heads and not _BEING.isdisjoint(done.said) and _DO.isdisjoint(doing.said)
 
 
@@ -136,9 +149,9 @@ def _passive(a: Facts, b: Facts) -> bool:
     return ("by" in a.heads) != ("by" in b.heads)
 
 
-def _exchanged(a: Facts, b: Facts) -> bool:
+def _exchanged(a: Words, b: Words) -> bool:
     """Tell whether two phrases changed places around a third: "A beats B", "B beats A"."""
-    one, other = a.words, b.words
+    one, other = a[0], b[0]
     if len(one) != len(other):
         return False
     start, end = 0, len(one)
@@ -148,9 +161,11 @@ def _exchanged(a: Facts, b: Facts) -> bool:
         end -= 1
     left, right = one[start:end], other[start:end]
     size = len(left)
+    if size > _LONGEST_TURN:
+        return False
     for first in range(1, size - 1):
         for last in range(1, size - first):
             if right == left[size - last :] + left[first : size - last] + left[:first]:
-                between = a.heads[start + first : start + size - last + 1]
+                between = a[1][start + first : start + size - last + 1]
                 return not _JOINED.issuperset(head for head in between if head) or not all(between)
     return False

@@ -73,7 +73,6 @@ fridge refrigerator
 ad ads advert advertisement
 app application
 info information
-email mail
 site website
 math maths mathematics
 exam examination

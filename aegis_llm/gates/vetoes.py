@@ -15,7 +15,7 @@ from typing import Final
 
 from aegis_llm.gates import veto
 from aegis_llm.gates.facts import Facts
-from aegis_llm.gates.forms import inflected
+from aegis_llm.gates.forms import akin, inflected
 from aegis_llm.gates.kinds import other_sort
 from aegis_llm.gates.roles import mutual, other_tense, persons_exchanged, turned_round
 from aegis_llm.gates.synonyms import CANONICAL
@@ -35,6 +35,8 @@ _DUTY: Final = (
     frozenset(split("allowed permitted optional voluntary")),
     frozenset(split("recommended advised advisable")),
 )
+_ADVISED: Final = frozenset(split("should ought"))
+_MAY: Final = frozenset(split("can could may might"))
 _WHERE_EQUAL: Final = frozenset(
     split("veto_negation veto_order veto_tense veto_modality veto_quantifiers")
 )
@@ -42,7 +44,8 @@ _WHERE_EQUAL: Final = frozenset(
 _CALENDAR: Final = frozenset(
     split(
         "monday tuesday wednesday thursday friday saturday sunday january february april june"
-        " july august september october november december"
+        " july august september october november december mondays tuesdays wednesdays thursdays"
+        " fridays saturdays sundays weekdays weekends"
     )
 )
 _TIMES: Final = _CALENDAR | frozenset(
@@ -60,6 +63,25 @@ _IDIOMS: Final = re.compile(
     r"|all round|first of all|above all|in all|all alone|all right|all day|all night)\b"
 )
 _ALL: Final = re.compile(r"\b(?:all|every|each|everything|everyone|everybody)\b")
+_DESIGNATED: Final = re.compile(
+    r"\b((?:vitamin|hepatitis|influenza|class|type|group|grade|plan|gate|terminal|usb|level|section"
+    r"|team|part|exhibit|appendix|block|schedule|form|size|blood type) a)\b"
+)
+_IT: Final = re.compile(
+    r"\bit (?:departments?|support|teams?|managers?|staff|contracts?|requests?|security|companies"
+    r"|company|infrastructure|jobs?|consultants?|specialists?|admins?|services?|equipment|budgets?"
+    r"|projects?|policy|policies|systems?)\b"
+)
+_ONE: Final = re.compile(
+    r"(?<!which )(?<!this )(?<!that )(?<!the )(?<!no )(?<!any )(?<!each )(?<!every )(?<!only )"
+    r"(?<!can )(?<!does )(?<!do )(?<!should )(?<!would )(?<!could )(?<!must )(?<!may )(?<!how )"
+    r"(?<!if )(?<!when )(?<!good )(?<!best )(?<!new )\bone\b(?! of| can| should| does| has| gets?)"
+)
+_DOTS: Final = re.compile(r"(?:^|(?<=\s))\.{1,2}/?(?=\s|$)")
+_SMALL_NOUNS: Final = frozenset(split("well go mine"))
+_GET: Final = re.compile(r"\b(?:an?|the) get\b|^[a-z]+ get [a-z]+$")
+_OVER: Final = frozenset(split("once twice thrice"))
+_KEYWORDS: Final = 3
 _IDENTIFIER: Final = re.compile(r"\b(?:\w+\(\)|[a-z]+[A-Z]\w*|[^\W_]+_\w+)")
 _CONTRARY_PREFIXES: Final = ("un", "in", "im", "ir", "il", "dis", "non", "de")
 _FEWEST_LETTERS: Final = 4
@@ -95,10 +117,14 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
         yield "veto_modality", _other_duty(a, b, only_a, only_b)
         yield "veto_persons", bool(_SHE_HE & only_a and _SHE_HE & only_b)
         yield "veto_direction", not PARTICLES.isdisjoint(only_a | only_b)
+        yield "veto_names", "us" in only_a ^ only_b or _it_department(a, b)
+        yield "veto_numbers", _one(a) != _one(b) or bool(only_a & _OVER and only_b & _OVER)
         yield "veto_tense", other_tense(a, b) or other_tense(b, a)
+        yield "veto_words", not any(left) and _lost_noun(a, b, only_a, only_b)
+    yield "veto_literals", _designated(a, b)
     yield "veto_persons", persons_exchanged(a, b)
     if not any(left):
-        yield "veto_roles", turned_round(a, b)
+        yield "veto_roles", turned_round(a, b) or _done_or_doing(only_a, only_b)
         if len(a.words) <= _SHORT:
             strict = str(veto(a, b))
             yield strict, strict in _WHERE_EQUAL and not _free_to_differ(strict, a, b)
@@ -163,13 +189,50 @@ def _free_to_differ(strict: str, a: Facts, b: Facts) -> bool:
     """Tell whether what the strict reading refuses is a matter of style in these two."""
     if strict == "veto_negation":
         return False
+    if strict == "veto_order" and not mutual(a, b) and len(a.words) <= _KEYWORDS:
+        return False
     if "&" in (*a.heads, *b.heads):
         return True
     return strict == "veto_order" and (mutual(a, b) or not (_asks(a) or _asks(b)))
 
 
+def _designated(a: Facts, b: Facts) -> bool:
+    """Tell whether a letter names a sort: "vitamin a", "hepatitis a"."""
+    return _DESIGNATED.findall(a.text.lower()) != _DESIGNATED.findall(b.text.lower())
+
+
+def _lost_noun(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bool:
+    """Tell whether one text alone has a small word that is a noun there: "oil well", "a get"."""
+    if not _SMALL_NOUNS.isdisjoint(only_a ^ only_b):
+        return True
+    return any(_GET.search(x.text.lower()) and "get" not in y.said for x, y in ((a, b), (b, a)))
+
+
+def _it_department(a: Facts, b: Facts) -> bool:
+    """Tell whether "it" is information technology in one text alone."""
+    return bool(_IT.search(a.text.lower())) != bool(_IT.search(b.text.lower()))
+
+
+def _one(facts: Facts) -> bool:
+    """Tell whether a text says "one" as a number."""
+    return "one" in facts.said and _ONE.search(facts.text.lower()) is not None
+
+
+def _done_or_doing(only_a: set[str], only_b: set[str]) -> bool:
+    """Tell whether one is done and the other does: "blocked", "blocking"."""
+    for doing, done in ((only_a, only_b), (only_b, only_a)):
+        acting = [word for word in doing if word.endswith("ing") and len(word) > _FEWEST_LETTERS]
+        if acting and any(
+            word.endswith("ed") and any(akin(word, form) for form in acting) for word in done
+        ):
+            return True
+    return False
+
+
 def _other_literals(a: Facts, b: Facts) -> bool:
     if _sorted(a.literals) != _sorted(b.literals):
+        return True
+    if _DOTS.findall(a.text) != _DOTS.findall(b.text):
         return True
     if a.quotes and b.quotes and _bare(a.quotes) != _bare(b.quotes):
         return True
@@ -300,5 +363,10 @@ def _other_duty(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bool:
         open_kinds = (["what"], ["how"])
         if a.kinds[:1] not in open_kinds and b.kinds[:1] not in open_kinds:
             return True
+    for one, other in ((only_a, only_b), (only_b, only_a)):
+        if one & _ADVISED and other & _MAY and ["how"] not in (a.kinds[:1], b.kinds[:1]):
+            return True
+    if "must" in only_a ^ only_b and (_ADVISED & (only_a | only_b)):
+        return True
     duties = [[not duty.isdisjoint(only) for duty in _DUTY] for only in (only_a, only_b)]
     return any(duties[0]) and any(duties[1]) and duties[0] != duties[1]

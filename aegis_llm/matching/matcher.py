@@ -18,6 +18,7 @@ from aegis_llm.matching.reading import LONGEST, Pair, reading
 from aegis_llm.matching.verifier import SURE, Verifier, shipped, threshold_at
 from aegis_llm.values import Candidate
 
+_HIGHEST: Final = 1.001  # a cosine, as floats compute it
 CAUTIOUS: Final = 0.95
 """Least similarity where nothing but the gates decides: no calibrated embedder, or no English."""
 FLOOR: Final = 0.5
@@ -140,19 +141,22 @@ class Matcher:
     ) -> Decision | Pair:
         """Decide by rules alone, or return the pair that has to be scored."""
         scored = self._verifier is not None
-        if not similarity >= self._least:
+        if not self._least <= similarity <= _HIGHEST:
             return self._refused("below_threshold")
-        if same_text(asked, cached):
+        one, other = reading(asked), reading(cached)
+        worded = one.has_words and other.has_words
+        if asked == cached or (worded and same_text(asked, cached)):
             return Decision(True, score=1.0 if scored else None, threshold=self.threshold)
+        if not worded:
+            return self._refused("no_words")
         if max(len(asked), len(cached)) > LONGEST:
             return self._refused("question_too_long")
-        one, other = reading(asked), reading(cached)
-        if not (one.has_words and other.has_words):
-            return self._refused("veto_words", "veto_words")
         if not scored or not (one.english and other.english):
             if not similarity >= max(self._least, CAUTIOUS if scored else 0.0):
                 return self._refused("below_threshold_unscored")
-            strict = veto(one.facts, other.facts)
+            strict = veto(one.facts, other.facts) or first_veto(one.facts, other.facts)
+            if strict is None and not one.reads_as(other):
+                strict = "veto_words"
             if strict is None:
                 return Decision(True, threshold=max(self._least, CAUTIOUS if scored else 0.0))
             return self._refused(strict, strict)

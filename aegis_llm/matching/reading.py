@@ -58,6 +58,18 @@ class Reading:
         """Whether there is anything to compare."""
         return any(map(str.isalnum, self.text))
 
+    def reads_as(self, other: Reading) -> bool:
+        """Whether both are English, or have the same words in the same order.
+
+        Of other languages the rules do not know what a small word does.
+        """
+        if self.english and other.english:
+            return True
+        one, two = (
+            [word.lower() for word in written_words(text)] for text in (self.text, other.text)
+        )
+        return one == two
+
     @cached_property
     def spoken(self) -> Spoken:
         """Words and markers of self-correction."""
@@ -129,7 +141,7 @@ class Pair:
         one, other = self.said_a.spoken, self.said_b.spoken
         self.corrected = corrected(one, other) or corrected(other, one)
         self.other_correction = other_than_said(one, other) or other_than_said(other, one)
-        if one.ends:
+        if one.ends or one.hesitant:
             self.a = reading(taken_back(one, other))
-        if other.ends:
+        if other.ends or other.hesitant:
             self.b = reading(taken_back(other, one))

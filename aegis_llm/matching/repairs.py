@@ -1,7 +1,8 @@
 """Spoken self-corrections: "in what country is Norse, no wait, Normandy" asks about Normandy.
 
 A correction is taken out only where what remains is the other question word for word, so that
-nothing is guessed: the two texts differ by one run of words that ends with a marker.
+nothing is guessed: the two texts differ by one run of words that ends with a marker. Hesitations
+("um") take nothing back; they are passed over.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from typing import Final
 
 from aegis_llm.gates.words import ROLES, split
 
-_WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|[,;.\u2026\u2013\u2014-]")
-_PAUSES: Final = frozenset(",;.\u2026\u2013\u2014-")
-_HESITATIONS: Final = frozenset(split("um umm uh uhm er erm hmm oops ah eh"))
-_ALONE: Final = frozenset(
-    split("no wait sorry rather actually instead well meaning pardon correction nope")
+_TOKEN: Final = re.compile(
+    r"[^\W_]+(?:['\u2019-][^\W_]+)*|[,;.\u2026\u2013\u2014]|(?<=\s)-(?=\s)|-{2,}"
 )
+_PAUSES: Final = frozenset((",", ";", ".", "\u2026", "\u2013", "\u2014", "-", "--"))
+_HESITATIONS: Final = frozenset(split("um umm uh uhm hmm oops"))
+_SOFT_HESITATIONS: Final = frozenset(split("er erm ah eh"))
+"""Sounds that are also words: they count beside a pause."""
+_ALONE: Final = frozenset(split("no wait sorry rather actually instead nope"))
 """Markers that are also plain words: they count with a pause or another marker beside them."""
 _PHRASES: Final = (
     ("i", "mean"), ("i", "meant"), ("make", "that"), ("scratch", "that"), ("or", "rather"),
@@ -24,29 +27,46 @@ _PHRASES: Final = (
     ("oh", "sorry"), ("or", "no"), ("or", "wait"), ("let", "me", "rephrase"), ("dang", "it"),
 )  # fmt: skip
 _JOINING: Final = frozenset(split("or oh but and so"))
-_ASKS: Final = frozenset(split("what who whose whom which when where why how um uh sorry wait"))
-_BARE_NO: Final = frozenset({"no"})
+_ASKS: Final = frozenset(split("what who whose whom which when where why how"))
+_AGAIN: Final = _ASKS | frozenset(split("sorry wait no"))
+_CONDITIONS: Final = frozenset(
+    split(
+        "if as without under unless when while in on at for from with by since until before after"
+        " during within over above below to of because despite given assuming"
+    )
+)
+"""Words that open a circumstance: "In Texas, sorry, can I ..." takes nothing back."""
+_ARTICLES: Final = frozenset(split("a an the"))
 _NO_NOUNS: Final = frozenset(
     split(
         "is are am was were be been being have has had having do does did can could will would"
         " may might must should there with by in of on at to for from as than or and but if that"
-        " contain contains need needs want wants get gets make makes take takes see show shows"
-        " find use uses leave leaves give gives say says almost nearly practically virtually"
-        " absolutely"
+        " little few some yes one"
     )
 )
-_CHATTER: Final = dict.fromkeys(
+_NO_MORE: Final = frozenset(split("longer more one other such less way"))
+_CHATTER: Final = frozenset(
     split("tell ask say says rather sorry forget mind guess think called doing change right")
 )
 _FEWEST_WORDS: Final = 4
 _MOST_WORDS: Final = 200
 _LONGEST_RUN: Final = 14
+_MARKER: Final = re.compile(
+    r"\b(?:u+m+|u+h+m?|erm?|hmm|oops|ah|eh|no|nope|wait|sorry|rather|actually|instead"
+    r"|i mean|i meant|make that|scratch that|excuse me|strike that|dang it|let me rephrase)\b",
+    re.IGNORECASE,
+)
+
+
+def may_be_spoken(text: str) -> bool:
+    """Tell whether a text holds a word that could mark a self-correction or a hesitation."""
+    return _MARKER.search(text) is not None
 
 
 class Spoken:
-    """The words of one text, and where a marker of self-correction ends."""
+    """The words of one text without its hesitations, and where a marker of correction ends."""
 
-    __slots__ = ("ends", "marks", "spans", "text", "words")
+    __slots__ = ("ends", "hesitant", "marks", "pauses", "spans", "text", "words")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -54,29 +74,48 @@ class Spoken:
         self.spans: list[tuple[int, int]] = []
         self.ends: set[int] = set()
         self.marks: set[int] = set()
+        self.hesitant: list[tuple[int, int]] = []
+        self.pauses: set[int] = set()
+        found = list(_TOKEN.finditer(text))
         pauses: set[int] = set()
-        for found in _WORD.finditer(text):
-            token = found[0].lower()
+        for place, match in enumerate(found):
+            token = match[0].lower()
             if token in _PAUSES:
+                pauses.add(len(self.words))
+            elif self._hesitates(match[0], found[max(0, place - 1) : place + 2]):
+                self.hesitant.append(match.span())
+                self.pauses.add(len(self.words))
                 pauses.add(len(self.words))
             else:
                 self.words.append(token)
-                self.spans.append(found.span())
+                self.spans.append(match.span())
         if len(self.words) <= _MOST_WORDS:
             self._mark(pauses)
+
+    @staticmethod
+    def _hesitates(word: str, around: list[re.Match[str]]) -> bool:
+        """Tell whether a word is a sound: not in capitals, as "ER nurses" are none."""
+        if word.isupper():
+            return False
+        if word.lower() in _HESITATIONS:
+            return True
+        paused = any(match[0] in _PAUSES for match in around)
+        return paused and word.lower() in _SOFT_HESITATIONS
 
     def _mark(self, pauses: set[int]) -> None:
         """Note the places behind markers."""
         words = self.words
         for place, word in enumerate(words):
-            if word in _HESITATIONS:
-                self._end(place, place + 1)
-            elif word in _ALONE:
+            if word in _ALONE:
                 near = place in pauses or place + 1 in pauses or place in self.ends
-                joined = place > 0 and words[place - 1] == "or"
-                if near or joined or not _ASKS.isdisjoint(words[place + 1 : place + 2]):
+                joined = (
+                    place > 1 and words[place - 1] == "or" and words[place - 2] not in _NO_NOUNS
+                )
+                if near or joined or not _AGAIN.isdisjoint(words[place + 1 : place + 2]):
                     self._end(place, place + 1)
             for phrase in _PHRASES:
+                if place and phrase == ("or", "no") and words[place - 1] in _NO_NOUNS:
+                    continue  # "little or no rain"
                 if phrase[0] == word and tuple(words[place : place + len(phrase)]) == phrase:
                     self._end(place, place + len(phrase))
 
@@ -86,35 +125,38 @@ class Spoken:
         if first and self.words[first - 1] == "or":
             self.marks.add(first - 1)
 
+    def cluster(self) -> tuple[int, int]:
+        """Return where the last run of markers begins and ends."""
+        last = first = max(self.ends)
+        while first - 1 in self.marks:
+            first -= 1
+        return first, last
+
 
 def taken_back(said: Spoken, plain: Spoken) -> str:
-    """Return the text of `said` without its markers and what they took back.
+    """Return the text of `said` without hesitations, markers, and what the last marker took back.
 
-    What stands behind the last marker stays; before it goes what the other text does not have.
+    That are the words right before the marker which the other text does not have; nothing, where
+    nothing is said instead behind it.
     """
-    if not said.ends:
-        return said.text
-    last, known = max(said.ends), set(plain.words)
+    gone = set(said.marks)
+    if said.ends:
+        first, last = said.cluster()
+        known = set(plain.words)
+        late = said.words[last:]
+        if late and late[0] not in _JOINING and not known.isdisjoint(late):
+            start = first
+            while start > 0 and said.words[start - 1] not in known:
+                start -= 1
+            if start > 0 or said.words[0] not in _CONDITIONS:
+                gone.update(range(start, first))
+    cut = [said.spans[place] for place in gone] + said.hesitant
     pieces, start = [], 0
-    for place, word in enumerate(said.words):
-        if place in said.marks or (place < last and word not in known):
-            pieces.append(said.text[start : said.spans[place][0]])
-            start = said.spans[place][1]
+    for begin, end in sorted(cut):
+        pieces.append(said.text[start:begin])
+        start = end
     pieces.append(said.text[start:])
     return "".join(pieces)
-
-
-_MARKER: Final = re.compile(
-    r"\b(?:u+m+|u+h+m?|erm?|hmm|oops|ah|eh|no|nope|wait|sorry|rather|actually|instead|well|meaning"
-    r"|pardon|correction|i mean|i meant|make that|scratch that|excuse me|strike that|dang it"
-    r"|let me rephrase)\b",
-    re.IGNORECASE,
-)
-
-
-def may_be_spoken(text: str) -> bool:
-    """Tell whether a text holds a word that could mark a self-correction."""
-    return _MARKER.search(text) is not None
 
 
 def corrected(said: Spoken, plain: Spoken) -> bool:
@@ -124,8 +166,10 @@ def corrected(said: Spoken, plain: Spoken) -> bool:
     stands behind the marker stays.
     """
     long, short = said.words, plain.words
+    if long == short:
+        return bool(said.hesitant and short)
     more = len(long) - len(short)
-    if not (said.ends or "no" in long) or not 0 < more <= _LONGEST_RUN or not short:
+    if not (said.ends or said.pauses or "no" in long) or not 0 < more <= _LONGEST_RUN or not short:
         return False
     start = 0
     while start < len(short) and long[start] == short[start]:
@@ -135,11 +179,12 @@ def corrected(said: Spoken, plain: Spoken) -> bool:
         kept += 1
     if start + kept < len(short):
         return False
-    bare = _BARE_NO if kept > 1 and len(short) >= _FEWEST_WORDS else frozenset()
     while True:  # the same run can be cut out in several places: "the [Norse no the] Normans"
         end = start + more
-        ends = end in said.ends or (more > 1 and _denies(long, end, bare))
-        if ends and end < len(long) and _begins(said, start, end):
+        ends = end in said.ends or (more > 1 and _denies(long, start, end))
+        if end in said.pauses and end < len(long):
+            ends = ends or _anew(long[start], long[end])
+        if ends and end < len(long) and long[end] not in _JOINING and _begins(said, start, end):
             return True
         if start == 0 or long[start - 1] != long[end - 1]:
             return False
@@ -154,25 +199,54 @@ def other_than_said(said: Spoken, plain: Spoken) -> bool:
     """
     if not said.ends or not set(plain.words) <= set(said.words):
         return False
-    last, known = max(said.ends), set(plain.words)
-    late = said.words[last:]
-    told = [word for word in late if word not in known and word not in ROLES | _CHATTER.keys()]
-    first = last
-    while first - 1 in said.marks:
-        first -= 1
+    if _drops_condition(said, plain):
+        return True
+    first, last = said.cluster()
+    known, late = set(plain.words), said.words[last:]
+    told = [word for word in late if word not in known and word not in ROLES]
     before = [word for word in said.words[:first] if word not in ROLES][-1:]
-    return bool(told) and bool(before) and before[0] in known and before[0] not in late
+    if not before or before[0] not in known or before[0] in late:
+        return False
+    return not _CHATTER.issuperset(told)
 
 
-def _denies(words: list[str], end: int, bare: frozenset[str]) -> bool:
-    """Tell whether a "no" without pauses takes back the noun before it: "the Normans no the"."""
-    return words[end - 1] in bare and words[end - 2] not in _NO_NOUNS
+def _drops_condition(said: Spoken, plain: Spoken) -> bool:
+    """Tell whether `plain` lacks the circumstance that opens `said`: "If pregnant, sorry, ..."."""
+    first, last = said.cluster()
+    opening = said.words[:first]
+    if not opening or opening[0] not in _CONDITIONS or not _ASKS.isdisjoint(opening):
+        return False
+    told = {word for word in opening if word not in ROLES}
+    return told.isdisjoint(plain.words) and said.words[last : last + 1] != opening[:1]
+
+
+def _denies(words: list[str], start: int, end: int) -> bool:
+    """Tell whether a "no" without pauses takes back a noun: "an urn no a vase in the hall".
+
+    A small word follows, so "no sugar" stays a negation.
+    """
+    if words[end - 1] != "no" or words[end - 2] in _NO_NOUNS or len(words) < _FEWEST_WORDS:
+        return False
+    following = words[end] if end < len(words) else ""
+    return _anew(words[start], following) or (following in ROLES and following not in _NO_MORE)
+
+
+def _anew(first: str, following: str) -> bool:
+    """Tell whether what follows begins as what was said by mistake, or asks anew."""
+    if first in _ARTICLES and following in _ARTICLES:
+        return True
+    return first == following or following in _ASKS
 
 
 def _begins(said: Spoken, start: int, end: int) -> bool:
-    """Tell whether a run holds something before its marker, or is a hesitation alone."""
+    """Tell whether a run holds something before its marker that could be a mistake.
+
+    A circumstance that opens the text is none: "In Texas, sorry, can I ...".
+    """
     run = said.words[start:end]
-    if all(word in _HESITATIONS for word in run):
-        return True
+    if start == 0 and run[0] in _CONDITIONS and _ASKS.isdisjoint(run):
+        return False
+    if end in said.pauses:
+        return run[0] not in _JOINING
     first = min((place for place in said.ends if place > start), default=end)
     return first - start > 1 and run[0] not in _JOINING

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Set
 
 from aegis_llm.matching import asides, moments, requests
+from aegis_llm.matching.hints import hints
 from aegis_llm.values import Route, RouteKind
 
 _REUSE = Route("reuse")
@@ -52,6 +53,8 @@ def route(question: str) -> Route:
         for watched, holds, outcome in _RULES:
             if not seen.isdisjoint(watched) and holds(text, seen):
                 return outcome
+    if (hint := hints(lowered)) is not None:
+        return hint
     if "`" in question and ("```" in question or "~~~" in question):
         return _FENCED
     if len(found) <= asides.FEW and asides.is_fragment(lowered):

@@ -25,6 +25,7 @@ AGREED: Final = 0.97
 """Least score of a near pair in which the strict reading finds the same words and parts."""
 _NEAR: Final = 0.93
 _SIMILARITY, _NO_DOUBT = NAMES.index("similarity"), NAMES.index("no_doubt")
+_SAME_PERSONS = NAMES.index("same_persons")
 _STEPS: Final = 10.0  # rarity is kept in tenths
 
 
@@ -69,7 +70,7 @@ class Verifier(msgspec.Struct, frozen=True):
 
 def agree(row: Sequence[float]) -> bool:
     """Tell whether rules and embedding agree that the two are the same, by their features."""
-    return bool(row[_NO_DOUBT] and row[_SIMILARITY] >= _NEAR)
+    return bool(row[_NO_DOUBT] and row[_SAME_PERSONS] and row[_SIMILARITY] >= _NEAR)
 
 
 @cache

@@ -35,12 +35,16 @@ def semantic_part(ticket: Ticket, found: Asked, rules: Rules, trouble: str) -> P
     split = question_of(ticket.request, found, rules)
     if isinstance(split, NoQuestion):
         return miss_of(ticket, refresh or split.reason)
-    scope, cut = _scope(ticket, *scoped(ticket.request, split, rules), rules)
+    narrowed = scoped(ticket.request, split, rules)
+    scope, cut = _scope(ticket, *narrowed, rules)
+    # What was answered after other turns is kept for the same turns alone: they may have coloured
+    # it. So a question that stands alone finds only what was asked alone.
+    own = scope
+    if narrowed[0] is not ticket.request:
+        own, _ = _scope(ticket, ticket.request, split, rules)
     try:
         vector = yield Embed(split.question)
-        ticket = msgspec.structs.replace(
-            ticket, scope=scope, question=split.question, vector=vector
-        )
+        ticket = msgspec.structs.replace(ticket, scope=own, question=split.question, vector=vector)
         if refresh:
             return miss_of(ticket, refresh)
         stored: list[tuple[bytes, float]] = yield Nearest(scope, vector, rules.cache.neighbours)

@@ -20,15 +20,23 @@ def askable(talks: tuple[Talk, ...]) -> list[Talk]:
     return [one for one in talks if one[1] and one[1].isprintable()]
 
 
-def test_what_stands_alone_is_shared_both_ways(kit: Kit) -> None:
+def test_what_was_asked_alone_answers_what_stands_alone(kit: Kit) -> None:
     model = kit.aegis(local_max_bytes=0)
     for number, (turns, question) in enumerate(ALONE):
-        first, later = talk((), question), talk(turns, question)
-        if number % 2:
-            first, later = later, first
         with cache_control(tenant=str(number)):
-            assert outcome(model.invoke(first)) == "miss", question
-            assert outcome(model.invoke(later)) == "hit_semantic", question
+            assert outcome(model.invoke(talk((), question))) == "miss", question
+            assert outcome(model.invoke(talk(turns, question))) == "hit_semantic", question
+
+
+def test_an_answer_of_a_conversation_stays_in_it(kit: Kit) -> None:
+    """Other turns may have coloured it."""
+    model = kit.aegis(local_max_bytes=0)
+    turns, question = ALONE[0]
+    reworded = question.replace("What is", "What's")
+    assert outcome(model.invoke(talk(turns, question))) == "miss"
+    assert outcome(model.invoke(talk((), question))) == "miss"
+    assert reworded != question
+    assert outcome(model.invoke(talk(ALONE[4][0], reworded))) == "hit_semantic"
 
 
 def test_what_leans_on_its_history_is_never_answered_without_it(kit: Kit) -> None:
@@ -71,7 +79,8 @@ def test_look_alikes_that_stand_alone_stay_apart(kit: Kit) -> None:
 def test_a_reworded_last_turn_is_found_across_conversations(kit: Kit) -> None:
     model = kit.aegis()
     one, other = ALONE[0][0], ALONE[4][0]
-    answer = model.invoke(talk(one, "What is the capital of France?"))
+    answer = model.invoke(talk((), "What is the capital of France?"))
+    assert outcome(model.invoke(talk(one, "What is the capital of France?"))) == "hit_semantic"
     again = model.invoke(talk(other, "What's the capital of France?"))
     assert outcome(again) == "hit_semantic"
     assert again.text == answer.text

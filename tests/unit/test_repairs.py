@@ -13,6 +13,7 @@ CORRECTED = [
     ("How tall is Arne, no, how old is Arne?", "How old is Arne?"),
     ("Which port is in Malta, no I meant Cyprus?", "Which port is in Cyprus?"),
     ("Who paints a fence no a barn in the valley?", "Who paints a barn in the valley?"),
+    ("How do I um draw a, uh, tree?", "How do I draw a, tree?"),
     ("Is lane um 7 open?", "Is lane 7 open?"),
     ("When did the mill uh close?", "When did the mill close?"),
     ("Where are the Elbe or sorry the Oder locks?", "Where are the Oder locks?"),
@@ -30,6 +31,20 @@ NOT_CORRECTED = [
     ("Would you rather walk home?", "Would you walk home?"),
     ("How long do I wait for a visa?", "How long do I for a visa?"),
     ("Can I use honey instead of sugar?", "Can I of sugar?"),
+    # A circumstance takes nothing back, nor does a hesitation.
+    ("If I'm pregnant, sorry, can I take ibuprofen?", "Can I take ibuprofen?"),
+    ("In Texas, no wait, can I park here?", "Can I park here?"),
+    ("Where can I park a truck, um, downtown?", "Where can I park a truck?"),
+    ("Does the plan cover dental, um, and vision?", "Does the plan cover vision?"),
+    # Nothing is said instead.
+    ("Can I take ibuprofen with alcohol, actually?", "Can I take ibuprofen?"),
+    # Words that only look like markers.
+    ("How do ER nurses work?", "How do nurses work?"),
+    ("How do I draw er diagrams?", "How do I draw diagrams?"),
+    ("Which states allow quick no-fault divorce?", "Which states allow fault divorce?"),
+    ("Is a strict no phones policy legal?", "Is a phones policy legal?"),
+    ("Which phones have little or no bezel?", "Which phones have bezel?"),
+    ("Are lock-free, wait-free queues fast?", "Are free queues fast?"),
     # Another word besides.
     ("Who trained Lena, no wait, Mona in Rome?", "Who trained Mona?"),
     ("Who trained Mona?", "Who trained Mona?"),
