@@ -37,6 +37,7 @@ _DUTY: Final = (
 )
 _ADVISED: Final = frozenset(split("should ought"))
 _MAY: Final = frozenset(split("can could may might"))
+_WHAT_TO_DO: Final = re.compile(r"\bwhat (?:can|could|should) (?:i|we|you|one) do\b")
 _WHERE_EQUAL: Final = frozenset(
     split("veto_negation veto_order veto_tense veto_modality veto_quantifiers")
 )
@@ -363,8 +364,9 @@ def _other_duty(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bool:
         open_kinds = (["what"], ["how"])
         if a.kinds[:1] not in open_kinds and b.kinds[:1] not in open_kinds:
             return True
+    plain = ["how"] in (a.kinds[:1], b.kinds[:1]) or _WHAT_TO_DO.search(a.text.lower())
     for one, other in ((only_a, only_b), (only_b, only_a)):
-        if one & _ADVISED and other & _MAY and ["how"] not in (a.kinds[:1], b.kinds[:1]):
+        if one & _ADVISED and other & _MAY and not plain:
             return True
     if "must" in only_a ^ only_b and (_ADVISED & (only_a | only_b)):
         return True

@@ -37,7 +37,7 @@ from benchmarks.matching.learning import (
 
 _FILES = ("pairs_dev", "rag_dev", "queries_dev", "intents_dev")
 SHIPPED = Path("aegis_llm/matching/shipped")
-STRICT, BALANCED, GREY = 0.028, 0.076, 0.60
+STRICT, BALANCED, GREY = 0.0285, 0.0785, 0.60
 """Observed shares of wrong hits, out of fold, at the thresholds of the two settings; and the
 precision of the pair with which the grey zone begins."""
 
