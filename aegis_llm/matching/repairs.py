@@ -24,7 +24,7 @@ _ALONE: Final = frozenset(split("no wait sorry rather actually instead nope"))
 _PHRASES: Final = (
     ("i", "mean"), ("i", "meant"), ("make", "that"), ("scratch", "that"), ("or", "rather"),
     ("excuse", "me"), ("strike", "that"), ("no", "wait"), ("no", "sorry"), ("oh", "no"),
-    ("oh", "sorry"), ("or", "no"), ("or", "wait"), ("let", "me", "rephrase"), ("dang", "it"),
+    ("oh", "sorry"), ("no", "actually"), ("no", "rather"), ("no", "i", "mean"), ("or", "no"), ("or", "wait"), ("let", "me", "rephrase"), ("dang", "it"),
 )  # fmt: skip
 _JOINING: Final = frozenset(split("or oh but and so"))
 _ASKS: Final = frozenset(split("what who whose whom which when where why how"))
@@ -43,6 +43,9 @@ _NO_NOUNS: Final = frozenset(
         " may might must should there with by in of on at to for from as than or and but if that"
         " little few some yes one"
     )
+)
+_SAY_SORRY: Final = frozenset(
+    split("say says said am is are was were be being feel feels felt i'm so very really too the a")
 )
 _NO_MORE: Final = frozenset(split("longer more one other such less way"))
 _CHATTER: Final = frozenset(
@@ -108,6 +111,8 @@ class Spoken:
         for place, word in enumerate(words):
             if word in _ALONE:
                 near = place in pauses or place + 1 in pauses or place in self.ends
+                if word == "sorry" and place and words[place - 1] not in _SAY_SORRY:
+                    near = True
                 joined = (
                     place > 1 and words[place - 1] == "or" and words[place - 2] not in _NO_NOUNS
                 )
