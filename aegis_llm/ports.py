@@ -112,9 +112,6 @@ class Store(Protocol):
     def publish(self, event: bytes) -> None:
         """Tell everyone who subscribed to the namespace: here at once, elsewhere soon."""
 
-    async def apublish(self, event: bytes) -> None:
-        """Like `publish`, awaited."""
-
     def subscribe(self, handler: Callable[[bytes], None]) -> None:
         """Call a method, which is not kept alive by that, with every event of the namespace."""
 

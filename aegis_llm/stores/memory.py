@@ -303,10 +303,6 @@ class MemoryStore:
         """Tell everyone who subscribed, in this process."""
         self._entries.hearers.tell(event)
 
-    async def apublish(self, event: bytes) -> None:
-        """Like `publish`; it never blocks."""
-        self._entries.hearers.tell(event)
-
     def subscribe(self, handler: Callable[[bytes], None]) -> None:
         """Call a method with every event."""
         self._entries.hearers.add(handler)

@@ -25,7 +25,8 @@ from aegis_llm.stores.redis_notes import RedisNotes
 from aegis_llm.stores.redis_records import Overtaken, Recorder, learn
 from aegis_llm.stores.semantic import Semantic
 
-_ADMIN_TIMEOUT_S = 5.0
+_ADMIN_TIMEOUT_S = 3.0
+_ADMIN_CONNECT_S = 2.0  # so that whoever waits for a hung Redis waits for 5 seconds in all
 _SLOW = 0.59  # of the timeout: three of the five ticks of an awaited call are slow
 STARTING = StoreTrouble("redis_starting")
 UNRESOLVED = StoreTrouble("redis_timeout")
@@ -303,7 +304,7 @@ class RedisStore(Invalidating):
     def _admin(self) -> Any:
         """A client with long timeouts, for the background and for a person's commands."""
         url = self._url or self._resolve(self._config.redis_url)
-        return sync_client(url, _ADMIN_TIMEOUT_S, _ADMIN_TIMEOUT_S)
+        return sync_client(url, _ADMIN_TIMEOUT_S, _ADMIN_CONNECT_S)
 
     def _lines(self) -> Lines:
         making = self._link.first_contact()

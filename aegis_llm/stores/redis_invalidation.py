@@ -64,21 +64,14 @@ class Invalidating:
 
     def publish(self, event: bytes) -> None:
         """Tell everyone who subscribed to the namespace: here at once, elsewhere soon."""
-        wait(self._publishing(event), _PATIENCE_S, LATE)
-
-    async def apublish(self, event: bytes) -> None:
-        """Like `publish`, awaited."""
-        await await_(self._publishing(event), _PATIENCE_S, LATE)
+        self._channel.hearers.tell(event)
+        if self._link.is_open:
+            raise CLOSED
+        wait(self._pool.submit(self._do, _publish, event), _PATIENCE_S, LATE)
 
     def subscribe(self, handler: Callable[[bytes], None]) -> None:
         """Call a method with every event of the namespace."""
         self._channel.hearers.add(handler)
-
-    def _publishing(self, event: bytes) -> Any:
-        self._channel.hearers.tell(event)
-        if self._link.is_open:
-            raise CLOSED
-        return self._pool.submit(self._do, _publish, event)
 
     def _do(self, order: Callable[..., Any], *args: Any) -> Any:
         try:
