@@ -65,7 +65,7 @@ def normal_model(name: str) -> str:
 def edition_of(corpus_version: str | None, version: int) -> tuple[bytes, ...]:
     """Return what parts the entries of one state of the documents from those of another.
 
-    `version` counts how often the whole namespace was invalidated. Empty as long as there is
+    `version` is that of the whole namespace. Empty as long as there is
     neither, so that the keys are those of a namespace that knows no documents.
 
     Raises:

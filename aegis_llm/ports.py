@@ -91,7 +91,10 @@ class Store(Protocol):
 
     @property
     def numbers(self) -> tuple[int, int]:
-        """How often everything was invalidated, and how often documents and tags, as known."""
+        """The version of everything, and how often documents and tags were invalidated.
+
+        As far as is known; the version is greater after each invalidation of everything.
+        """
 
     @property
     def doubtful(self) -> bool:

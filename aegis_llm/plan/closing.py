@@ -61,9 +61,11 @@ def close_plan(
             data = codec.encode(entry)
         except ValueError:
             reason = "unencodable_answer"
-    if not reason and rules.state().version != ticket.state.version:
+    current = rules.state().version == ticket.state.version
+    untold = ticket.trouble and not ticket.state.version  # asked before the first contact
+    if not reason and not current and not untold:
         reason = INVALIDATED
-    if not reason:
+    if not reason and current:
         events = ticket.state.events if names else 0
         kept = yield KeepLocal(ticket.key, data, ttl_ms / 1000, names, events)
         reason = INVALIDATED if kept is False else ""

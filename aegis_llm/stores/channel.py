@@ -83,7 +83,7 @@ class Channel:
 
     @property
     def version(self) -> int:
-        """How often everything was invalidated, as far as is known."""
+        """When everything was invalidated last, as far as is known; 0 before the first contact."""
         return self.numbers[0]
 
     @property
@@ -105,12 +105,16 @@ class Channel:
         """Trust what is known no longer than the most careful store wants."""
         self._trust_s = min(self._trust_s, max(max_age_s, 1.0))
 
-    def learned(self, replies: Any, updates: int) -> None:
-        """Take over the replies to `known`, asked for when there had been so many `updates`."""
+    def learned(self, replies: Any, updates: int) -> bool:
+        """Take over the replies to `known`, asked for when there had been so many `updates`.
+
+        A version that is older than the known one, or none, was lost by Redis: the known one
+        stays. Returns whether that is so.
+        """
         version, sequence = documents.numbers(replies)
         with self._lock:
             newest = updates == self.updates
-            renewed = version != self.version and (newest or version > self.version)
+            renewed, lost = version > self.version, version < self.version
             counted = sequence != self.sequence and (newest or sequence > self.sequence)
             missed = counted and self._known and not self.listening
             if renewed or counted:
@@ -126,11 +130,12 @@ class Channel:
             self.hearers.tell(events.encode(events.Renewed(version)))
         if missed:
             self.hearers.tell(_MISSED)
+        return lost
 
     def made(self, *, version: int = 0, sequence: int = 0) -> None:
         """Note the number of an invalidation that this process made."""
         with self._lock:
-            self.numbers = version or self.version, sequence or self.sequence
+            self.numbers = max(version, self.version), sequence or self.sequence
             self.updates += 1
 
     def lacks(self, right: str) -> None:

@@ -25,7 +25,7 @@ _SKEW_MS = _DAY_MS
 
 
 def version_key(namespace: str) -> str:
-    """Return the key that counts how often everything was invalidated."""
+    """Return the key of the version: when everything was invalidated last."""
     return f"aegis:{SCHEMA}:{namespace}:n:version"
 
 
@@ -46,7 +46,7 @@ def known(namespace: str) -> list[Command]:
 
 def numbers(replies: Sequence[Any]) -> tuple[int, int]:
     """Return version and sequence; what is no number counts as none."""
-    version, sequence = (_number(reply) for reply in replies)
+    version, sequence = (number(reply) for reply in replies)
     return version, sequence
 
 
@@ -62,7 +62,7 @@ def overtaken(replies: Sequence[Any], sequence: int) -> bool:
 
     `replies` are those of the GETs of `guard`. A count that went back was deleted: who knows.
     """
-    *marks, counted = (_number(reply) for reply in replies)
+    *marks, counted = (number(reply) for reply in replies)
     return counted < sequence or any(mark > sequence for mark in marks)
 
 
@@ -108,7 +108,8 @@ def _made_from(namespace: str, name: str) -> str:
     return f"aegis:{SCHEMA}:{namespace}:m:{name}"
 
 
-def _number(reply: Any) -> int:
+def number(reply: Any) -> int:
+    """Return the number of a reply; none is 0, and so is what is no number."""
     try:
         return int(reply or 0)
     except (TypeError, ValueError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import redis.exceptions
 
 from aegis_llm import events
-from aegis_llm.stores import document_commands as documents
+from aegis_llm.stores import versions
 from aegis_llm.stores.redis_clients import sync_client
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ class Listener:
 
 def _read(channel: Channel, client: Any) -> None:
     """Read version and sequence, on a connection that is not kept."""
-    updates = channel.updates
-    replies = [client.execute_command(*command) for command in documents.known(channel.namespace)]
-    channel.learned(replies, updates)
+    versions.read(channel, client)
     pool = getattr(client, "connection_pool", None)
     if pool is not None:
         pool.disconnect(inuse_connections=False)

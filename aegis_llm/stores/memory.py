@@ -271,7 +271,7 @@ class MemoryStore:
 
     @property
     def numbers(self) -> tuple[int, int]:
-        """How often everything was invalidated, and how often documents and tags."""
+        """The version of everything, and how often documents and tags were invalidated."""
         return self._entries.version, self._entries.sequence
 
     @property

@@ -88,7 +88,7 @@ class RedisStore(Invalidating):
             if self._channel.stale:
                 updates = self._channel.updates
                 data, *told = lines.several(("GET", key), *self._known)
-                self._channel.learned(told, updates)
+                self._learned(told, updates)
             else:
                 data = lines.call("GET", key)
         except Exception as exc:  # noqa: BLE001 - every error of the client is trouble
@@ -105,7 +105,7 @@ class RedisStore(Invalidating):
                 updates = self._channel.updates
                 asked = lines.several(("GET", key), *self._known)
                 data, *told = await within(self._budget(lines), asked, self._link.replied)
-                self._channel.learned(told, updates)
+                self._learned(told, updates)
             else:
                 data = await within(
                     self._budget(lines), lines.call("GET", key), self._link.replied

@@ -11,6 +11,7 @@ from aegis_llm.errors import StoreTrouble
 from aegis_llm.names import Names
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 from aegis_llm.stores import document_commands as documents
+from aegis_llm.stores import versions
 from aegis_llm.stores.channel import Channel
 from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_commands import reason_of
@@ -37,7 +38,7 @@ class Invalidating:
 
     @property
     def numbers(self) -> tuple[int, int]:
-        """How often everything was invalidated, and how often documents and tags, as known."""
+        """The version of everything, and how often documents and tags were invalidated."""
         return self._channel.numbers
 
     @property
@@ -55,7 +56,7 @@ class Invalidating:
         return int(await await_(doing, _PATIENCE_S, LATE))
 
     def renew(self) -> int:
-        """Part from all entries with one command; tell all processes the new version."""
+        """Part from all entries with a new version; tell it to all processes."""
         return int(wait(self._pool.submit(self._do, _renew), _PATIENCE_S, LATE))
 
     async def arenew(self) -> int:
@@ -72,6 +73,11 @@ class Invalidating:
     def subscribe(self, handler: Callable[[bytes], None]) -> None:
         """Call a method with every event of the namespace."""
         self._channel.hearers.add(handler)
+
+    def _learned(self, replies: Any, updates: int) -> None:
+        """Take over what a look-up was told; a version that Redis lost is written back soon."""
+        if self._channel.learned(replies, updates):
+            self._pool.submit(self._do, versions.read)
 
     def _do(self, order: Callable[..., Any], *args: Any) -> Any:
         try:
@@ -123,8 +129,7 @@ def _forgotten(channel: Channel, client: Any, names: Names) -> set[bytes]:
 
 def _renew(channel: Channel, client: Any) -> int:
     """Count a new version of the namespace and tell all processes."""
-    version = int(client.execute_command("INCR", documents.version_key(channel.namespace)))
-    channel.made(version=version)
+    version = versions.renewed(channel, client)
     _tell(channel, client, events.Renewed(version))
     return version
 

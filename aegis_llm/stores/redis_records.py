@@ -7,6 +7,7 @@ from typing import Any
 
 from aegis_llm.plan import Put
 from aegis_llm.stores import document_commands as documents
+from aegis_llm.stores import versions
 from aegis_llm.stores.channel import Channel
 from aegis_llm.stores.redis_commands import Command, reason_of
 from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
@@ -82,14 +83,11 @@ class Recorder:
 
 def learn(channel: Channel, client: Any) -> None:
     """Read version and sequence at the first contact; without the right to, nothing is known."""
-    updates = channel.updates
     try:
-        replies = [client.execute_command(*one) for one in documents.known(channel.namespace)]
+        versions.read(channel, client)
     except Exception as exc:
         reason = reason_of(exc)
         if reason == "redis_no_permission":
             channel.lacks("read")
         elif reason != "foreign_value":
             raise
-        return
-    channel.learned(replies, updates)

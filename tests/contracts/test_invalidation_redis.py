@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -40,6 +42,7 @@ from tests.contracts.world import World
 from tests.redis_server import RedisServer
 
 NS = "app"
+VERSION = "aegis:v1:app:n:version"
 DAY_MS = 86_400_000
 FOR_DOCUMENTS = ("watch", "unwatch", "zadd", "zremrangebyscore", "subscribe")
 FOR_INVALIDATING = ("incr", "zrange", "unlink", "publish", "info", "scan", "hget")
@@ -156,8 +159,8 @@ def test_another_process_hears_of_it(server: RedisServer, make: Callable[..., An
     mine, its = heard_by(here.store), heard_by(there.store)
     here.invalidate(D1)
     here.renew()
-    here.publish(b'{"kind":"something new"}')
-    until(lambda: None in its.heard and there.store.numbers == (1, 1))
+    here.store.publish(b'{"kind":"something new"}')
+    until(lambda: None in its.heard and there.store.numbers == here.store.numbers)
     assert its.heard[0] == mine.heard[0]
     assert its.heard[-1] is None
     until(lambda: there.store.numbers[1] == 1)
@@ -173,7 +176,8 @@ def test_a_new_process_knows_version_and_sequence_from_the_first_contact(
     first.renew()
     second = make(server.url)
     second.get("x")
-    assert (second.store.numbers[0], second.store.numbers[1]) == (1, 1)
+    assert second.store.numbers == first.store.numbers
+    assert second.store.numbers[1] == 1
     second.put(Put(key_of(NS, "a"), b"x", 1000, names=D1, sequence=second.store.numbers[1]))
 
 
@@ -194,7 +198,7 @@ def test_what_was_missed_while_the_connection_was_lost_is_made_up_for(
     assert its.heard == []
     there.store._channel.url = server.url
     until(lambda: listens(there.store))
-    assert (there.store.numbers[0], there.store.numbers[1]) == (1, 1)
+    assert there.store.numbers == here.store.numbers
     assert [type(event).__name__ for event in its.heard] == ["Renewed", "Missed"]
 
 
@@ -219,7 +223,7 @@ def test_without_pub_sub_a_look_up_asks_when_what_is_known_is_old(
         assert store.get("aegis:x") is None
         store.get("aegis:x")
     assert watch.names == ["GET", "GET", "GET", "GET"]
-    assert (store.store.numbers[0], store.store.numbers[1]) == (1, 1)
+    assert store.store.numbers == other.numbers
     assert [type(event).__name__ for event in its.heard] == ["Renewed", "Missed"]
     assert len([m for m in caplog.messages if "allow SUBSCRIBE" in m]) == 1
     other.close()
@@ -238,8 +242,9 @@ def test_these_rights_are_enough(
     assert store.invalidate(D1) == 1
     with pytest.raises(StoreTrouble, match="invalidated"):
         store.put(named(NS, "a", D1))
-    assert store.renew() == 1
-    store.publish(b"{}")
+    before = store.store.numbers[0]
+    assert store.renew() > before
+    store.store.publish(b"{}")
     assert caplog.messages == []
 
 
@@ -360,10 +365,98 @@ def test_foreign_values_in_the_place_of_ours_cost_no_more_than_a_miss(
     server: RedisServer, make: Callable[..., Any]
 ) -> None:
     with server.client() as client:
-        client.set("aegis:v1:app:n:version", "many")
+        client.set(VERSION, "many")
+        store = make(server.url)
+        assert store.get("x") is None
+        assert store.store.numbers[0] == int(client.get(VERSION)) > 0
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_version_that_was_evicted_is_written_back(
+    server: RedisServer, make: Callable[..., Any]
+) -> None:
     store = make(server.url)
-    assert store.get("x") is None
-    assert store.store.numbers[0] == 0
+    store.get("x")
+    known = store.renew()
+    with server.client() as client:
+        client.delete(VERSION)
+        store.store._channel.good_until = -math.inf
+        store.get("x")
+        until(lambda: client.get(VERSION) == b"%d" % known)
+    assert store.store.numbers[0] == known
+    newcomer = make(server.url)
+    newcomer.get("x")
+    assert newcomer.store.numbers[0] == known
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_version_that_a_failover_lost_is_followed_by_a_new_one(
+    server: RedisServer, make: Callable[..., Any]
+) -> None:
+    store = make(server.url)
+    store.get("x")
+    old = store.store.numbers[0]
+    known = store.renew()
+    with server.client() as client:
+        client.set(VERSION, old)
+        store.store._channel.good_until = -math.inf
+        store.get("x")
+        assert store.store.numbers[0] >= known
+        until(lambda: int(client.get(VERSION)) > known)
+    until(lambda: store.store.numbers[0] > known)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_new_process_never_takes_up_a_version_from_before(
+    server: RedisServer, make: Callable[..., Any]
+) -> None:
+    first = make(server.url)
+    first.get("x")
+    seen = [first.store.numbers[0], first.renew()]
+    for _ in range(3):
+        with server.client() as client:
+            client.delete(VERSION)
+        until(lambda: time.time_ns() // 1_000_000 > seen[-1])
+        another = make(server.url)
+        another.get("x")
+        seen += [another.store.numbers[0], another.renew()]
+    assert seen == sorted(set(seen))
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("trouble", ["full", "no right to"])
+def test_a_version_that_cannot_be_written_is_this_processs_own(
+    server: RedisServer, make: Callable[..., Any], trouble: str
+) -> None:
+    with server.client() as client:
+        url = server.url
+        if trouble == "full":
+            client.config_set("maxmemory", 1)
+        else:
+            url = limited(server, "get", "ping")
+        stores = [make(url), make(url)]
+        for store in stores:
+            assert store.get("aegis:x") is None
+            assert store.store.numbers[0] > 0
+        client.config_set("maxmemory", 0)
+        if trouble == "full":
+            for store in stores:
+                store.store._channel.good_until = -math.inf
+                store.get("aegis:x")
+            until(lambda: client.get(VERSION) is not None)
+        else:
+            assert client.get(VERSION) is None
+
+
+def test_invalidations_of_everything_at_once_are_as_many_versions(
+    server: RedisServer, make: Callable[..., Any]
+) -> None:
+    store = make(server.url)
+    with ThreadPoolExecutor(8) as threads:
+        found = [one.result() for one in [threads.submit(store.store.renew) for _ in range(24)]]
+    assert len(set(found)) == 24
+    with server.client() as client:
+        assert int(client.get(VERSION)) == max(found) == store.store.numbers[0]
 
 
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
@@ -385,7 +478,8 @@ def test_sentinel_and_cluster_invalidate_too(kind: str, runner: asyncio.Runner |
         with pytest.raises(StoreTrouble, match="invalidated"):
             face.put(named(NS, "d", D1, sequence=0))
         assert face.get(key_of(NS, "d")) is None
-        assert face.renew() == 1
+        before = store.numbers[0]
+        assert face.renew() > before > 0
         close(store, runner)
 
 

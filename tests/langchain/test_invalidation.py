@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from langchain_core.globals import set_llm_cache
 
 from aegis_llm import ConfigError, StoreTrouble, cache_control, observe
+from aegis_llm.stores import redis as redis_module
+from aegis_llm.stores.channel import Channel
+from aegis_llm.stores.document_commands import version_key
 from tests.langchain.handbook import PROMPTS, SHOP, fixed, rag_chain
-from tests.langchain.kit import Kit
+from tests.langchain.kit import Kit, until
 
 ASKED, REWORDED = "Where is the head office?", "Where is the head office located?"
 
@@ -101,3 +106,26 @@ def test_a_corpus_version_shares_nothing_with_another(kit: Kit) -> None:
     with cache_control(corpus_version="3"):
         assert outcomes(newer, ASKED) == ["miss"]
     assert outcomes(llm, ASKED) == ["hit_local"]
+
+
+@pytest.mark.parametrize("lost", ["evicted", "failed over"])
+def test_everything_stays_invalid_when_redis_loses_the_version(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """A process that starts later finds nothing from before, either."""
+    monkeypatch.setattr(redis_module, "channel_of", lambda _, name, age: Channel(name, age))
+    llm = kit.aegis(local_max_bytes=0)
+    assert outcomes(llm, ASKED, ASKED, REWORDED) == ["miss", "hit_exact", "hit_semantic"]
+    with redis.Redis.from_url(kit.redis_url) as client:
+        key = version_key(kit.namespace)
+        before = client.get(key)
+        llm.invalidate(everything=True)
+        client.delete(key)
+        if lost == "failed over":
+            client.set(key, before)
+            llm._answering.service.store._channel.good_until = -math.inf
+            outcomes(llm, "Is anybody there?")
+            until(lambda: client.get(key) != before)
+        newcomer = kit.aegis(local_max_bytes=0, ttl=60.0)
+        assert outcomes(newcomer, ASKED, REWORDED) == ["miss", "hit_semantic"]
+        assert kit.calls == (3 if lost == "failed over" else 2)

@@ -285,14 +285,14 @@ CHILD = (
     + """
 print(ask(ASK), ask(ASK), ask(AGAIN), ask(AGAIN), flush=True)
 until(lambda: service.store._channel.listening)
-heard = service.local.events
+heard, version = service.local.events, service.store.numbers[0]
 print("ready", flush=True)
 sys.stdin.readline()
 until(lambda: service.local.events > heard and service.store.numbers[1] == 1)
 print(ask(ASK, "New."), ask(AGAIN), flush=True)
 print("ready", flush=True)
 sys.stdin.readline()
-until(lambda: service.store.numbers[0] == 1)
+until(lambda: service.store.numbers[0] > version)
 print(ask(ASK, "Newer."), flush=True)
 """
 )

@@ -1,0 +1,72 @@
+"""The version of a namespace in Redis: a number that is never used twice, whatever is lost.
+
+It is the time (in milliseconds) at which everything was invalidated, or the number after the last
+one if that is greater. No version at all stands for nothing: a namespace without one gets one, so
+that entries from before a version that was evicted are not found again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from aegis_llm.stores import document_commands as documents
+from aegis_llm.stores.redis_commands import reason_of
+
+if TYPE_CHECKING:
+    from aegis_llm.stores.channel import Channel
+
+_NOT_WRITABLE = frozenset({"redis_full", "redis_readonly", "redis_no_permission"})
+
+
+def read(channel: Channel, client: Any) -> None:
+    """Read version and sequence, and write back a version that Redis has lost."""
+    updates = channel.updates
+    replies = [client.execute_command(*one) for one in documents.known(channel.namespace)]
+    told = documents.numbers(replies)[0]
+    if not told or told < channel.version:
+        try:
+            replies[0] = _mended(channel, client, absent=replies[0] is None)
+        except Exception as exc:
+            if reason_of(exc) not in _NOT_WRITABLE:
+                raise
+            replies[0] = channel.version or _now_ms()  # of this process alone, until it is written
+    channel.learned(replies, updates)
+
+
+def renewed(channel: Channel, client: Any) -> int:
+    """Count a new version of the namespace, greater than any that is known."""
+    version = _raised(channel, client, least=None)
+    channel.made(version=version)
+    return version
+
+
+def _mended(channel: Channel, client: Any, *, absent: bool) -> int:
+    """Give Redis a version that is no older than what is known here, and return it."""
+    if absent:
+        key, known = documents.version_key(channel.namespace), channel.version or _now_ms()
+        client.execute_command("SET", key, known, "NX")
+        told = documents.number(client.execute_command("GET", key))
+        if told and told >= channel.version:
+            return told
+    return _raised(channel, client, least=max(channel.version, 1))
+
+
+def _raised(channel: Channel, client: Any, least: int | None) -> int:
+    """Set a new version, unless there is one of at least `least`; return the one that holds."""
+    key = documents.version_key(channel.namespace)
+
+    def raise_it(pipeline: Any) -> int:
+        told = documents.number(pipeline.get(key))
+        if least is not None and told >= least:
+            return told
+        version = max(told + 1, channel.version + 1, _now_ms())
+        pipeline.multi()
+        pipeline.set(key, version)
+        return version
+
+    return int(client.transaction(raise_it, key, value_from_callable=True))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
