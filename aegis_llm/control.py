@@ -5,6 +5,7 @@ Context variables travel into tasks and into the threads that LangChain starts.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -47,7 +48,9 @@ def cache_control(
         user: As `tenant`, one level deeper.
         tags: Words that `invalidate(tag=...)` finds the stored entries by, for example `price`.
         documents: Ids of the documents that the answer rests on, beside those that a retriever
-            of the chain is known to have found; `invalidate(document=...)` finds them.
+            of the chain is known to have found; `invalidate(document=...)` finds them. Enter
+            the block before you read them, and anew for each answer: one that is asked for in a
+            block is not stored when one of them was invalidated since that was entered.
         corpus_version: Names the state of the documents; another one shares no entry.
 
     Raises:
@@ -68,6 +71,8 @@ def cache_control(
     for name, words in (("tags", tags), ("documents", documents)):
         if words is not None:
             changes[name] = _words(name, words, getattr(outer, name))
+    if documents and outer.since is None:
+        changes["since"] = time.monotonic()
     token = _control.set(msgspec.structs.replace(outer, **changes))
     try:
         yield _control.get()

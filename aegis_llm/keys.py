@@ -38,7 +38,10 @@ class UncacheableError(ValueError):
 
 
 def request_from_body(
-    body: Body, *, server: str = "", documents: tuple[Document, ...] = ()
+    body: Body,
+    server: str = "",
+    documents: tuple[Document, ...] = (),
+    since: float | None = None,
 ) -> Request:
     """Return the request that a `/api/chat` body makes."""
     params = {
@@ -52,6 +55,7 @@ def request_from_body(
         params=params,
         server=server,
         documents=documents,
+        since=since,
     )
 
 

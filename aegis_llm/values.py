@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -136,7 +136,8 @@ class Request(msgspec.Struct, frozen=True):
     needs no digest, and its answers may lack a done reason. `server` names the Ollama it goes
     to (part of no key). `exact_only`, when not empty, is the reason to leave out the semantic
     tier. `documents` are those that were retrieved for it, as far as is known. `uses` names the
-    models (server, model) whose digests belong to an `identity`.
+    models (server, model) whose digests belong to an `identity`. `since` is when the first of the
+    documents began to be looked for, by the monotonic clock of this process.
     """
 
     model: str
@@ -147,6 +148,11 @@ class Request(msgspec.Struct, frozen=True):
     exact_only: str = ""
     documents: tuple[Document, ...] = ()
     uses: tuple[tuple[str, str], ...] = ()
+    since: float | None = None
+
+
+Retrieved: TypeAlias = tuple[tuple[Document, ...], float | None]
+"""The `documents` of a request, and `since` when."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -160,7 +166,10 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Control(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What `cache_control` asks for; see there."""
+    """What `cache_control` asks for; see there.
+
+    `since` is when the first block with `documents` was entered, by the monotonic clock.
+    """
 
     bypass: bool = False
     refresh: bool = False
@@ -171,3 +180,4 @@ class Control(msgspec.Struct, frozen=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     corpus_version: str | None = None
+    since: float | None = None

@@ -8,19 +8,19 @@ import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig, CacheConfig, safe_url
 from aegis_llm.learning.learned import Learned
 from aegis_llm.matching import Matcher
-from aegis_llm.plan import Rules, State
+from aegis_llm.plan import Rules
 from aegis_llm.ports import Embedder, Store
 from aegis_llm.scheduler.digests import DigestBook
 from aegis_llm.scheduler.embedding import Embedding
 from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.service import Service
+from aegis_llm.stores.known import Known
 from aegis_llm.stores.local import LocalCopy
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.stores.redis import RedisStore
@@ -63,6 +63,7 @@ def build(
     if embedder is not None and cache.store_prompts:
         embedding = Embedding(embedder, cache.embed_timeout_ms / 1000)
     local = LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic)
+    known = Known(store, local, time.monotonic)
     return Service(
         rules=Rules(
             cache,
@@ -70,7 +71,8 @@ def build(
             embedding is not None,
             _now_ms,
             random.random,
-            state=_state_of(store, local),
+            state=known,
+            state_at=known.at,
             learned=Learned(cache),
         ),
         store=store,
@@ -129,19 +131,6 @@ def server_name(url: str) -> str:
     host = urlsplit(shown).hostname or ""
     local = host in ("", "localhost", "::1") or host.startswith("127.")
     return f"{shown}@{socket.gethostname()}" if local else shown
-
-
-def _state_of(store: Store, local: LocalCopy) -> Callable[[], State]:
-    seen, last = (0, 0), State()
-
-    def state() -> State:
-        nonlocal seen, last
-        numbers, events = store.numbers, local.events
-        if numbers != seen or events != last.events:
-            seen, last = numbers, State(*numbers, events)
-        return last
-
-    return state
 
 
 def _now_ms() -> int:

@@ -160,6 +160,10 @@ class State(msgspec.Struct, frozen=True):
     events: int = 0
 
 
+def _nothing_known(_: float) -> State:
+    return State()
+
+
 class Seat(msgspec.Struct, frozen=True):
     """The place of a request in a flight: it leads, it follows, or it flies alone.
 
@@ -215,7 +219,8 @@ class Opened(msgspec.Struct, frozen=True):
 class Rules(msgspec.Struct, frozen=True):
     """The settings that plans decide by, their clock (milliseconds) and randomness (0..1).
 
-    `state` tells what is known of invalidations, without asking anybody.
+    `state` tells what is known of invalidations, without asking anybody, and `state_at` what was
+    known at a moment (see `Request.since`).
     """
 
     cache: CacheConfig
@@ -225,3 +230,4 @@ class Rules(msgspec.Struct, frozen=True):
     random: Callable[[], float]
     state: Callable[[], State] = State
     learned: Learned = msgspec.field(default_factory=Learned)
+    state_at: Callable[[float], State] = _nothing_known

@@ -115,8 +115,22 @@ def _look(
         before, state = state, rules.state()
         if state.version == before.version:
             break
+    state = _since(request, control, rules, state)
     ticket = Ticket(request, control, digest, hashed, key, edition=edition, state=state)
     return (ticket, trouble) if hit is None else hit
+
+
+def _since(request: Request, control: Control, rules: Rules, state: State) -> State:
+    """Return what was known when the documents began to be read, which may be long ago.
+
+    They may have been invalidated before the model is called with them.
+    """
+    moments = [moment for moment in (request.since, control.since) if moment is not None]
+    if not moments:
+        return state
+    past = rules.state_at(min(moments))
+    version = past.version or state.version  # unknown before the first contact
+    return State(version, min(past.sequence, state.sequence), min(past.events, state.events))
 
 
 def _flight(ticket: Ticket, stream: str) -> str:

@@ -32,7 +32,7 @@ class Entries:
         self._now = monotonic
         self.renew()
         renew_in_child(self)
-        self.version = 0
+        self.version = 1  # 0 is one that is not known yet
         self.sequence = 0
         self.hearers = Hearers()
         self._keys: dict[str, set[str]] = {}

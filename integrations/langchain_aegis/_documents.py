@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +18,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
 from aegis_llm.trail import Trail
-from aegis_llm.values import Document
+from aegis_llm.values import Document, Retrieved
 from langchain_aegis._listening import Listener
 
 _calling: ContextVar[UUID | None] = ContextVar("aegis_calling", default=None)
@@ -28,7 +29,7 @@ class _Documents(Listener):
     """Follows all runs of the process, and keeps of each what was retrieved inside it."""
 
     def __init__(self) -> None:
-        self.trail: Trail[lc.Document] = Trail()
+        self.trail: Trail[lc.Document] = Trail(time.monotonic)
 
     @property
     def ignore_llm(self) -> bool:
@@ -118,20 +119,21 @@ def _by(callbacks: Any) -> Iterator[Any]:
         _left_out.set(False)
 
 
-def documents_of_call(run_manager: Any = None) -> tuple[Document, ...]:
-    """Return the documents that were retrieved in the runs around the present call of a model."""
+def documents_of_call(run_manager: Any = None) -> Retrieved:
+    """Return what was retrieved in the runs around the present call of a model, and since when."""
     if run_manager is not None:
-        around = run_manager.parent_run_id
-    else:
-        around = _calling.get() or _surrounding()
-    found = _documents.trail.of(around)
-    return documents_of(found) if found else ()
+        return _retrieved(run_manager.parent_run_id)
+    return _retrieved(_calling.get() or _surrounding())
 
 
-def documents_of_surroundings() -> tuple[Document, ...]:
+def documents_of_surroundings() -> Retrieved:
     """Like `documents_of_call`, for who is not told of calls: from the runnable around this."""
-    found = _documents.trail.of(_surrounding() or _calling.get())
-    return documents_of(found) if found else ()
+    return _retrieved(_surrounding() or _calling.get())
+
+
+def _retrieved(around: UUID | None) -> Retrieved:
+    found = _documents.trail.of(around)
+    return (documents_of(found), _documents.trail.since(around)) if found else ((), None)
 
 
 def documents_of(found: Iterable[Any]) -> tuple[Document, ...]:

@@ -218,12 +218,14 @@ def _request(prompt: str, llm_string: str) -> Request | None:
     messages = messages_of(prompt)
     if messages is None:
         messages = ({"role": "user", "content": prompt},)
+    documents, since = documents_of_surroundings()
     return Request(
         model="",
         messages=messages,
         identity=llm_string,
         exact_only=exact,
-        documents=documents_of_surroundings(),
+        documents=documents,
+        since=since,
     )
 
 

@@ -377,8 +377,8 @@ class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
             body["messages"] = resolve_images(body["messages"])
             if body.get("think") and not kwargs.get("reasoning", self.reasoning):
                 body["thinking"] = "hidden"  # what is stored lacks what others would show
-            server, documents = _part(self, "_source").server, documents_of_call(run)
-            return request_from_body(body, server=server, documents=documents)
+            server = _part(self, "_source").server
+            return request_from_body(body, server, *documents_of_call(run))
         except UncacheableError:
             return None
         except Exception:  # noqa: BLE001 - ChatOllama raises the same again

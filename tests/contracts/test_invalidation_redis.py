@@ -416,7 +416,7 @@ def test_a_new_process_never_takes_up_a_version_from_before(
     for _ in range(3):
         with server.client() as client:
             client.delete(VERSION)
-        until(lambda: time.time_ns() // 1_000_000 > seen[-1])
+        until(lambda last=seen[-1]: time.time_ns() // 1_000_000 > last)
         another = make(server.url)
         another.get("x")
         seen += [another.store.numbers[0], another.renew()]

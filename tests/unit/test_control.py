@@ -37,7 +37,9 @@ def test_a_block_changes_what_it_names_until_it_ends() -> None:
             tags=("a",),
             documents=("d",),
             corpus_version="7",
+            since=c.since,
         )
+        assert c.since is not None
     assert current_control() == Control()
 
 
@@ -45,12 +47,24 @@ def test_an_inner_block_inherits_and_adds() -> None:
     with cache_control(refresh=True, tenant="acme", tags=["a", "b"], documents=["d"]):
         with cache_control(refresh=False, user="u1", tags=["b", "c", "c"]) as inner:
             assert inner == Control(
-                tenant="acme", user="u1", tags=("a", "b", "c"), documents=("d",)
+                tenant="acme",
+                user="u1",
+                tags=("a", "b", "c"),
+                documents=("d",),
+                since=inner.since,
             )
         assert current_control().refresh
         assert current_control().tags == ("a", "b")
         with cache_control() as same:
             assert same == current_control()
+
+
+def test_the_first_block_that_names_documents_counts() -> None:
+    with cache_control(tags=["a"]) as outer:
+        assert outer.since is None
+        with cache_control(documents=["d"]) as first, cache_control(documents=["e"]) as second:
+            assert first.since is not None
+            assert second.since == first.since
 
 
 def test_a_block_that_fails_ends_too() -> None:

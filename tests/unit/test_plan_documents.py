@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from aegis_llm import ConfigError, codec
@@ -138,6 +139,53 @@ def test_what_is_stored_says_how_much_was_invalid_when_it_was_asked_for() -> Non
     hand.drive(p.close_plan(ticket, (GOOD,), rules_with(Known(p.State(0, 4, 6)))))
     assert hand.effects(p.KeepLocal)[0].events == 5
     assert hand.effects(p.Put)[0].sequence == 3
+
+
+@pytest.mark.parametrize(
+    ("since", "block", "then", "kept", "put"),
+    [
+        (1.0, None, p.State(1, 2, 4), 4, 2),
+        (None, 1.0, p.State(1, 2, 4), 4, 2),
+        (1.0, 2.0, p.State(1, 2, 4), 4, 2),
+        (2.0, 1.0, p.State(1, 2, 4), 4, 2),
+        (1.0, None, p.State(0, 0, 0), 0, 0),
+        (1.0, None, p.State(1, 4, 9), 5, 3),
+    ],
+)
+def test_what_was_retrieved_long_ago_counts_from_then(
+    since: float | None, block: float | None, then: p.State, kept: int, put: int
+) -> None:
+    now = p.State(1, 3, 5)
+    past = {1.0: then, 2.0: now}
+    settled = msgspec.structs.replace(rules_with(Known(now)), state_at=past.__getitem__)
+    request = ask(documents=RETRIEVED, since=since)
+    control = Control(documents=("d1",), since=block)
+    ticket = Hand().drive(p.open_plan(request, control, settled)).ticket
+    hand = Hand()
+    assert hand.drive(p.close_plan(ticket, (GOOD,), settled)) == ""
+    assert hand.effects(p.KeepLocal)[0].events == kept
+    assert hand.effects(p.Put)[0].sequence == put
+
+
+def test_what_was_retrieved_before_everything_was_invalidated_is_kept_nowhere() -> None:
+    now = p.State(2, 3, 5)
+    settled = msgspec.structs.replace(rules_with(Known(now)), state_at=lambda _: p.State(1, 3, 5))
+    request = ask(documents=RETRIEVED, since=1.0)
+    opened = Hand().drive(p.open_plan(request, Control(), settled))
+    assert opened.origin == Origin("miss", "invalidated")
+    hand = Hand()
+    assert hand.drive(p.close_plan(opened.ticket, (GOOD,), settled)) == "invalidated"
+    assert hand.names == ["Settle"]
+
+
+def test_what_was_asked_for_before_the_first_contact_is_kept_nowhere_and_says_no_more() -> None:
+    hand = Hand(GetExact=StoreTrouble("redis_starting"))
+    opened = looked(hand, Known(), ask(documents=RETRIEVED))
+    assert opened.origin.reason == "redis_starting"
+    hand = Hand()
+    plan = p.close_plan(opened.ticket, (GOOD,), rules_with(Known(p.State(7))))  # type: ignore[arg-type]
+    assert hand.drive(plan) == ""
+    assert hand.names == ["Settle"]
 
 
 def test_an_answer_overtaken_by_an_invalidation_here_is_kept_nowhere() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from itertools import count
 
 from aegis_llm import trail as module
 from aegis_llm.trail import Trail
 
 
 def test_what_a_run_found_is_its_parents_after_its_end() -> None:
-    trail: Trail[str] = Trail()
+    trail: Trail[str] = Trail(count().__next__)
     for key, parent in (("root", None), ("sequence", "root"), ("retriever", "sequence")):
         trail.begin(key, parent)
     trail.found("retriever", ["a", "b"])
@@ -28,7 +30,7 @@ def test_what_a_run_found_is_its_parents_after_its_end() -> None:
 
 
 def test_what_a_retriever_found_on_the_way_gives_way_to_its_result() -> None:
-    trail: Trail[str] = Trail()
+    trail: Trail[str] = Trail(count().__next__)
     trail.begin("outer", None)
     trail.begin("retriever", "outer")
     trail.begin("inner", "retriever")
@@ -40,7 +42,7 @@ def test_what_a_retriever_found_on_the_way_gives_way_to_its_result() -> None:
 
 
 def test_two_runs_know_nothing_of_each_other() -> None:
-    trail: Trail[str] = Trail()
+    trail: Trail[str] = Trail(count().__next__)
     for name in "xy":
         trail.begin(name, None)
         trail.begin(name + "r", name)
@@ -52,7 +54,7 @@ def test_two_runs_know_nothing_of_each_other() -> None:
 
 
 def test_a_child_that_ends_after_its_parent_does_no_harm() -> None:
-    trail: Trail[str] = Trail()
+    trail: Trail[str] = Trail(count().__next__)
     trail.begin("parent", None)
     trail.begin("child", "parent")
     trail.end("parent")
@@ -64,7 +66,7 @@ def test_a_child_that_ends_after_its_parent_does_no_harm() -> None:
 
 
 def test_runs_whose_end_is_never_told_are_forgotten() -> None:
-    trail: Trail[int] = Trail(most=10)
+    trail: Trail[int] = Trail(count().__next__, most=10)
     threads = [
         threading.Thread(
             target=lambda n=n: [trail.begin((n, i), (n, i - 1)) for i in range(1000)]  # type: ignore[misc]
@@ -83,7 +85,7 @@ def test_runs_whose_end_is_never_told_are_forgotten() -> None:
 
 
 def test_a_run_that_never_ends_keeps_a_bounded_number() -> None:
-    trail: Trail[int] = Trail()
+    trail: Trail[int] = Trail(count().__next__)
     trail.begin("root", None)
     for n in range(module._FOUND_KEPT + 500):
         trail.begin(n, "root")
@@ -92,3 +94,27 @@ def test_a_run_that_never_ends_keeps_a_bounded_number() -> None:
     found = trail.of("root")
     assert len(found) == module._FOUND_KEPT
     assert found[-1] == module._FOUND_KEPT + 499
+
+
+def test_since_is_when_the_first_run_began_that_found_something() -> None:
+    trail: Trail[str] = Trail(count().__next__)
+    trail.begin("root", None)
+    for key, found in (("nothing", []), ("first", ["a"]), ("second", ["b"])):
+        trail.begin(key, "root")  # at 1, 2 and 3
+        trail.found(key, found)
+    for key in ("second", "first", "nothing"):
+        trail.end(key)
+    trail.begin("model", "root")
+    assert trail.since("root") == trail.since("model") == 2
+    trail.begin("alone", None)
+    assert trail.since("alone") == trail.since("never begun") == trail.since(None) == math.inf
+
+
+def test_a_retriever_counts_from_its_own_beginning() -> None:
+    trail: Trail[str] = Trail(count().__next__)
+    for key, parent in (("root", None), ("retriever", "root"), ("inner", "retriever")):
+        trail.begin(key, parent)
+    for key in ("inner", "retriever"):
+        trail.found(key, ["a"])
+        trail.end(key)
+    assert trail.since("root") == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -13,7 +15,7 @@ from collections.abc import (
 )
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
@@ -26,9 +28,13 @@ from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index.core.schema import MetadataMode
 
 from aegis_llm.trail import Trail
-from aegis_llm.values import Document
+from aegis_llm.values import Document, Retrieved
 
-_trail: Trail[Any] = Trail()
+_trail: Trail[Any] = Trail(time.monotonic)
+
+
+Tied: TypeAlias = tuple[Sequence[Any], float]
+"""Nodes, and when the first of them began to be retrieved."""
 
 
 class Hearer(Protocol):
@@ -38,7 +44,7 @@ class Hearer(Protocol):
         """Take note of an event."""
 
 
-_tied: ContextVar[Sequence[Any]] = ContextVar("aegis_tied", default=())
+_tied: ContextVar[Tied] = ContextVar("aegis_tied", default=((), math.inf))
 _hearing: ContextVar[tuple[Hearer, ...]] = ContextVar("aegis_hearing", default=())
 
 
@@ -78,11 +84,11 @@ class _Events(BaseEventHandler):
         if isinstance(event, RetrievalEndEvent):
             _trail.found(event.span_id, event.nodes)
         elif isinstance(event, SynthesizeEndEvent) and (found := _trail.of(event.span_id)):
-            response = event.response
+            response, tied = event.response, (found, _trail.since(event.span_id))
             if isinstance(response, StreamingResponse):
-                response.response_gen = _tied_tokens(response.response_gen, found)
+                response.response_gen = _tied_tokens(response.response_gen, tied)
             elif isinstance(response, AsyncStreamingResponse):
-                response.response_gen = _atied_tokens(response.response_gen, found)
+                response.response_gen = _atied_tokens(response.response_gen, tied)
         for hearer in _hearing.get():
             hearer.heard(event)
 
@@ -109,10 +115,12 @@ def heard_by(hearer: Hearer) -> Iterator[None]:
         _hearing.reset(token)
 
 
-def documents_of_call() -> tuple[Document, ...]:
-    """Return the documents that were retrieved in the spans around this place."""
-    found = [*_tied.get(), *_trail.of(active_span_id.get())]
-    return documents_of(found) if found else ()
+def documents_of_call() -> Retrieved:
+    """Return what was retrieved in the spans around this place, and since when."""
+    (tied, since), here = _tied.get(), active_span_id.get()
+    if found := [*tied, *_trail.of(here)]:
+        return documents_of(found), min(since, _trail.since(here))
+    return (), None
 
 
 def documents_of(found: Iterable[Any]) -> tuple[Document, ...]:
@@ -130,7 +138,7 @@ def documents_of(found: Iterable[Any]) -> tuple[Document, ...]:
     return tuple(known.values())
 
 
-def _tied_tokens(tokens: Iterable[str], found: Sequence[Any]) -> Generator[str, None, None]:
+def _tied_tokens(tokens: Iterable[str], found: Tied) -> Generator[str, None, None]:
     """Return the tokens, each made with `found` tied to it."""
     steps = iter(tokens)
     try:
@@ -148,9 +156,7 @@ def _tied_tokens(tokens: Iterable[str], found: Sequence[Any]) -> Generator[str, 
             steps.close()
 
 
-async def _atied_tokens(
-    tokens: AsyncIterable[str], found: Sequence[Any]
-) -> AsyncGenerator[str, None]:
+async def _atied_tokens(tokens: AsyncIterable[str], found: Tied) -> AsyncGenerator[str, None]:
     """Like `_tied_tokens`, awaited."""
     steps = aiter(tokens)
     try:

@@ -249,8 +249,8 @@ class Turn:
         }
         sent = Sent(messages, wire)
         try:
-            server, documents = llm.server(awaited=awaited), documents_of_call()
-            return sent, request_from_body(body, server=server, documents=documents)
+            server = llm.server(awaited=awaited)
+            return sent, request_from_body(body, server, *documents_of_call())
         except Exception as exc:  # a cache never costs an answer
             if not isinstance(exc, UncacheableError) and _quiet.may_say(f"asking {type(exc)}"):
                 log.error("a request could not be read for the cache", exc_info=exc)
