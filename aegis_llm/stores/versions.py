@@ -7,8 +7,11 @@ that entries from before a version that was evicted are not found again.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import WatchError
 
 from aegis_llm.stores import document_commands as documents
 from aegis_llm.stores.redis_commands import reason_of
@@ -16,6 +19,7 @@ from aegis_llm.stores.redis_commands import reason_of
 if TYPE_CHECKING:
     from aegis_llm.stores.channel import Channel
 
+_ATTEMPTS = 100
 _NOT_WRITABLE = frozenset({"redis_full", "redis_readonly", "redis_no_permission"})
 
 
@@ -47,8 +51,8 @@ def _mended(channel: Channel, client: Any, *, absent: bool) -> int:
         key, known = documents.version_key(channel.namespace), channel.version or _now_ms()
         client.execute_command("SET", key, known, "NX")
         told = documents.number(client.execute_command("GET", key))
-        if told and told >= channel.version:
-            return told
+        if not told or told >= channel.version:
+            return told or known
     return _raised(channel, client, least=max(channel.version, 1))
 
 
@@ -56,16 +60,19 @@ def _raised(channel: Channel, client: Any, least: int | None) -> int:
     """Set a new version, unless there is one of at least `least`; return the one that holds."""
     key = documents.version_key(channel.namespace)
 
-    def raise_it(pipeline: Any) -> int:
-        told = documents.number(pipeline.get(key))
-        if least is not None and told >= least:
-            return told
-        version = max(told + 1, channel.version + 1, _now_ms())
-        pipeline.multi()
-        pipeline.set(key, version)
-        return version
-
-    return int(client.transaction(raise_it, key, value_from_callable=True))
+    for _ in range(_ATTEMPTS):
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.watch(key)
+            told = documents.number(pipeline.get(key))
+            if least is not None and told >= least:
+                return told
+            version = max(told + 1, channel.version + 1, _now_ms())
+            pipeline.multi()
+            pipeline.set(key, version)
+            with contextlib.suppress(WatchError):  # another one was faster
+                pipeline.execute()
+                return version
+    raise WatchError
 
 
 def _now_ms() -> int:
