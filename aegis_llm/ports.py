@@ -97,6 +97,10 @@ class Store(Protocol):
         """
 
     @property
+    def changed(self) -> float:
+        """When `numbers` changed last, or earlier than ever, by the monotonic clock."""
+
+    @property
     def doubtful(self) -> bool:
         """Whether `numbers` are so old that a local copy may not be used before asking."""
 

@@ -338,7 +338,6 @@ class Service(Explaining):
         elif isinstance(told, events.Missed):
             self.local.distrust()
             self.learner.notebook.expire()
-        self.rules.state()  # notes when it changed
 
     def _digest(self, effect: p.Digest) -> str | None:
         server, model = effect.request.server, effect.request.model

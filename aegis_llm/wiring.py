@@ -63,7 +63,7 @@ def build(
     if embedder is not None and cache.store_prompts:
         embedding = Embedding(embedder, cache.embed_timeout_ms / 1000)
     local = LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic)
-    known = Known(store, local, time.monotonic)
+    known = Known(store, local)
     return Service(
         rules=Rules(
             cache,

@@ -63,6 +63,7 @@ class Channel:
         self.url = ""
         self.numbers = (0, 0)
         self.updates = 0
+        self.changed = -math.inf
         self.hearers = Hearers()
         self.listening = False
         self._trust_s = min(max(max_age_s, 1.0), _LONGEST_TRUST_S)
@@ -118,6 +119,7 @@ class Channel:
             counted = sequence != self.sequence and (newest or sequence > self.sequence)
             missed = counted and self._known and not self.listening
             if renewed or counted:
+                self.changed = time.monotonic()
                 self.numbers = (
                     version if renewed else self.version,
                     sequence if counted else self.sequence,
@@ -135,6 +137,7 @@ class Channel:
     def made(self, *, version: int = 0, sequence: int = 0) -> None:
         """Note the number of an invalidation that this process made."""
         with self._lock:
+            self.changed = time.monotonic()
             self.numbers = max(version, self.version), sequence or self.sequence
             self.updates += 1
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
 
 from aegis_llm.plan import State
 from aegis_llm.ports import Store
@@ -19,14 +18,13 @@ _FORGOTTEN = State(version=-1)  # unlike any other: nothing that old is stored
 class Known:
     """The state of a store and of its local copy.
 
-    A change is noted when the state is asked for, with the time of asking. So what `at` says was
-    true at that moment, and perhaps more was: then an answer is stored once too little.
+    A change is noted when the state is asked for, with the time of the last one. So what `at` says
+    was true at that moment, and perhaps more was: then an answer is stored once too little.
     """
 
-    def __init__(self, store: Store, local: LocalCopy, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: Store, local: LocalCopy) -> None:
         self._store = store
         self._local = local
-        self._now = monotonic
         self._last = State()
         self._past = deque([(-math.inf, self._last)], _MOST)
         self.renew()
@@ -42,9 +40,10 @@ class Known:
         numbers, events, last = self._store.numbers, self._local.events, self._last
         if numbers == (last.version, last.sequence) and events == last.events:
             return last
+        changed = max(self._store.changed, self._local.changed)  # read after what changed
         with self._lock:
             self._last = State(*numbers, events)
-            self._past.append((self._now(), self._last))
+            self._past.append((changed, self._last))
         return State(*numbers, events)
 
     def at(self, moment: float) -> State:

@@ -6,6 +6,7 @@ what was read before that is no longer taken.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -33,6 +34,7 @@ class LocalCopy:
         self._items: OrderedDict[str, tuple[bytes, float, Names]] = OrderedDict()
         self._bytes = 0
         self.events = 0
+        self.changed = -math.inf
         self._keys: dict[str, set[str]] = {}
         self._invalidated: OrderedDict[str, int] = OrderedDict()
         self._forgotten = 0
@@ -86,6 +88,7 @@ class LocalCopy:
     def invalidate(self, names: Names) -> None:
         """Drop what is kept under one of the names, and refuse what was read until now."""
         with self._lock:
+            self.changed = self._now()
             self.events += 1
             for name in names:
                 self._invalidated[name] = self.events
@@ -98,6 +101,7 @@ class LocalCopy:
     def distrust(self) -> None:
         """Drop everything that has names: some of them may have been invalidated unheard."""
         with self._lock:
+            self.changed = self._now()
             self.events += 1
             self._forgotten = self.events
             for key in [key for keys in self._keys.values() for key in keys]:

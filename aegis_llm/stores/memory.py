@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -34,6 +35,7 @@ class Entries:
         renew_in_child(self)
         self.version = 1  # 0 is one that is not known yet
         self.sequence = 0
+        self.changed = -math.inf
         self.hearers = Hearers()
         self._keys: dict[str, set[str]] = {}
         self._invalidated: OrderedDict[str, int] = OrderedDict()
@@ -138,6 +140,7 @@ class Entries:
     def invalidate(self, names: Names) -> int:
         """Delete what is stored under one of the names, and count it."""
         with self._lock:
+            self.changed = self._now()
             self.sequence += 1
             for name in names:
                 self._invalidated[name] = self.sequence
@@ -153,6 +156,7 @@ class Entries:
     def count_version(self) -> int:
         """Count a new version."""
         with self._lock:
+            self.changed = self._now()
             self.version += 1
             return self.version
 
@@ -273,6 +277,11 @@ class MemoryStore:
     def numbers(self) -> tuple[int, int]:
         """The version of everything, and how often documents and tags were invalidated."""
         return self._entries.version, self._entries.sequence
+
+    @property
+    def changed(self) -> float:
+        """When the numbers changed last, by the monotonic clock."""
+        return self._entries.changed
 
     @property
     def doubtful(self) -> bool:

@@ -42,6 +42,11 @@ class Invalidating:
         return self._channel.numbers
 
     @property
+    def changed(self) -> float:
+        """When the numbers changed last, by the monotonic clock."""
+        return self._channel.changed
+
+    @property
     def doubtful(self) -> bool:
         """Whether Redis can be asked for the numbers and was not for long."""
         return self._channel.stale and self._link.reached and not self._link.is_open
