@@ -26,8 +26,10 @@ class Matcher:
     """Stands for a matcher that is sure of everything, or sure of nothing."""
 
     grey = False
+    scores = True
+    threshold = 0.95
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, embedder: str | None = None) -> None:
         pass
 
     def choose(self, asked: str, candidates: Sequence[Candidate]) -> Verdict:
