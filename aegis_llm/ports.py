@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from aegis_llm.learning.ledger import Counts, Label
-from aegis_llm.learning.pairs import PairVerdict
+from aegis_llm.learning.pairs import Finding
 from aegis_llm.names import Names
 from aegis_llm.plan import Put, Survey
 
@@ -19,13 +19,14 @@ class Notes(Protocol):
     Every method raises `StoreTrouble` when the store cannot answer, and nothing else.
     """
 
-    def write(
-        self, pairs: Mapping[str, PairVerdict], labels: Sequence[Label], now_ms: int
-    ) -> None:
-        """Add verdicts about pairs, and labels; what is old goes when there are too many."""
+    def write(self, pairs: Mapping[str, Finding], labels: Sequence[Label], now_ms: int) -> None:
+        """Add findings about pairs by their names, and labels; what is old goes for what is new.
 
-    def pairs(self, since_ms: int) -> dict[str, PairVerdict]:
-        """Return the verdicts since a time."""
+        An approval goes before any refusal, and what a user rejected only for more of that.
+        """
+
+    def pairs(self, since_ms: int) -> dict[str, Finding]:
+        """Return the findings since a time, by their names."""
 
     def labels(self) -> tuple[Counts, Counts, list[Label]]:
         """Return the counts of this namespace and of all, and the last labels in their order."""

@@ -155,7 +155,7 @@ class Service(Explaining):
         self.local = local
         self.digests = digests
         pool = DaemonPool("aegis-learn", 2)
-        notebook = Notebook(rules.learned, store.notes, pool, rules.now_ms, publish=store.publish)
+        notebook = Notebook(rules.learned, store.notes, pool, rules.now_ms, store.publish)
         judge = Judge(digests.source, rules.cache.judge_model)
         self.learner = Learner(rules, notebook, judge, embedding, pool, local.delete)
         self.recent = RecentHits()
@@ -284,10 +284,9 @@ class Service(Explaining):
 
     def _learn(self, request: Request, opened: p.Opened) -> None:
         match = opened.match
-        if match is not None:
-            if match.kind == "served":
-                self.recent.add(match)
-            self.learner.opened(request, opened)
+        if match is not None and match.kind == "served":
+            self.recent.add(match)
+        self.learner.opened(request, opened)
 
     def invalidate(
         self,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from aegis_llm.values import Request
+
 _AGREE = 0.9
 _DIFFER = 0.6
 
@@ -19,3 +23,14 @@ def by_similarity(similarity: float, vetoes: tuple[str, ...]) -> bool | None:
     if similarity < _DIFFER:
         return False
     return True if similarity >= _AGREE and not vetoes else None
+
+
+def disagreements_needed(request: Request) -> int:
+    """Return how many comparisons must find two answers different before their pair is refused.
+
+    At temperature 0 one; above it, or where the request leaves it to the model, two, because a
+    model that rolls dice may give two right answers to the same question.
+    """
+    options = request.params.get("options")
+    given = options.get("temperature") if isinstance(options, Mapping) else None
+    return 1 if given == 0 and not isinstance(given, bool) else 2

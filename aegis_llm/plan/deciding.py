@@ -24,8 +24,8 @@ from aegis_llm.values import Candidate, Origin
 def decide(ticket: Ticket, candidates: list[Candidate], rules: Rules) -> Plan[Opened]:
     """End with the entry of a candidate whose question asks the same, or without one.
 
-    What was refused before is refused again. What was approved before is served where the matcher
-    leaves it open; a veto of the matcher stands, whoever approved.
+    What was refused before is refused again. What was approved before, in this scope, is served
+    where the matcher leaves it open; a veto of the matcher stands, whoever approved.
     """
     asked = ticket.question or ""
     if candidates:
@@ -51,7 +51,7 @@ def decide(ticket: Ticket, candidates: list[Candidate], rules: Rules) -> Plan[Op
         if silent or rules.cache.judge == "background":
             return miss_of(ticket, reason, _match("grey", ticket, grey))
         try:
-            same = yield Judge(ticket.request, asked, grey.question or "")
+            same = yield Judge(ticket.request, asked, grey.question or "", grey.entry.scope)
         except Trouble as exc:
             return miss_of(ticket, exc.reason)
         if not same:
@@ -94,7 +94,7 @@ def _sorted_out(
 
 def known_of(asked: str, candidate: Candidate, rules: Rules) -> tuple[PairVerdict | None, str]:
     """Return the verdict about a candidate's question, and why it is never served for this one."""
-    verdict = rules.learned.verdict(asked, candidate.question or "")
+    verdict = rules.learned.verdict(asked, candidate.question or "", candidate.entry.scope)
     if verdict == "different":
         return verdict, "pair_refused"
     distrusted = rules.learned.distrusts(candidate.entry.key)

@@ -93,11 +93,12 @@ class Recall(msgspec.Struct, frozen=True):
 
 
 class Judge(msgspec.Struct, frozen=True):
-    """Ask the judge whether two questions are the same -> bool."""
+    """Ask the judge whether two questions are the same, of one scope -> bool."""
 
     request: Request
     asked: str
     cached: str
+    scope: str
 
 
 class Survey(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 Nothing here delays or fails a request: what a request leaves behind goes into a short queue, and
 is dropped when that is full. Work begins when no model call of this process is in flight, and
-gives way at the next token when one begins.
+gives way at the next token when one begins. The judge is asked once about a pair, and for one of
+twenty requests at most.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from aegis_llm.errors import EmbedTrouble, JudgeTrouble
 from aegis_llm.learning import comparing
+from aegis_llm.learning.allowance import Allowance
 from aegis_llm.learning.ledger import Label, Labels, Source
 from aegis_llm.learning.pairs import pair_id
 from aegis_llm.plan import Judge as JudgeEffect
@@ -93,6 +95,8 @@ class Learner:
         self._pause = pause_s
         self._quiet = Quiet()
         self._judged: OrderedDict[str, None] = OrderedDict()
+        self._differed: OrderedDict[str, int] = OrderedDict()
+        self._allowance = Allowance()
         self._trouble_until = 0.0
         settings = rules.cache
         redis_s = (settings.redis_timeout_ms + settings.redis_connect_timeout_ms) / 1000
@@ -127,18 +131,20 @@ class Learner:
         """Let the judge decide before serving, and remember its verdict."""
         with self._traffic.begin():
             same = self._judge.same(effect.request, effect.asked, effect.cached)
-        self.notebook.add_pair(effect.asked, effect.cached, "same" if same else "different")
+        self._found(effect.asked, effect.cached, effect.scope, same=same)
         return same
 
     async def asame(self, effect: JudgeEffect) -> bool:
         """Like `same`, awaited."""
         with self._traffic.begin():
             same = await self._judge.asame(effect.request, effect.asked, effect.cached)
-        self.notebook.add_pair(effect.asked, effect.cached, "same" if same else "different")
+        self._found(effect.asked, effect.cached, effect.scope, same=same)
         return same
 
     def opened(self, request: Request, opened: Opened) -> None:
         """Take in how a look-up ended."""
+        with self._lock:
+            self._allowance.seen()
         match = opened.match
         if match is None or not self._judge.knows(request.server):
             return
@@ -147,7 +153,7 @@ class Learner:
                 self._add(Doubt(request, match))
         elif match.kind == "served":
             share = self._rules.cache.check_hits
-            if share and self._rules.random() < share:
+            if share and (self._rules.random() < share or self._in_doubt(match)):
                 self._add(Comparison(request, match, "check"))
 
     def answered(self, opened: Opened, answers: tuple[Answer, ...]) -> None:
@@ -160,7 +166,7 @@ class Learner:
 
     def refuse(self, asked: str, cached: str) -> None:
         """Never serve the answer to one question for the other again."""
-        self.notebook.add_pair(asked, cached, "different")
+        self.notebook.add_pair(asked, cached, "", "rejected")
 
     def wrong(self, entry_id: str) -> None:
         """Note that a user rejected an entry."""
@@ -170,17 +176,20 @@ class Learner:
         """Return what the labels of this namespace say."""
         return self.notebook.labels()
 
+    def _found(self, asked: str, cached: str, scope: str, *, same: bool) -> None:
+        self.notebook.add_pair(asked, cached, scope, "approved" if same else "refused")
+
     def _known(self) -> None:
         if not self.notebook.loaded:
             raise JudgeTrouble("pairs_starting")
 
     def _is_new(self, match: Match) -> bool:
-        """Return whether the judge was not asked about the pair of late."""
-        pair = pair_id(match.asked, match.cached)
+        """Return whether the judge may be asked about the pair, and was not of late."""
+        name = self._name(match)
         with self._lock:
-            if pair in self._judged:
+            if name in self._judged or not self._allowance.left:
                 return False
-            self._judged[pair] = None
+            self._judged[name] = None
             while len(self._judged) > _MOST_JUDGED:
                 self._judged.popitem(last=False)
             return True
@@ -189,7 +198,16 @@ class Learner:
         """Let a pair that got no verdict be asked about another time."""
         if isinstance(job, Doubt):
             with self._lock:
-                self._judged.pop(pair_id(job.match.asked, job.match.cached), None)
+                self._judged.pop(self._name(job.match), None)
+
+    def _name(self, match: Match) -> str:
+        learned = self._rules.learned
+        return learned.name_of(match.asked, match.cached, match.entry.scope, "approved")
+
+    def _allowed(self) -> bool:
+        """Take one call of the judge's; False: there were too many for the traffic."""
+        with self._lock:
+            return self._allowance.take()
 
     def _add(self, job: Job) -> None:
         with self._lock:
@@ -242,14 +260,16 @@ class Learner:
                 log.warning("learning from traffic pauses: %s", type(exc).__name__)
 
     def _doubt(self, job: Doubt) -> None:
-        if not self._may_ask():
+        match = job.match
+        if self._rules.learned.verdict(match.asked, match.cached, match.entry.scope):
+            return  # it was found out meanwhile
+        if not (self._may_ask() and self._allowed()):
             self._put_off(job)
             return
-        match = job.match
         same = self._judge.questions(job.request, match.asked, match.cached, self._going)
         self._gave_way(same)
         if same is not None:
-            self.notebook.add_pair(match.asked, match.cached, "same" if same else "different")
+            self._found(match.asked, match.cached, match.entry.scope, same=same)
 
     def _compare(self, job: Comparison) -> None:
         fresh = job.fresh
@@ -265,17 +285,34 @@ class Learner:
             return
         match = job.match
         if not right:
-            self.notebook.add_pair(match.asked, match.cached, "different")
+            if self._differs(job):
+                self.notebook.add_pair(match.asked, match.cached, match.entry.scope, "refused")
             self._drop(match.key)
         now = self._rules.now_ms()
         self.notebook.add_label(Label(match.entry.key, right, job.source, now))
+
+    def _differs(self, job: Comparison) -> bool:
+        """Note that two answers differ; return whether that is enough to refuse the pair."""
+        pair = pair_id(job.match.asked, job.match.cached)
+        with self._lock:
+            seen = self._differed.pop(pair, 0) + 1
+            enough = seen >= comparing.disagreements_needed(job.request)
+            if not enough:
+                self._differed[pair] = seen
+                while len(self._differed) > _MOST_JUDGED:
+                    self._differed.popitem(last=False)
+            return enough
+
+    def _in_doubt(self, match: Match) -> bool:
+        """Return whether answers to the pair differed before, so that one more look decides."""
+        return bool(self._differed) and pair_id(match.asked, match.cached) in self._differed
 
     def _agree(self, job: Comparison, served: str, fresh: str) -> bool | None:
         if comparing.equal(served, fresh):
             return True
         agree = self._near(served, fresh)
         asks = self._rules.cache.judge != "off" and self._judge.knows(job.request.server)
-        if agree is None and asks and self._may_ask():
+        if agree is None and asks and self._may_ask() and self._allowed():
             agree = self._judge.answers(job.request, job.match.asked, served, fresh, self._going)
             self._gave_way(agree)
         return agree

@@ -17,7 +17,7 @@ from aegis_llm import events
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.learning.learned import Learned
 from aegis_llm.learning.ledger import Label, Labels
-from aegis_llm.learning.pairs import PairVerdict, pair_id
+from aegis_llm.learning.pairs import MOST_PAIRS, Finding
 from aegis_llm.ports import Notes
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.forks import renew_in_child
@@ -41,8 +41,8 @@ class Notebook:
         notes: Notes,
         pool: DaemonPool,
         now_ms: Callable[[], int],
+        publish: Callable[[bytes], object],
         monotonic: Callable[[], float] = time.monotonic,
-        publish: Callable[[bytes], object] = bytes,
     ) -> None:
         self.learned = learned
         self._notes = notes
@@ -54,7 +54,7 @@ class Notebook:
         self._seen_ms = 0
         self._next = 0.0
         self._loaded = False
-        self._pairs: dict[str, PairVerdict] = {}
+        self._pairs: dict[str, Finding] = {}
         self._labels: list[Label] = []
         self._said = False
         self.renew()
@@ -81,14 +81,15 @@ class Notebook:
         """Whether the verdicts of others are known."""
         return self._loaded
 
-    def add_pair(self, asked: str, cached: str, verdict: PairVerdict) -> None:
-        """Note a verdict about two questions."""
-        pair = pair_id(asked, cached)
+    def add_pair(self, asked: str, cached: str, scope: str, finding: Finding) -> None:
+        """Note a finding about two questions; an approval holds in this scope alone."""
+        name = self.learned.name_of(asked, cached, scope, finding)
         with self._lock:
-            if not self.learned.pairs.add(pair, verdict):
+            if not self.learned.pairs.add(name, finding):
                 return
-            if len(self._pairs) < _MOST_PENDING:
-                self._pairs[pair] = verdict
+            most = _MOST_PENDING + (MOST_PAIRS if finding == "rejected" else 0)
+            if len(self._pairs) < most:
+                self._pairs[name] = finding
         self._write_soon()
 
     def add_label(self, label: Label) -> None:
@@ -104,7 +105,7 @@ class Notebook:
         """Take in what another process refused."""
         with self._lock:
             for pair in pairs:
-                self.learned.pairs.add(pair, "different")
+                self.learned.pairs.add(pair, "refused")
 
     def expire(self) -> None:
         """Read again at the next decision: something may have been said unheard."""
@@ -134,7 +135,7 @@ class Notebook:
                     self._pairs = {**pairs, **self._pairs}
                     self._labels = labels + self._labels
                 raise
-        refused = tuple(pair for pair, verdict in pairs.items() if verdict == "different")
+        refused = tuple(name for name, finding in pairs.items() if finding != "approved")
         if refused:
             with contextlib.suppress(StoreTrouble):  # others read it at their next refresh
                 self._publish(events.encode(events.Refused(refused)))

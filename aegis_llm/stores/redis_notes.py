@@ -1,30 +1,34 @@
-"""What was learnt, in Redis: three small keys of the namespace, and one count of all.
+"""What was learnt, in Redis: five small keys of the namespace, and one count of all.
 
-Pairs are a sorted set by the time of their verdicts, so that a refresh reads what is new; labels
-a list of the last ones; counts are hashes. All are bounded, and none is read by a request.
+Pairs are sorted sets by the time of the finding, so that a refresh reads what is new: one for each
+kind, so that no kind pushes out a stronger one. Labels are a list of the last ones; counts are
+hashes. All are bounded, and none is read by a request.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
+from redis import RedisError
 
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.keys import SCHEMA
 from aegis_llm.learning.ledger import LOG, Counts, Label
-from aegis_llm.learning.pairs import MOST_PAIRS, PairVerdict
+from aegis_llm.learning.pairs import MOST_PAIRS, Finding, room_for_approved
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.stores.link import Link
 from aegis_llm.stores.memory_notes import ENTRY_ID, counted
 from aegis_llm.stores.redis_commands import reason_of
 
 T = TypeVar("T")
-_SIGNS: dict[str, PairVerdict] = {"=": "same", "!": "different"}
-_SIGN_OF = {verdict: sign for sign, verdict in _SIGNS.items()}
+_FINDINGS: tuple[Finding, ...] = get_args(Finding)
+_NAME = re.compile(r"[0-9a-f]{32}")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Label).decode
 
@@ -55,17 +59,16 @@ class RedisNotes:
         self._lock = threading.Lock()
         self._client: Any = None
 
-    def write(
-        self, pairs: Mapping[str, PairVerdict], labels: Sequence[Label], now_ms: int
-    ) -> None:
-        """Add verdicts and labels in one transaction."""
+    def write(self, pairs: Mapping[str, Finding], labels: Sequence[Label], now_ms: int) -> None:
+        """Add findings and labels in one transaction; then make room."""
 
         def write(client: Any) -> None:
             with client.pipeline(transaction=self._batch) as pipe:
-                if pairs:
-                    told = {_SIGN_OF[verdict] + pair: now_ms for pair, verdict in pairs.items()}
-                    pipe.zadd(f"{self._prefix}:pairs", told)
-                    pipe.zremrangebyrank(f"{self._prefix}:pairs", 0, -MOST_PAIRS - 1)
+                for finding in _FINDINGS:
+                    told = {name: now_ms for name, kind in pairs.items() if kind == finding}
+                    if told:
+                        pipe.zadd(self._key(finding), told)
+                        pipe.zremrangebyrank(self._key(finding), 0, -MOST_PAIRS - 1)
                 if labels:
                     pipe.rpush(f"{self._prefix}:labels", *map(_encode, labels))
                     pipe.ltrim(f"{self._prefix}:labels", -LOG, -1)
@@ -74,19 +77,22 @@ class RedisNotes:
                         pipe.hincrby(key, "right", counts.right)
                         pipe.hincrby(key, "wrong", counts.wrong)
                 pipe.execute()
+            if pairs:
+                with contextlib.suppress(RedisError):  # what matters is written
+                    self._make_room(client)
 
         self._asked(write)
 
-    def pairs(self, since_ms: int) -> dict[str, PairVerdict]:
-        """Return the verdicts since a time; of two about one pair, the refusal."""
+    def pairs(self, since_ms: int) -> dict[str, Finding]:
+        """Return the findings since a time; of two under one name, the user's."""
 
-        def read(client: Any) -> dict[str, PairVerdict]:
-            told = client.zrangebyscore(f"{self._prefix}:pairs", since_ms, "+inf")
-            found: dict[str, PairVerdict] = {}
-            for text in (one.decode("ascii", "replace") for one in told):
-                verdict = _SIGNS.get(text[:1])
-                if verdict is not None and found.get(text[1:]) != "different":
-                    found[text[1:]] = verdict
+        def read(client: Any) -> dict[str, Finding]:
+            found: dict[str, Finding] = {}
+            for finding in _FINDINGS:
+                for told in client.zrangebyscore(self._key(finding), since_ms, "+inf"):
+                    name = told.decode("ascii", "replace")
+                    if _NAME.fullmatch(name):
+                        found[name] = finding
             return found
 
         return self._asked(read)
@@ -128,6 +134,14 @@ class RedisNotes:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _key(self, finding: Finding) -> str:
+        return f"{self._prefix}:{finding}"
+
+    def _make_room(self, client: Any) -> None:
+        refused, rejected = (client.zcard(self._key(kind)) for kind in _FINDINGS[1:])
+        left = room_for_approved(refused, rejected, MOST_PAIRS)
+        client.zremrangebyrank(self._key("approved"), 0, -left - 1)
 
     def _asked(self, call: Callable[[Any], T]) -> T:
         if self._link.is_open:

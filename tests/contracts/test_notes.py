@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -51,31 +51,67 @@ def test_nothing_was_learnt_yet(make: Callable[..., Store]) -> None:
 
 
 def test_verdicts_are_shared_and_read_since_a_time(make: Callable[..., Store]) -> None:
-    make().notes.write({"1" * 32: "same", "2" * 32: "different"}, [], NOW)
-    make().notes.write({"3" * 32: "same"}, [], NOW + 10)
+    make().notes.write({"1" * 32: "approved", "2" * 32: "refused"}, [], NOW)
+    make().notes.write({"3" * 32: "approved"}, [], NOW + 10)
     notes = make().notes
-    assert notes.pairs(0) == {"1" * 32: "same", "2" * 32: "different", "3" * 32: "same"}
-    assert notes.pairs(NOW + 5) == {"3" * 32: "same"}
+    assert notes.pairs(0) == {"1" * 32: "approved", "2" * 32: "refused", "3" * 32: "approved"}
+    assert notes.pairs(NOW + 5) == {"3" * 32: "approved"}
 
 
-def test_of_two_verdicts_the_refusal_counts(make: Callable[..., Store]) -> None:
-    for verdicts in (("same", "different"), ("different", "same")):
-        notes = make(namespace=f"{verdicts[0]}-first").notes
-        for number, verdict in enumerate(verdicts):
-            notes.write({"1" * 32: verdict}, [], NOW + number)
-        assert notes.pairs(0) == {"1" * 32: "different"}
+def test_of_two_findings_about_a_pair_the_users_counts(make: Callable[..., Store]) -> None:
+    orders: tuple[tuple[pairs.Finding, ...], ...] = (
+        ("refused", "rejected"),
+        ("rejected", "refused"),
+    )
+    for order in orders:
+        notes = make(namespace=f"{order[0]}-first").notes
+        for number, finding in enumerate(order):
+            notes.write({"1" * 32: finding}, [], NOW + number)
+        assert notes.pairs(0) == {"1" * 32: "rejected"}
 
 
-def test_the_oldest_verdicts_go(
-    make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("memory_notes", "redis_notes"):
         monkeypatch.setattr(f"aegis_llm.stores.{module}.MOST_PAIRS", 3)
+
+
+def names(count: int, letter: str = "0") -> list[str]:
+    return [f"{letter}{number}" * 16 for number in range(count)]
+
+
+@pytest.mark.parametrize("finding", get_args(pairs.Finding))
+def test_the_oldest_of_a_kind_go(
+    make: Callable[..., Store], three: None, finding: pairs.Finding
+) -> None:
     notes = make().notes
-    for number in range(5):
-        notes.write({f"{number}" * 32: "same"}, [], NOW + number)
-    assert sorted(notes.pairs(0)) == [f"{number}" * 32 for number in (2, 3, 4)]
+    for number, name in enumerate(names(5)):
+        notes.write({name: finding}, [], NOW + number)
+    assert sorted(notes.pairs(0)) == names(5)[2:]
+
+
+def test_a_rejection_outlives_any_number_of_other_verdicts(
+    make: Callable[..., Store], three: None
+) -> None:
     assert pairs.MOST_PAIRS == 20_000
+    notes = make().notes
+    notes.write({"f" * 32: "rejected"}, [], NOW)
+    for number, name in enumerate(names(9)):
+        notes.write({name: "refused"}, [], NOW + number)
+        notes.write({"a" + name[1:]: "approved"}, [], NOW + number)
+    assert notes.pairs(0) == {"f" * 32: "rejected", **dict.fromkeys(names(9)[6:], "refused")}
+
+
+def test_approvals_go_before_refusals(make: Callable[..., Store], three: None) -> None:
+    notes = make().notes
+    for number, name in enumerate(names(3, "a")):
+        notes.write({name: "approved"}, [], NOW + number)
+    notes.write({"1" * 32: "refused", "2" * 32: "rejected"}, [], NOW - 5)
+    left = {"1" * 32: "refused", "2" * 32: "rejected", names(3, "a")[2]: "approved"}
+    assert notes.pairs(0) == left
+    notes.write({"3" * 32: "refused"}, [], NOW - 5)
+    assert "approved" not in notes.pairs(0).values()
+    assert len(notes.pairs(0)) == 3
 
 
 def test_labels_are_counted_shared_and_bounded(
@@ -131,7 +167,7 @@ def test_what_others_wrote_there_is_not_read(
 ) -> None:
     store = redis_store(redis_url, namespace)
     with redis_server.client() as client:
-        client.zadd(f"aegis:v1:{namespace}:pairs", {b"\xff\xfe": 1, b"": 2, b"?abc": 3})
+        client.zadd(f"aegis:v1:{namespace}:refused", {b"\xff\xfe": 1, b"": 2, b"?abc": 3})
         client.rpush(f"aegis:v1:{namespace}:labels", b"\xff", b"{}", b'["a",1]')
         client.hset(f"aegis:v1:{namespace}:counts", "right", "many")
         assert store.notes.pairs(0) == {}
@@ -140,8 +176,8 @@ def test_what_others_wrote_there_is_not_read(
         own, _, log = store.notes.labels()
         assert (own, log) == (Counts(3), [])
         client.set(f"aegis:v1:{namespace}:foreign", "x")
-        client.delete(f"aegis:v1:{namespace}:pairs")
-        client.set(f"aegis:v1:{namespace}:pairs", "a text")
+        client.delete(f"aegis:v1:{namespace}:refused")
+        client.set(f"aegis:v1:{namespace}:refused", "a text")
     with pytest.raises(StoreTrouble, match="foreign_value"):
         store.notes.pairs(0)
     store.close()
@@ -149,9 +185,9 @@ def test_what_others_wrote_there_is_not_read(
 
 def test_clearing_the_namespace_forgets_no_refusal(make: Callable[..., Store]) -> None:
     store = make()
-    store.notes.write({"1" * 32: "different"}, [], NOW)
+    store.notes.write({"1" * 32: "refused"}, [], NOW)
     store.clear()
-    assert store.notes.pairs(0) == {"1" * 32: "different"}
+    assert store.notes.pairs(0) == {"1" * 32: "refused"}
 
 
 def test_redis_that_is_not_there_is_trouble(namespace: str) -> None:
@@ -160,7 +196,7 @@ def test_redis_that_is_not_there_is_trouble(namespace: str) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: store.notes.pairs(0),
         store.notes.labels,
-        lambda: store.notes.write({"1" * 32: "same"}, [], NOW),
+        lambda: store.notes.write({"1" * 32: "refused"}, [], NOW),
         lambda: store.notes.remove(ID),
     ]
     for call in calls:

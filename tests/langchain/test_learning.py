@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 
 import aegis_llm
-from aegis_llm import Counts, observe, wiring
+from aegis_llm import Counts, cache_control, observe, wiring
+from aegis_llm.keys import scope_hash
 from aegis_llm.learning.ledger import Label
 from aegis_llm.matching import Decision, Verdict
 from aegis_llm.testing import answers
 from aegis_llm.testing.reading import Reading
-from aegis_llm.values import Candidate
+from aegis_llm.values import Candidate, Control
 from tests.langchain.kit import Kit, auntil, outcome, reason, until
 
 FIRST = "How do I reset my password?"
@@ -88,7 +90,10 @@ def idle(llm: Any) -> Any:
 
 def verdict(llm: Any, asked: str = REWORDED, cached: str = FIRST) -> str | None:
     """What is known of the pair."""
-    found: str | None = llm._answering.service.rules.learned.verdict(asked, cached)
+    service, request = llm._answering.service, request_of(llm, asked)
+    digest = service.digests.known(request.server, request.model) or ""
+    scope = scope_hash(request, digest, Control(), 0, 0, len(asked))
+    found: str | None = service.rules.learned.verdict(asked, cached, scope)
     return found
 
 
@@ -185,6 +190,64 @@ def request_of(llm: Any, question: str) -> Any:
     return llm._request([HumanMessage(question)], None, {})
 
 
+def forgotten(llm: Any, question: str) -> None:
+    """Remove the entry that a question has of its own, as its expiry would."""
+    llm._answering.service.store.notes.remove(missed_id(llm, question))
+    llm._answering.service.local.clear()
+
+
+def test_what_was_approved_for_one_tenant_is_judged_anew_for_another(
+    kit: Kit, grey: Model
+) -> None:
+    llm = kit.aegis()
+    for turn, tenant in enumerate(("acme", "globex"), 1):
+        with cache_control(tenant=tenant):
+            llm.invoke(FIRST)
+            missed = llm.invoke(REWORDED)
+            assert (outcome(missed), reason(missed)) == ("miss", "below_score")
+            until(lambda turn=turn: len(llm._answering.service.rules.learned.pairs) == turn)
+            forgotten(llm, REWORDED)
+            assert outcome(llm.invoke(REWORDED)) == "hit_semantic"
+    assert len(judged(kit)) == 2
+
+
+def test_what_was_approved_for_one_model_is_judged_anew_for_another(kit: Kit, grey: Model) -> None:
+    other = "mistral:7b"
+    first, second = kit.aegis(), kit.aegis(model=other, warm=False)
+    for turn, llm in enumerate((first, second), 1):
+        llm.invoke(FIRST)
+        missed = llm.invoke(REWORDED)
+        assert (outcome(missed), reason(missed)) == ("miss", "below_score")
+        until(lambda turn=turn: len(first._answering.service.rules.learned.pairs) == turn)
+        forgotten(llm, REWORDED)
+        assert outcome(llm.invoke(REWORDED)) == "hit_semantic"
+    assert [call.body["model"] for call in judged(kit)] == [first.model, other]
+
+
+def test_a_rejection_holds_for_every_tenant_and_model(kit: Kit, model: Model) -> None:
+    llm, other = kit.aegis(), kit.aegis(model="mistral:7b", warm=False)
+    llm.invoke(FIRST)
+    assert llm.reject(llm.invoke(REWORDED))
+    with cache_control(tenant="acme"):
+        for one in (llm, other):
+            one.invoke(FIRST)
+            missed = one.invoke(REWORDED)
+            assert (outcome(missed), reason(missed)) == ("miss", "pair_refused")
+
+
+def test_an_entry_that_was_wrong_too_often_answers_its_own_question_only(
+    kit: Kit, model: Model
+) -> None:
+    llm = kit.aegis()
+    entry_id = missed_id(llm, FIRST) if outcome(llm.invoke(FIRST)) == "miss" else ""
+    for _ in range(2):
+        llm._answering.service.learner.notebook.add_label(Label(entry_id, False, "check"))
+    missed = llm.invoke(REWORDED)
+    assert (outcome(missed), reason(missed)) == ("miss", "entry_distrusted")
+    assert outcome(llm.invoke(FIRST)) == "hit_local"
+    assert llm.labels().distrusted == 1
+
+
 def test_a_judge_that_hangs_holds_up_nobody(kit: Kit, grey: Model) -> None:
     llm = kit.aegis()
     llm.invoke(FIRST)
@@ -192,8 +255,10 @@ def test_a_judge_that_hangs_holds_up_nobody(kit: Kit, grey: Model) -> None:
     kit.ollama.faults.hang(path="/api/chat")  # whoever comes next: the judge
     assert outcome(missed) == "miss"
     until(lambda: bool(judged(kit)))
-    for _ in range(3):
+    for number in range(3):
         assert outcome(llm.invoke(REWORDED)).startswith("hit_")
+        assert outcome(llm.invoke(f"Which door leads to garden {number}?")) == "miss"
+    assert verdict(llm) is None
     kit.ollama.faults.release()
     until(lambda: verdict(llm) == "same")
 
@@ -208,6 +273,32 @@ def test_an_error_of_the_judge_is_nobodys_error(kit: Kit, grey: Model) -> None:
     until(lambda: kit.calls == calls + 2)
     idle(llm)
     assert verdict(llm) is None
+
+
+def test_the_judge_is_asked_for_a_twentieth_of_the_traffic_and_the_burst(
+    kit: Kit, grey: Model
+) -> None:
+    grey.judges = "NO"
+    llm = kit.aegis()
+    llm.invoke(FIRST)
+    for number in range(29):
+        llm.invoke(f"{REWORDED[:-1]} on machine {number}?")
+        idle(llm)
+    assert len(judged(kit)) == 6  # of 30 requests: five, and one for twenty of them
+
+
+@pytest.mark.parametrize("says", ["YES", "NO", "Maybe"])
+def test_a_pair_is_judged_once(kit: Kit, grey: Model, says: str) -> None:
+    grey.judges = says
+    llm = kit.aegis()
+    llm.invoke(FIRST)
+    for _ in range(3):
+        with cache_control(ttl=60.0):
+            llm.invoke(REWORDED)
+        idle(llm)
+        forgotten(llm, REWORDED)
+        idle(llm)
+    assert len(judged(kit)) == 1
 
 
 def test_an_injected_order_is_not_even_asked(kit: Kit, grey: Model) -> None:
@@ -250,16 +341,18 @@ def test_a_judge_that_fails_before_serving_is_a_miss(kit: Kit, grey: Model) -> N
     assert reason(llm.invoke("What is the best way to reset my password?")) == "judge_failed"
 
 
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 def test_a_judge_that_hangs_before_serving_costs_its_budget_and_no_more(
-    kit: Kit, grey: Model
+    kit: Kit, grey: Model, way: str
 ) -> None:
     llm = kit.aegis(judge="serve")
     llm.invoke(FIRST)
     llm._answering.service.learner._judge._budget = 0.05
-    kit.ollama.faults.hang(path="/api/chat")
-    lookup = llm._answering.service.open(request_of(llm, REWORDED))
-    assert (lookup.origin.outcome, lookup.origin.reason) == ("miss", "judge_failed")
-    lookup.failed(RuntimeError())
+    kit.ollama.faults.hang(path="/api/chat")  # the judge, for longer than the test waits
+    missed = llm.invoke(REWORDED) if way == "invoke" else asyncio.run(llm.ainvoke(REWORDED))
+    assert (outcome(missed), reason(missed)) == ("miss", "judge_failed")
+    assert missed.content == ANSWER
+    assert verdict(llm) is None
     kit.ollama.faults.release()
 
 
@@ -276,7 +369,7 @@ def test_a_cache_for_any_model_has_no_judge(kit: Kit, grey: Model) -> None:
 
 
 def test_shadow_mode_serves_nothing_and_labels_what_it_would_have(kit: Kit, model: Model) -> None:
-    llm = kit.aegis(shadow=True)
+    llm = kit.aegis(shadow=True, temperature=0)
     llm.invoke(FIRST)
     missed = llm.invoke(REWORDED)
     told = missed.response_metadata["aegis"]
@@ -345,7 +438,7 @@ def test_hits_are_checked_in_idle_time(kit: Kit, model: Model) -> None:
 
 
 def test_a_wrong_hit_is_served_once(kit: Kit, model: Model) -> None:
-    llm = kit.aegis(check_hits=1.0)
+    llm = kit.aegis(check_hits=1.0, temperature=0)
     llm.invoke(FIRST)
     model.says = "Bananas are rich in potassium, which muscles need."
     assert llm.invoke(REWORDED).content == ANSWER
@@ -353,6 +446,26 @@ def test_a_wrong_hit_is_served_once(kit: Kit, model: Model) -> None:
     missed = llm.invoke(REWORDED)
     assert (outcome(missed), reason(missed)) == ("miss", "pair_refused")
     assert missed.content == model.says
+
+
+@pytest.mark.parametrize("temperature", [None, 0.7])
+def test_above_temperature_0_two_checks_have_to_find_a_hit_wrong(
+    kit: Kit, model: Model, temperature: float | None
+) -> None:
+    llm = kit.aegis(check_hits=0.0001, temperature=temperature)
+    llm._answering.service.learner._rules = msgspec.structs.replace(
+        llm._answering.service.rules, random=iter([0.0, 0.9]).__next__
+    )
+    llm.invoke(FIRST)
+    model.says = "Bananas are rich in potassium, which muscles need."
+    assert llm.invoke(REWORDED).content == ANSWER
+    idle(llm)
+    assert (llm.labels().wrong, verdict(llm)) == (1, None)
+    hit = llm.invoke(REWORDED)  # the dice say no check, the doubt says one
+    assert (outcome(hit), hit.content) == ("hit_semantic", ANSWER)
+    until(lambda: llm.labels().wrong == 2)
+    assert verdict(llm) == "different"
+    assert reason(llm.invoke(REWORDED)) == "pair_refused"
 
 
 def test_the_alarm_stops_hits_by_meaning_and_lets_them_come_back(

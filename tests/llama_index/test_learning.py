@@ -11,6 +11,7 @@ from ollama import Client
 
 import aegis_llm
 from aegis_llm import observe, wiring
+from aegis_llm.learning.ledger import Label
 from aegis_llm.matching import Verdict
 from aegis_llm.testing import answers
 from aegis_llm.testing.reading import Reading
@@ -97,7 +98,8 @@ def test_in_the_background_through_the_users_own_client(
     llm.chat(ask(FIRST))
     llm.chat(ask(REWORDED))
     learned = llm.answering.service.rules.learned
-    until(lambda: learned.verdict(FIRST, REWORDED) == "same")
+    until(lambda: len(learned.pairs) == 1)
+    assert learned.verdict(FIRST, REWORDED, "") is None  # so it is not a refusal
 
 
 def test_hits_are_checked_and_shadow_hits_labelled(kit: Kit) -> None:
@@ -109,3 +111,42 @@ def test_hits_are_checked_and_shadow_hits_labelled(kit: Kit) -> None:
     told = origin(shadow.chat(ask("What is the best way to reset my password?")))
     assert (told["outcome"], told["reason"]) == ("miss", "shadow_hit")
     until(lambda: shadow.labels().right >= 1)
+
+
+def test_a_judge_that_hangs_holds_up_nobody(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Matcher, "grey", True)
+    llm = kit.aegis()
+    llm.chat(ask(FIRST))
+    missed = llm.chat(ask(REWORDED))
+    kit.ollama.faults.hang(path="/api/chat")  # whoever comes next: the judge
+    assert outcome(missed) == "miss"
+    until(lambda: kit.ollama.count("/api/chat") == 3)
+    assert outcome(llm.chat(ask(REWORDED))).startswith("hit_")
+    assert outcome(llm.chat(ask("Which door leads to the garden?"))) == "miss"
+    kit.ollama.faults.release()
+
+
+def test_a_judge_that_hangs_before_serving_is_a_miss(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Matcher, "grey", True)
+    llm = kit.aegis(judge="serve")
+    llm.chat(ask(FIRST))
+    monkeypatch.setattr(llm.answering.service.learner._judge, "_budget", 0.05)
+    kit.ollama.faults.hang(path="/api/chat")
+    missed = llm.chat(ask(REWORDED))
+    assert (outcome(missed), origin(missed)["reason"]) == ("miss", "judge_failed")
+    kit.ollama.faults.release()
+
+
+def test_an_entry_that_was_wrong_too_often_answers_its_own_question_only(kit: Kit) -> None:
+    llm = kit.aegis()
+    with observe() as seen:
+        for _ in range(2):
+            llm.chat(ask(FIRST))
+    for _ in range(2):
+        label = Label(seen[-1].entry_id or "", False, "check")
+        llm.answering.service.learner.notebook.add_label(label)
+    missed = llm.chat(ask(REWORDED))
+    assert (outcome(missed), origin(missed)["reason"]) == ("miss", "entry_distrusted")
+    assert outcome(llm.chat(ask(FIRST))).startswith("hit_")

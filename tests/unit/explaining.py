@@ -12,7 +12,7 @@ from aegis_llm import codec
 from aegis_llm import plan as p
 from aegis_llm.explanation import Explanation
 from aegis_llm.learning.learned import Learned
-from aegis_llm.learning.pairs import PairVerdict, pair_id
+from aegis_llm.learning.pairs import Finding, PairVerdict
 from aegis_llm.matching import Decision, Verdict
 from aegis_llm.values import Candidate, Control, Request
 from tests.unit.planning import (
@@ -21,6 +21,7 @@ from tests.unit.planning import (
     ask,
     entry_for,
     rules,
+    scope_of,
 )
 
 REWORDED = "How should I water a cactus?"
@@ -80,12 +81,18 @@ class Doubtful:
         return Verdict(None, decided[0][1].reason, decided[0][1], grey)
 
 
+def note(learned: Learned, cached: str, verdict: PairVerdict) -> None:
+    """Note what was found out about a question and that of `ask()`, in its scope."""
+    finding: Finding = "approved" if verdict == "same" else "refused"
+    learned.pairs.add(learned.name_of(QUESTION, cached, scope_of(ask()), finding), finding)
+
+
 def doubtful(
     accept: str = "", pairs: Mapping[str, PairVerdict] = MappingProxyType({}), **cache: Any
 ) -> p.Rules:
     """Rules by which the judge may decide, and what was learnt about the question."""
     learned = Learned()
     for cached, verdict in pairs.items():
-        learned.pairs.add(pair_id(QUESTION, cached), verdict)
+        note(learned, cached, verdict)
     matcher: Any = Doubtful(accept)
     return msgspec.structs.replace(rules(**cache), matcher=matcher, learned=learned)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from aegis_llm import events
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.learning.learned import Learned
 from aegis_llm.learning.ledger import Counts, Label
-from aegis_llm.learning.pairs import PairVerdict
+from aegis_llm.learning.pairs import Finding
 from aegis_llm.ollama_client import stream_chat
 from aegis_llm.plan import Match
 from aegis_llm.ports import Reply
@@ -23,6 +24,8 @@ from aegis_llm.scheduler.traffic import Traffic
 from aegis_llm.stores.memory_notes import MemoryNotes
 from tests.contracts.kit import until
 from tests.unit.planning import ask, entry_for
+
+SCOPE = "5" * 64
 
 
 class Troubled(MemoryNotes):
@@ -37,13 +40,11 @@ class Troubled(MemoryNotes):
         if self.trouble:
             raise StoreTrouble(self.trouble)
 
-    def write(
-        self, pairs: Mapping[str, PairVerdict], labels: Sequence[Label], now_ms: int
-    ) -> None:
+    def write(self, pairs: Mapping[str, Finding], labels: Sequence[Label], now_ms: int) -> None:
         self._check()
         super().write(pairs, labels, now_ms)
 
-    def pairs(self, since_ms: int) -> dict[str, PairVerdict]:
+    def pairs(self, since_ms: int) -> dict[str, Finding]:
         self.reads += 1
         self._check()
         return super().pairs(since_ms)
@@ -56,9 +57,12 @@ class Now:
         return self.seconds
 
 
-def notebook(notes: MemoryNotes, now: Now | None = None) -> Notebook:
+def notebook(
+    notes: MemoryNotes, now: Now | None = None, published: list[bytes] | None = None
+) -> Notebook:
+    told = [] if published is None else published
     pool = DaemonPool("aegis-learn", 2)
-    return Notebook(Learned(), notes, pool, lambda: 1_000_000, now or Now())
+    return Notebook(Learned(), notes, pool, lambda: 1_000_000, told.append, now or Now())
 
 
 def loaded(book: Notebook) -> Notebook:
@@ -78,11 +82,11 @@ def test_it_is_loaded_at_first_use_and_refreshed_while_it_is_used() -> None:
     assert book.start() is None
     assert notes.reads == 1
     other = loaded(notebook(notes))
-    other.add_pair("a", "b", "different")
+    other.add_pair("a", "b", SCOPE, "refused")
     other.write()
     now.seconds += REFRESH_S
     assert book.start() is None  # nobody waits for a refresh
-    until(lambda: book.learned.verdict("a", "b") == "different")
+    until(lambda: book.learned.verdict("a", "b", SCOPE) == "different")
 
 
 def test_trouble_that_ends_is_waited_for_and_trouble_that_stays_is_not() -> None:
@@ -102,11 +106,11 @@ def test_what_could_not_be_written_is_written_later() -> None:
     notes = Troubled()
     book = loaded(notebook(notes))
     notes.trouble = "redis_down"
-    book.add_pair("a", "b", "different")
+    book.add_pair("a", "b", SCOPE, "refused")
     book.add_label(Label("e", True, "check"))
     with pytest.raises(StoreTrouble):
         book.write()
-    assert book.learned.verdict("b", "a") == "different"
+    assert book.learned.verdict("b", "a", SCOPE) == "different"
     notes.trouble = ""
     book.write()
     assert len(notes.pairs(0)) == 1
@@ -128,6 +132,27 @@ def test_what_is_read_does_not_lose_what_is_not_written_yet() -> None:
     book.write()
     book.read()
     assert book.labels().wrong == 1
+
+
+def test_a_rejection_is_kept_for_writing_whatever_else_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aegis_llm.scheduler.notebook._MOST_PENDING", 3)
+    notes, published = Troubled(), list[bytes]()
+    book = loaded(notebook(notes, published=published))
+    notes.trouble = "redis_down"
+    for number in range(5):
+        book.add_pair("q", str(number), SCOPE, "refused")
+    book.add_pair("a", "b", SCOPE, "rejected")
+    with pytest.raises(StoreTrouble):
+        book.write()
+    assert published == []
+    notes.trouble = ""
+    book.write()
+    assert sorted(notes.pairs(0).values()) == ["refused"] * 3 + ["rejected"]
+    (told,) = map(events.decode, published)
+    assert isinstance(told, events.Refused)
+    assert set(told.pairs) == set(notes.pairs(0))
 
 
 def test_a_fork_forgets_the_load_of_the_parent() -> None:

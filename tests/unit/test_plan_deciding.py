@@ -10,13 +10,14 @@ import pytest
 
 from aegis_llm import codec
 from aegis_llm import plan as p
+from aegis_llm.config import CacheConfig
 from aegis_llm.errors import JudgeTrouble, StoreTrouble
 from aegis_llm.learning.learned import Learned
 from aegis_llm.learning.ledger import Label
-from aegis_llm.learning.pairs import PairVerdict, pair_id
+from aegis_llm.learning.pairs import Finding, PairVerdict
 from aegis_llm.matching import Verdict
 from aegis_llm.values import Candidate, Control, Request
-from tests.unit.planning import QUESTION, Hand, ask, key_of, near, rules
+from tests.unit.planning import QUESTION, Hand, ask, key_of, near, rules, scope_of
 
 REWORDED = "How should a cactus be watered?"
 ENTRY = "e" * 64
@@ -56,7 +57,9 @@ def opened(
 
 def knows(verdict: PairVerdict, cached: str = REWORDED) -> Learned:
     learned = Learned()
-    learned.pairs.add(pair_id(cached, QUESTION), verdict)
+    finding: Finding = "approved" if verdict == "same" else "refused"
+    name = learned.name_of(cached, QUESTION, scope_of(ASK), finding)
+    learned.pairs.add(name, finding)
     return learned
 
 
@@ -95,6 +98,50 @@ def test_an_approved_pair_is_served_and_kept_as_an_alias() -> None:
     assert kept.key == key_of(ASK)
     assert alias is not None
     assert alias.alias_of == ENTRY
+
+
+@pytest.mark.parametrize(
+    ("request_", "control"),
+    [
+        (ask(server="http://ollama"), Control(tenant="acme")),
+        (ask(server="http://ollama"), Control(user="ada")),
+        (ask(server="http://ollama", model="other:latest"), Control()),
+        (ask(server="http://ollama", params={"options": {"temperature": 1}}), Control()),
+        (
+            ask(
+                server="http://ollama",
+                messages=(
+                    {"role": "system", "content": "Another context."},
+                    {"role": "user", "content": QUESTION},
+                ),
+            ),
+            Control(),
+        ),
+    ],
+    ids=["tenant", "user", "model", "options", "context"],
+)
+def test_what_was_approved_in_one_scope_is_not_in_another_and_refusals_hold_in_all(
+    request_: Request, control: Control
+) -> None:
+    scope = scope_of(request_, control)
+    for verdict, reason in (("same", "below_score"), ("different", "pair_refused")):
+        hand = Hand(Nearest=[(near(REWORDED, key=ENTRY, scope=scope), 0.9)])
+        learned = knows(verdict)  # type: ignore[arg-type]
+        made = msgspec.structs.replace(rules(), matcher=Greyish(), learned=learned)
+        origin = hand.drive(p.open_plan(request_, control, made)).origin
+        assert (origin.outcome, origin.reason) == ("miss", reason)
+
+
+def test_what_was_approved_by_another_judge_or_model_digest_is_not_served() -> None:
+    learned = Learned(CacheConfig(judge_model="small"))
+    learned.pairs.add(learned.name_of(QUESTION, REWORDED, scope_of(ASK), "approved"), "approved")
+    assert learned.verdict(QUESTION, REWORDED, scope_of(ASK)) == "same"
+    other = Learned(CacheConfig(judge_model="large"))
+    other.pairs = learned.pairs
+    assert other.verdict(QUESTION, REWORDED, scope_of(ASK)) is None
+    hand = found(REWORDED)
+    hand.replies["Digest"] = "sha256:new"
+    assert opened(hand, Greyish(), knows("same")).entry is None
 
 
 def test_an_alias_tells_the_entry_it_came_from() -> None:
@@ -152,7 +199,7 @@ def test_the_judge_decides_before_serving(reply: Any, outcome: str, reason: str)
     result = opened(hand, Greyish(), judge="serve")
     assert (result.origin.outcome, result.origin.reason) == (outcome, reason)
     (asked,) = hand.effects(p.Judge)
-    assert (asked.asked, asked.cached) == (QUESTION, REWORDED)
+    assert (asked.asked, asked.cached, asked.scope) == (QUESTION, REWORDED, scope_of(ASK))
     assert bool(hand.effects(p.KeepLocal)) is (outcome == "hit_semantic")
 
 

@@ -13,10 +13,10 @@ from aegis_llm import plan as p
 from aegis_llm.context import chunks_of
 from aegis_llm.errors import EmbedTrouble, NotCachedError, StoreTrouble
 from aegis_llm.learning.ledger import Label
-from aegis_llm.learning.pairs import pair_id
+from aegis_llm.learning.pairs import PairVerdict
 from aegis_llm.matching import Matcher
 from aegis_llm.values import Control, Document
-from tests.unit.explaining import GATES, OTHER, REWORDED, STORED, doubtful, explained
+from tests.unit.explaining import GATES, OTHER, REWORDED, STORED, doubtful, explained, note
 from tests.unit.planning import (
     DIGEST,
     NOW,
@@ -178,8 +178,8 @@ def test_it_never_disagrees_with_what_is_then_done(data: st.DataObject) -> None:
         semantic=data.draw(st.booleans()),
     )
     for cached in data.draw(st.sets(st.sampled_from([REWORDED, OTHER]))):
-        verdict = data.draw(st.sampled_from(["same", "different"]))
-        made.learned.pairs.add(pair_id(QUESTION, cached), verdict)
+        verdict: PairVerdict = data.draw(st.sampled_from(["same", "different"]))
+        note(made.learned, cached, verdict)
     told = explained(Hand(**replies), request, control, made=made)
     hand = Hand(**replies)
     try:
