@@ -33,6 +33,7 @@ def reject(
     service = _service(redis_url, namespace)
     try:
         found = service.reject(Rejected(entry, asked=asked))
+        service.learner.notebook.write()  # nothing is written after the end of the command
     finally:
         service.store.close()
     if not found:

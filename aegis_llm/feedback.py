@@ -22,7 +22,7 @@ class Feedback:
         `answer` may also be the message or response itself.
 
         Raises:
-            StoreTrouble: Redis could not be asked; this process forgot the entry all the same.
+            StoreTrouble: Redis could not be asked to; this process forgot the entry all the same.
         """
         rejected = rejected_of(_metadata(answer), asked)
         return rejected is not None and self._cached_by.reject(rejected)

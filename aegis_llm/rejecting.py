@@ -20,17 +20,24 @@ class Rejected(msgspec.Struct, frozen=True):
     asked: str | None = None
 
 
+class Removal(Protocol):
+    """A rejection under way."""
+
+    def wait(self) -> bool:
+        """Return whether the entry was removed."""
+
+    async def await_(self) -> bool:
+        """Like `wait`, awaited."""
+
+
 class Rejecter(Protocol):
     """A cache that can forget an entry."""
 
     def remembers(self, entry_id: str) -> bool:
         """Return whether the entry answered by meaning here, not long ago."""
 
-    def reject(self, rejected: Rejected) -> bool:
-        """Forget an entry and return whether it was there."""
-
-    async def areject(self, rejected: Rejected) -> bool:
-        """Like `reject`, awaited."""
+    def start_rejecting(self, rejected: Rejected) -> Removal:
+        """Forget an entry here, and begin to remove it."""
 
 
 _caches: WeakValueDictionary[int, Rejecter] = WeakValueDictionary()
@@ -47,20 +54,23 @@ def reject(answer: Any, *, asked: str | None = None) -> bool:
     `answer` is an `Origin`, the dictionary of it in a message's metadata, or an entry id; `asked`
     the question it was wrong for, where this process has not given the answer. The entry goes
     from both tiers at once, and from the local copies of other processes as soon as
-    they hear of it (after `local_max_age_s` at the latest). Returns whether there was anything to
-    remove: an answer that came from the model has no entry.
+    they hear of it (after `local_max_age_s` at the latest). Returns whether the entry was removed:
+    an answer that came from the model has none, and one that is gone already is not removed again.
+    What Redis is told beside that (the pair of questions) is written later when it cannot be now.
+    A Redis that hangs costs five seconds.
 
     Raises:
         ConfigError: `answer` is none of these.
-        StoreTrouble: Redis could not be asked; this process forgot the entry all the same.
+        StoreTrouble: Redis could not be asked to remove the entry; this process forgot it all the
+            same.
     """
     rejected = rejected_of(answer, asked)
     if rejected is None:
         return False
     done, trouble = False, None
-    for cache in _found(rejected):
+    for removal in [cache.start_rejecting(rejected) for cache in _found(rejected)]:
         try:
-            done = cache.reject(rejected) or done
+            done = removal.wait() or done
         except StoreTrouble as exc:
             trouble = exc
     if trouble is not None and not done:
@@ -74,9 +84,9 @@ async def areject(answer: Any, *, asked: str | None = None) -> bool:
     if rejected is None:
         return False
     done, trouble = False, None
-    for cache in _found(rejected):
+    for removal in [cache.start_rejecting(rejected) for cache in _found(rejected)]:
         try:
-            done = await cache.areject(rejected) or done
+            done = await removal.await_() or done
         except StoreTrouble as exc:
             trouble = exc
     if trouble is not None and not done:

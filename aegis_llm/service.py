@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -11,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from aegis_llm import codec, events, rejecting
+from aegis_llm import events, rejecting
 from aegis_llm import plan as p
 from aegis_llm.control import current_control, report
 from aegis_llm.drivers import arun, run
-from aegis_llm.errors import EmbedTrouble, NotCachedError, StoreTrouble, Trouble
+from aegis_llm.errors import EmbedTrouble, NotCachedError, Trouble
 from aegis_llm.explaining import Explaining
 from aegis_llm.learning.ledger import Labels
 from aegis_llm.names import Ids, names_given
@@ -30,6 +29,7 @@ from aegis_llm.scheduler.learner import Learner
 from aegis_llm.scheduler.notebook import Notebook
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 from aegis_llm.scheduler.recent import RecentHits
+from aegis_llm.scheduler.rejections import Rejections, Removal
 from aegis_llm.stores.local import LocalCopy
 from aegis_llm.values import Answer, Document, Entry, Origin, Request
 
@@ -163,7 +163,7 @@ class Service(Explaining):
         self._embedding = embedding
         self._single_flight = single_flight
         self.flights = Flights()
-        self._rejections = pool
+        self._rejections = Rejections(store, self.learner, self.recent, local.forget)
         self._sync: dict[type, Callable[[Any], Any]] = {
             p.Digest: self._digest,
             p.GetLocal: lambda e: None if store.doubtful else local.get(e.key),
@@ -246,41 +246,25 @@ class Service(Explaining):
         """Return whether the entry answered by meaning here, not long ago."""
         return entry_id in self.recent
 
-    def reject(self, rejected: Rejected) -> bool:
+    def start_rejecting(self, rejected: Rejected) -> Removal:
         """Forget an entry, and what was wrong about it; see `aegis_llm.reject`."""
-        known = self._refuse(rejected)
-        removed = self.store.notes.remove(rejected.entry_id)
-        self.local.forget(rejected.entry_id)  # what was put there meanwhile
-        for entry in filter(None, map(codec.decode, removed[:1])):
-            if rejected.asked and entry.question:
-                self.learner.refuse(rejected.asked, entry.question)
-        if known or (removed and rejected.asked):
-            self.learner.wrong(rejected.entry_id)
-        self.learner.notebook.write()
-        if removed:
-            with contextlib.suppress(StoreTrouble):  # the copies of others end by their age
-                self.store.publish(events.encode(events.Rejected(rejected.entry_id)))
-        return known or bool(removed)
+        return self._rejections.start(rejected)
+
+    def reject(self, rejected: Rejected) -> bool:
+        """Like `start_rejecting`; return whether the entry was removed.
+
+        Raises:
+            StoreTrouble: Redis could not be asked to; this process forgot the entry all the same.
+        """
+        return self.start_rejecting(rejected).wait()
 
     async def areject(self, rejected: Rejected) -> bool:
         """Like `reject`, awaited."""
-        return await asyncio.wrap_future(self._rejections.submit(self.reject, rejected))
+        return await self.start_rejecting(rejected).await_()
 
     def labels(self) -> Labels:
         """Return what the labels of this namespace say about its semantic hits."""
         return self.learner.labels()
-
-    def _refuse(self, rejected: Rejected) -> bool:
-        """Forget an entry here; return whether it answered by meaning."""
-        self.local.forget(rejected.entry_id)
-        hits = self.recent.of(rejected.entry_id) if rejected.outcome != "hit_exact" else []
-        same = [hit for hit in hits if hit.similarity == rejected.similarity]
-        for hit in same or hits:
-            self.learner.refuse(hit.asked, hit.cached)
-        if rejected.asked and hits:
-            self.learner.refuse(rejected.asked, hits[0].cached)
-        self.recent.forget(rejected.entry_id)
-        return bool(hits)
 
     def _learn(self, request: Request, opened: p.Opened) -> None:
         match = opened.match

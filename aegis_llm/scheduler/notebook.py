@@ -140,6 +140,14 @@ class Notebook:
             with contextlib.suppress(StoreTrouble):  # others read it at their next refresh
                 self._publish(events.encode(events.Refused(refused)))
 
+    def flush(self) -> None:
+        """Write what is new now, or leave it for the next time and say so."""
+        try:
+            self.write()
+        except StoreTrouble as exc:
+            if self._quiet.may_say(f"writing {exc.reason}"):
+                log.warning("%s: what was learnt is not shared yet", exc.reason)
+
     def read(self) -> None:
         """Read what others wrote.
 
@@ -161,7 +169,7 @@ class Notebook:
     def _load(self) -> None:
         wait = _RETRY_S
         try:
-            self._write()
+            self.flush()
             self.read()
             wait = REFRESH_S
             self._loaded = True
@@ -182,14 +190,7 @@ class Notebook:
     def _write_soon(self) -> None:
         with self._lock:
             if self._flushing is None or self._flushing.done():
-                self._flushing = self._pool.submit(self._write)
-
-    def _write(self) -> None:
-        try:
-            self.write()
-        except StoreTrouble as exc:
-            if self._quiet.may_say(f"writing {exc.reason}"):
-                log.warning("%s: what was learnt is not shared yet", exc.reason)
+                self._flushing = self._pool.submit(self.flush)
 
     def _tell(self) -> None:
         """Say once that hits by meaning stop, and once that they are back."""

@@ -255,12 +255,26 @@ def test_a_judge_that_hangs_holds_up_nobody(kit: Kit, grey: Model) -> None:
     kit.ollama.faults.hang(path="/api/chat")  # whoever comes next: the judge
     assert outcome(missed) == "miss"
     until(lambda: bool(judged(kit)))
-    for number in range(3):
+    for _ in range(3):
         assert outcome(llm.invoke(REWORDED)).startswith("hit_")
-        assert outcome(llm.invoke(f"Which door leads to garden {number}?")) == "miss"
     assert verdict(llm) is None
     kit.ollama.faults.release()
     until(lambda: verdict(llm) == "same")
+
+
+def test_a_judge_of_its_own_that_hangs_holds_up_no_call_of_the_model(
+    kit: Kit, grey: Model
+) -> None:
+    llm = kit.aegis(judge_model="mistral:7b")
+    llm.invoke(FIRST)
+    missed = llm.invoke(REWORDED)
+    kit.ollama.faults.hang(path="/api/chat")  # whoever comes next: the judge
+    assert outcome(missed) == "miss"
+    until(lambda: bool(judged(kit)))
+    for number in range(3):
+        assert outcome(llm.invoke(f"Which door leads to garden {number}?")) == "miss"
+    assert verdict(llm) is None
+    kit.ollama.faults.release()
 
 
 def test_an_error_of_the_judge_is_nobodys_error(kit: Kit, grey: Model) -> None:

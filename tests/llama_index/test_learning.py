@@ -115,7 +115,7 @@ def test_hits_are_checked_and_shadow_hits_labelled(kit: Kit) -> None:
 
 def test_a_judge_that_hangs_holds_up_nobody(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Matcher, "grey", True)
-    llm = kit.aegis()
+    llm = kit.aegis(judge_model="mistral:7b")
     llm.chat(ask(FIRST))
     missed = llm.chat(ask(REWORDED))
     kit.ollama.faults.hang(path="/api/chat")  # whoever comes next: the judge
