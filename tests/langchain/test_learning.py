@@ -650,6 +650,36 @@ def test_with_redis_gone_a_rejection_says_so_and_holds_here(
     kit.close()
 
 
+@pytest.mark.parametrize("way", ["reject", "areject"])
+def test_with_redis_hung_a_rejection_ends_and_is_shared_when_it_is_back(
+    ollama: Any,
+    embeddings: Any,
+    namespace: str,
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    from tests.redis_server import RedisServer
+
+    monkeypatch.setattr("aegis_llm.stores.redis._ADMIN_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("aegis_llm.scheduler.rejections.PATIENCE_S", 0.5)
+    with RedisServer() as server:
+        server.pid  # noqa: B018 - skips where there is no server of our own
+        kit = Kit(ollama, server.url, namespace, embeddings)
+        llm = kit.aegis()
+        llm.invoke(FIRST)
+        hit = llm.invoke(REWORDED)
+        server.hang()
+        with pytest.raises(aegis_llm.StoreTrouble, match="redis_timeout"):
+            llm.reject(hit) if way == "reject" else asyncio.run(llm.areject(hit))
+        assert verdict(llm) == "different"
+        server.resume()
+        service = llm._answering.service
+        service.learner.notebook.write()
+        assert set(service.store.notes.pairs(0).values()) == {"rejected"}
+        kit.close()
+
+
 def test_thirty_two_threads_ask_reject_and_learn(kit: Kit, model: Model) -> None:
     llm = kit.aegis(check_hits=1.0)
     llm.invoke(FIRST)
