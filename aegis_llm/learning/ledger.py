@@ -132,10 +132,6 @@ class Ledger:
         """The wrong share: the promise, moved by all labels, moved by those of the namespace."""
         return _moved(_moved(self.promised, self._others), self._totals)
 
-    def expected_of(self, entry_id: str) -> float:
-        """Return the wrong share of one entry, which is the namespace's until labels say else."""
-        return _moved(self.expected, self._of(entry_id))
-
     def summary(self) -> Labels:
         """Return what the labels say."""
         window = self.window
@@ -167,7 +163,11 @@ class Ledger:
         return Counts(self._entries[entry_id, True], self._entries[entry_id, False])
 
     def _doubtful(self, entry_id: str) -> bool:
-        """Return whether the entry's own labels outweigh what is expected of all of them."""
+        """Return whether the entry's own labels outweigh what is expected of all of them.
+
+        That is what the namespace shows, moved from what all namespaces show; never more wrong
+        than was promised, or one label would be enough in a bad namespace.
+        """
         own = self._of(entry_id)
         mean = min(self.expected, self.promised)
         wrong = _STRENGTH * mean + own.wrong

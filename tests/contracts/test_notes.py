@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
+import redis
 
 from aegis_llm import wiring
 from aegis_llm.codec import encode
@@ -112,6 +113,19 @@ def test_approvals_go_before_refusals(make: Callable[..., Store], three: None) -
     notes.write({"3" * 32: "refused"}, [], NOW - 5)
     assert "approved" not in notes.pairs(0).values()
     assert len(notes.pairs(0)) == 3
+
+
+def test_a_user_who_may_not_count_loses_no_verdict(
+    make: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise redis.exceptions.NoPermissionError
+
+    monkeypatch.setattr(redis.Redis, "zcard", refused)
+    notes = make().notes
+    notes.write({"1" * 32: "refused"}, [Label(ID, True, "check", NOW)], NOW)
+    assert notes.pairs(0) == {"1" * 32: "refused"}
+    assert notes.labels()[0] == Counts(1, 0)
 
 
 def test_labels_are_counted_shared_and_bounded(

@@ -83,10 +83,8 @@ def test_rejections_are_counted_and_not_drawn_blindly() -> None:
 
 def test_an_entry_leaves_the_pool_with_evidence_only() -> None:
     made = ledger([True] * 50)
-    assert made.expected_of("new") == made.expected
     made.add(label(False, "bad"))
-    assert made.expected_of("bad") > made.expected_of("new")
-    assert "bad" not in made.distrusted
+    assert made.distrusted == frozenset()
     made.add(label(False, "bad"))
     assert made.distrusted == {"bad"}
 
@@ -97,6 +95,16 @@ def test_in_a_bad_namespace_an_entry_without_labels_is_not_distrusted() -> None:
     assert made.expected > 0.9
     made.add(label(False, "once"))
     assert made.distrusted == frozenset()
+
+
+def test_an_entry_in_a_namespace_that_was_right_has_more_credit() -> None:
+    """Two wrong ones of four condemn an entry, unless all others were right very often."""
+    made = Ledger(PROMISED)
+    for known, condemned in ((Counts(), True), (Counts(100_000, 0), False)):
+        made.replace(known, known, [])
+        for right in (True, True, False, False):
+            made.add(label(right, "e"))
+        assert (made.distrusted == {"e"}) is condemned
 
 
 def test_a_new_namespace_expects_what_others_saw() -> None:
@@ -130,8 +138,7 @@ def test_inside_the_window_the_order_does_not_matter(
         for one in order:
             made.add(one)
         summary = made.summary()
-        estimates = [made.expected_of(entry) for entry in "abcd"]
-        told.append((summary.window, summary.lower, summary.upper, summary.expected, estimates))
+        told.append((summary.window, summary.lower, summary.upper, summary.expected))
     assert told[0] == told[1]
 
 
