@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 
+from aegis_llm.quiet import Quiet
 from aegis_llm.values import Request
 from langchain_aegis._generations import UnstorableError
 from langchain_aegis._values import told_input
@@ -15,12 +17,17 @@ from langchain_aegis._values import told_input
 Question = str | Callable[[Any], str | None] | None
 _NAMES = ("question", "input", "query")
 _HOLE = {"$question": True}
+_NO_KEY = object()
+_quiet = Quiet()
+log = logging.getLogger("aegis_llm")
 
 
 def request_of(
     given: Any, rest: list[Any], question: Question, identity: str, uses: Any
 ) -> Request:
     """Return the request of one call of a chain; `rest` is what it is given beside its input.
+
+    What of `rest` cannot be part of a key makes a request that has none, which is bypassed.
 
     Raises:
         UnstorableError: The input has no question, or holds what cannot be part of a key.
@@ -31,10 +38,19 @@ def request_of(
     return Request(
         model="",
         messages=({"role": "user", "content": asked},),
-        params={"inputs": inputs, "given": told_input(rest)},
+        params={"inputs": inputs, "given": _given(rest)},
         identity=identity,
         uses=uses,
     )
+
+
+def _given(rest: list[Any]) -> Any:
+    try:
+        return told_input(rest)
+    except UnstorableError as exc:
+        if _quiet.may_say(str(exc)):
+            log.warning("cache_chain: bypassed for what is given beside the input: %s", exc)
+        return _NO_KEY
 
 
 def _split(given: Any, question: Question) -> tuple[str, Any]:

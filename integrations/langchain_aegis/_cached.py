@@ -17,6 +17,7 @@ from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Request
 from aegis_llm.wiring import say_once
 from langchain_aegis._asked import Question, request_of
+from langchain_aegis._configured import configured
 from langchain_aegis._generations import UnstorableError
 from langchain_aegis._parts import copied, joined, last_step, parts_of
 from langchain_aegis._surrounded import asurrounded, surrounded
@@ -49,7 +50,6 @@ class CachedChain(Invalidating, Runnable[I, O]):
         self._uses = uses
         self._answering = answering
         self._last = last_step(chain)
-        self._configurable = frozenset(spec.id for spec in chain.config_specs)
 
     @property
     def InputType(self) -> Any:  # noqa: N802
@@ -227,11 +227,8 @@ class CachedChain(Invalidating, Runnable[I, O]):
     ) -> Request | None:
         """Return the request of one call; None when it has no question or no key."""
         try:
-            chosen = config.get("configurable") or {}
-            rest = {name: chosen[name] for name in self._configurable if name in chosen}
-            return request_of(
-                given, [rest, dict(kwargs)], self._question, self._identity, self._uses
-            )
+            rest = [configured(config), dict(kwargs)]
+            return request_of(given, rest, self._question, self._identity, self._uses)
         except UnstorableError as exc:
             say_once(f"cache_chain: a chain runs without its cache: {exc}")
         except Exception as exc:  # a user's question(...), an input like no other
