@@ -92,6 +92,20 @@ def make_matcher(cache: CacheConfig, embedder: Embedder | None) -> Matcher:
     return matcher
 
 
+def say_unjudged(cache: CacheConfig, whose: str) -> None:
+    """Say which settings do nothing where no server of a model is known that could be asked."""
+    idle = {
+        "judge": cache.judge == "serve",
+        "judge_model": cache.judge_model is not None,
+        "check_hits": cache.check_hits > 0,
+    }
+    if names := [name for name, given in idle.items() if given]:
+        say_once(
+            f"{whose} knows no server that could judge: {', '.join(names)} does nothing here"
+            " (a ChatAegis or AegisOllama has one); reject() is heard all the same"
+        )
+
+
 def unscored(matcher: Matcher, cache: CacheConfig, embedding_id: str) -> str:
     """Return why there is no score, and what hits without it; empty when there is, or need be."""
     if cache.similarity is not None or matcher.scores:

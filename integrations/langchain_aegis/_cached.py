@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from aegis_llm.answering import Answering
 from aegis_llm.control import cache_control
+from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.quiet import Quiet
 from aegis_llm.service import Lookup, Service
@@ -33,7 +34,7 @@ _STREAM = "langchain-chain"
 _ONCE_MORE = (None, True)  # after an entry that cannot be replayed: refreshed
 
 
-class CachedChain(Invalidating, Runnable[I, O]):
+class CachedChain(Feedback, Invalidating, Runnable[I, O]):
     """What `cache_chain` returns: a chain like the one inside, answered from the cache."""
 
     def __init__(

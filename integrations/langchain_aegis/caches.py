@@ -22,7 +22,7 @@ from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Control, Request
-from aegis_llm.wiring import build, say_once
+from aegis_llm.wiring import build, say_once, say_unjudged
 from langchain_aegis._documents import documents_of_surroundings, listen
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._explaining import looked_up, unexplained
@@ -78,6 +78,7 @@ class AegisCache(Feedback, Invalidating, BaseCache):
         if embeddings is not None:
             embedder = LangChainEmbedder(embeddings, settings.cache.embedding_id)
         self._service = build(settings, embedder)
+        say_unjudged(settings.cache, "AegisCache")
         listen()
         self._lock = threading.Lock()
         self._pending: OrderedDict[tuple[bytes, Control], _Missed] = OrderedDict()

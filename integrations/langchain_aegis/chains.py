@@ -13,7 +13,7 @@ from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.errors import ConfigError
 from aegis_llm.fingerprint import Teller
 from aegis_llm.questions import whole_question
-from aegis_llm.wiring import connect, say_once
+from aegis_llm.wiring import connect, say_once, say_unjudged
 from langchain_aegis._asked import Question
 from langchain_aegis._cached import CachedChain
 from langchain_aegis._embedder import LangChainEmbedder
@@ -42,7 +42,10 @@ def cache_chain(
 
     A hit skips the retrieval and the model. The entry is stored with the documents that were
     retrieved for it, and dies with them. Everything of the input but the question, and what the
-    chain is made of, belongs to the key. Texts, numbers, lists, dictionaries, messages and
+    chain is made of, belongs to the key, and so does what a call configures (`configurable` and
+    `metadata` of its config). What a chain reads besides its input - a clock, a database, a file -
+    is not in the key, functions of the clock in a prompt's `partial_variables` neither: give it a
+    `corpus_version` or a short `ttl`. Texts, numbers, lists, dictionaries, messages and
     documents are stored; other answers are served and not stored. When Redis is down, hung or
     full, the chain answers as it would without this.
 
@@ -76,6 +79,7 @@ def cache_chain(
         embedder = LangChainEmbedder(embeddings, config.cache.embedding_id)
     else:
         say_once("no embeddings given: only exact repeats are answered from the cache")
+    say_unjudged(config.cache, "cache_chain")
     answering = connect(config, embedder)
     for source in structure.sources.values():
         answering.service.digests.register(source)

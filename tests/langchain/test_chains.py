@@ -20,7 +20,7 @@ from langchain_core.runnables import (
 from langchain_core.tools import create_retriever_tool
 
 from aegis_llm import ConfigError, NotCachedError, cache_control, observe
-from langchain_aegis import cache_chain
+from langchain_aegis import AegisCache, cache_chain
 from tests.langchain.chain_kit import (
     EVERY_WAY,
     LOOK_ALIKE,
@@ -429,6 +429,40 @@ def test_a_cached_chain_in_a_graph_hits_and_knows_its_context(kit: Kit) -> None:
             config: Any = {"configurable": {"thread_id": user}}
             outer.invoke({"question": QUESTION}, config, context={"user": user})
     assert seen.outcomes == ["miss", "miss", "hit_local"]
+
+
+async def test_an_answer_is_rejected(kit: Kit) -> None:
+    chain = cached(kit, rag(kit.stock(), retriever()))
+    with observe() as seen:
+        chain.invoke(QUESTION)
+        chain.invoke(REWORDED)
+        assert chain.reject(seen[-1])
+        chain.invoke(REWORDED)
+        chain.invoke(REWORDED)
+        assert await chain.areject(seen[-1])
+        chain.invoke(REWORDED)
+    assert seen.outcomes == ["miss", "hit_semantic", "miss", "hit_local", "miss"]
+    assert chain.labels().wrong == 1
+
+
+def test_a_judge_that_cannot_be_asked_is_said_once(
+    kit: Kit, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> list[str]:
+        lines = [one.message for one in caplog.records if "could judge" in one.message]
+        caplog.clear()
+        return lines
+
+    chain = RunnableLambda(records)
+    cached(kit, chain)
+    AegisCache(redis_url=kit.redis_url)
+    assert said() == []
+    for _ in range(2):
+        cached(kit, chain, judge="serve", check_hits=0.5)
+        AegisCache(redis_url=kit.redis_url, judge_model="qwen3:8b")
+    first, second = said()
+    assert first.startswith("cache_chain knows no server that could judge: judge, check_hits does")
+    assert second.startswith("AegisCache knows no server that could judge: judge_model does")
 
 
 @pytest.mark.parametrize(

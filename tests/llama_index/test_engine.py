@@ -252,6 +252,27 @@ def test_control(kit: Kit) -> None:
     assert seen.outcomes == ["bypass", "miss", "hit_semantic", "miss", "miss"]
 
 
+async def test_an_answer_is_rejected(kit: Kit) -> None:
+    engine = cached(kit, plain(kit))
+    with observe() as seen:
+        engine.query(QUESTION)
+        engine.query(REWORDED)
+        assert engine.reject(seen[-1])
+        engine.query(REWORDED)
+        engine.query(REWORDED)
+        assert await engine.areject(seen[-1])
+        engine.query(REWORDED)
+    assert seen.outcomes == ["miss", "hit_semantic", "miss", "hit_local", "miss"]
+    assert engine.labels().wrong == 1
+
+
+def test_a_judge_that_cannot_be_asked_is_said(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    cached(kit, plain(kit))
+    assert "could judge" not in caplog.text
+    cached(kit, plain(kit), judge="serve")
+    assert "AegisQueryEngine knows no server that could judge: judge does" in caplog.text
+
+
 def test_it_goes_where_engines_go(kit: Kit) -> None:
     engine = cached(kit, plain(kit))
     tool = QueryEngineTool.from_defaults(engine, name="facts", description="Facts.")

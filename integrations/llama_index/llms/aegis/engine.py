@@ -16,6 +16,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import Surroundings, cache_control
 from aegis_llm.errors import ConfigError
+from aegis_llm.feedback import Feedback
 from aegis_llm.fingerprint import Teller
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.questions import whole_question
@@ -23,7 +24,7 @@ from aegis_llm.quiet import Quiet
 from aegis_llm.replay import pieces
 from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Request
-from aegis_llm.wiring import connect, say_once
+from aegis_llm.wiring import connect, say_once, say_unjudged
 from llama_index.llms.aegis._documents import heard_by, listen
 from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
 from llama_index.llms.aegis._responses import response_of
@@ -50,7 +51,7 @@ _LOCAL = (
 )
 
 
-class AegisQueryEngine(Invalidating, BaseQueryEngine):
+class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
     """Wraps any query engine; a hit skips the retrieval and the model.
 
     The entry is stored with the documents that were retrieved for it, and dies with them. What
@@ -99,6 +100,7 @@ class AegisQueryEngine(Invalidating, BaseQueryEngine):
             say_once("no embed_model given: only exact repeats are answered from the cache")
         self.cached_engine = engine
         self._name = name
+        say_unjudged(config.cache, "AegisQueryEngine")
         self._answering = connect(config, embedder)
         self._identify()
 
