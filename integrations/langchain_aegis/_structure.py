@@ -18,6 +18,7 @@ from langchain_ollama import ChatOllama, OllamaLLM
 from pydantic import BaseModel, SecretStr
 
 from aegis_llm.fingerprint import NOT_SPECIAL, Teller, UnnameableError
+from aegis_llm.installed import library
 from aegis_llm.keys import normal_model
 from aegis_llm.naming import name_of
 from aegis_llm.ollama_client import OllamaModels
@@ -76,7 +77,8 @@ class Structure:
 
     def _function(self, names: tuple[str, ...], value: Any, teller: Teller) -> Any:
         held = [name for name in names if getattr(value, name, None) is not None]
-        return [teller.class_told(type(value)), teller.fields(value, held)]
+        mine = {} if library(type(value).__module__) is not None else dict(vars(value))
+        return [teller.class_told(type(value)), teller.fields(value, held), teller.told(mine)]
 
     def _retriever(self, value: BaseRetriever, teller: Teller) -> Any:
         try:
@@ -102,12 +104,13 @@ class Structure:
             if name not in left_out
         }
         if isinstance(value, RunnableBinding):
-            told["configurable"] = teller.told((value.config or {}).get("configurable"))
+            bound = value.config or {}
+            told |= {name: teller.told(bound.get(name)) for name in ("configurable", "metadata")}
             model = value.kwargs.get("model")
             if isinstance(value.bound, _ON_OLLAMA) and isinstance(model, str):
                 self._uses(value.bound, model)
         more = value.model_extra or {}
-        private = {} if cls.__module__.startswith("langchain") else _private(value)
+        private = {} if library(cls.__module__) is not None else _private(value)
         return [teller.class_told(cls), told, teller.told(more), teller.told(private)]
 
     def _field(self, value: BaseModel, name: str, teller: Teller) -> Any:
@@ -124,7 +127,7 @@ class Structure:
         return ["object", name_of(value)]
 
     def _schema(self, value: type, teller: Teller) -> Any:
-        if not issubclass(value, BaseModel) or value.__module__.startswith("langchain"):
+        if not issubclass(value, BaseModel) or library(value.__module__) is not None:
             return NOT_SPECIAL
         return ["schema", teller.class_told(value), teller.told(value.model_json_schema())]
 

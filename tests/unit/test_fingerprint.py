@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import enum
 import functools
+import json
+import logging
 import operator
 import re
 import subprocess
 import sys
 import threading
+import types
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import msgspec
 import pytest
@@ -18,6 +23,7 @@ import pytest
 from aegis_llm.fingerprint import NOT_SPECIAL, Teller, UnnameableError
 
 SEPARATOR = ", "
+LOCK = threading.Lock()
 
 
 def fingerprint(value: Any) -> str:
@@ -26,9 +32,31 @@ def fingerprint(value: Any) -> str:
 
 def made(text: str, name: str = "f", **given: Any) -> Any:
     """Return a function of a user's module from its source."""
-    scope: dict[str, Any] = {"__name__": "__main__", **given}
+    scope: dict[str, Any] = {"__name__": "__main__"} | given
     exec(text, scope)
     return scope[name]
+
+
+def module(text: str, name: str = "helpers") -> types.ModuleType:
+    """Return a module of a user."""
+    made = types.ModuleType(name)
+    exec(text, vars(made))
+    return made
+
+
+def pair(text: str, name: str = "f", **given: Any) -> tuple[Any, Any]:
+    """Return what the source makes, once with 1 in it and once with 2."""
+    return made(text.replace("@", "1"), name, **given), made(text.replace("@", "2"), name, **given)
+
+
+def within(text: str) -> types.ModuleType:
+    outer = module("", "a")
+    vars(outer)["b"] = module(text, "a.b")
+    return outer
+
+
+def calls(helpers: types.ModuleType) -> Any:
+    return made("def f(x): return helpers.g(x)", helpers=helpers)
 
 
 @dataclass
@@ -68,6 +96,29 @@ SAME = {
     "dataclasses": (Sizes(1, 2), Sizes(1, 2)),
     "objects": (Joiner("-"), Joiner("-")),
     "methods": (Joiner("-").joined, Joiner("-").joined),
+    "a use of one part of a module": (
+        calls(module("def g(x): return x\nother = 1")),
+        calls(module("def g(x): return x\nother = 2")),
+    ),
+    "classes of every kind": tuple(
+        made(
+            "import abc, collections, dataclasses, enum, typing\n"
+            "class A(abc.ABC):\n"
+            " log: typing.ClassVar = LOG\n"
+            " @abc.abstractmethod\n def f(self): ...\n"
+            "@dataclasses.dataclass(frozen=True)\n"
+            "class D(A):\n"
+            " x: list = dataclasses.field(default_factory=list)\n def f(self): return self.x\n"
+            "class E(enum.StrEnum):\n a = 'a'\n"
+            "class N(typing.NamedTuple):\n a: int = 1\n"
+            "class T(typing.TypedDict):\n a: list[int] | None\n"
+            "class G(typing.Generic[typing.TypeVar('X')]):\n def f(self): return super()\n"
+            "v = [D(), E.a, N(2), T, G(), collections.defaultdict(list)]",
+            "v",
+            LOG=logging.getLogger("x"),
+        )
+        for _ in range(2)
+    ),
 }
 OTHER = {
     "a constant": (made("def f(x): return x + 1"), made("def f(x): return x + 2")),
@@ -119,6 +170,87 @@ OTHER = {
         functools.cache(made("def f(x): return 1")),
         functools.cache(made("def f(x): return 2")),
     ),
+    "a float and its text": ([1.0], ["1.0"]),
+    "a whole float": ([1.0], [1]),
+    "a list and a tuple": ([1], (1,)),
+    "a dict of a user": pair("class C(dict): pass\nv = C(a=@)", "v"),
+    "a list of a user": pair("class C(list): pass\nv = C([@])", "v"),
+    "a text of a user": pair("class C(str): pass\nv = C('@')", "v"),
+    "a number of a user": pair("class C(float): pass\nv = C(@)", "v"),
+    "a tuple of a user": pair("class C(tuple): pass\nv = C([@])", "v"),
+    "a closure's own dict": pair(
+        "class C(dict): pass\ndef g(c):\n return lambda x: c[x]\nf = g(C(a=@))"
+    ),
+    "an inherited slot": pair(
+        "class B: __slots__ = ('k',)\nclass C(B): pass\nv = C()\nv.k = @", "v"
+    ),
+    "a framework's name": (
+        made("def f(x): return 1", __name__="langchain_app"),
+        made("def f(x): return 2", __name__="langchain_app"),
+    ),
+    "a framework's name again": (
+        made("def f(x): return 1", __name__="ollama_utils.more"),
+        made("def f(x): return 2", __name__="ollama_utils.more"),
+    ),
+    "no module": (
+        made("def f(x): return 1", __name__=None),
+        made("def f(x): return 2", __name__=None),
+    ),
+    "a library's name put on": (
+        functools.wraps(json.dumps)(made("def f(x): return 1")),
+        functools.wraps(json.dumps)(made("def f(x): return 2")),
+    ),
+    "a class's dict": pair("class C:\n t = {'a': @}", "C"),
+    "a class's list": pair("class C:\n t = [@]", "C"),
+    "a class's partial": pair(
+        "class C:\n t = partial(round, ndigits=@)", "C", partial=functools.partial
+    ),
+    "a class's partial method": pair(
+        "class C:\n def f(self, n): return n\n t = method(f, @)",
+        "C",
+        method=functools.partialmethod,
+    ),
+    "a class's cached property": pair(
+        "class C:\n t = cached(lambda self: @)", "C", cached=functools.cached_property
+    ),
+    "a class's cached call": pair(
+        "class C:\n __call__ = cached(lambda self: @)", "C", cached=functools.cache
+    ),
+    "a class's object": pair("class D:\n def __init__(s): s.a = @\nclass C:\n t = D()", "C"),
+    "a class's class": pair("class M(type):\n n = @\nclass C(metaclass=M): pass", "C"),
+    "a setter": pair(
+        "class C:\n def g(self): return 0\n def d(self): return @\n p = property(g, None, d)\n"
+        " del d, g",
+        "C",
+    ),
+    "a module's function": (
+        calls(module("def g(x): return 1")),
+        calls(module("def g(x): return 2")),
+    ),
+    "a module's module": (
+        made("def f(x): return a.b.g(x)", a=within("def g(x): return 1")),
+        made("def f(x): return a.b.g(x)", a=within("def g(x): return 2")),
+    ),
+    "two functions of a module": (
+        made("def f(x): return h.a(x) + h.b(x)", h=module("def a(x): 1\ndef b(x): return 1")),
+        made("def f(x): return h.a(x) + h.b(x)", h=module("def a(x): 1\ndef b(x): return 2")),
+    ),
+    "an object used twice": (
+        made("def f(x): return t.by + t.joined(x)", t=Joiner("-")),
+        made("def f(x): return t.by + t.joined(x)", t=Joiner("+")),
+    ),
+    "the value of an enum": pair("class E(enum.Enum): A = @\nv = E.A", "v", enum=enum),
+    "another of an enum": pair("class E(enum.Enum): A = 0; B = @\nv = E.A", "v", enum=enum),
+    "an attribute of a function": pair("def f(x): return f.k\nf.k = @"),
+    "a long pattern": (re.compile("a" * 300 + "b"), re.compile("a" * 300 + "c")),
+    "what an error ends": (
+        made("def f(x):\n try:\n  a = g()\n  b = g()\n except E: return 1", g=len, E=KeyError),
+        made("def f(x):\n a = g()\n try:\n  b = g()\n except E: return 1", g=len, E=KeyError),
+    ),
+    "two classes of one name": tuple(
+        [a, b, last] for a, b in [pair("class C:\n n = @", "C")] for last in (a, b)
+    ),
+    "the fields of a dict": pair("class C(T):\n a: L[@]", "C", T=TypedDict, L=Literal),
 }
 
 
@@ -140,9 +272,6 @@ def test_what_refers_to_itself_comes_to_an_end() -> None:
     assert fingerprint(Joiner)
 
 
-LOCK = threading.Lock()
-
-
 @pytest.mark.parametrize(
     ("given", "place"),
     [
@@ -152,13 +281,69 @@ LOCK = threading.Lock()
         (Joiner(LOCK), "by: a _thread.lock"),  # type: ignore[arg-type]
         (iter([1]), "here: a builtins.list_iterator"),
         ("\ud800", "cannot be written down"),
+        (made("def f(x): return g(h)", g=id, h=module("")), "f uses h: a builtins.module"),
+        (made("def f(x): return h.none", h=module("")), "f uses h: a builtins.module"),
+        (made("def f(x): return nowhere"), "f uses nowhere, of which nothing"),
+        (made("def f(x): return eval(x)"), "f uses eval, of which nothing"),
+        (made("def f(x):\n import helpers\n return helpers.g(x)"), "imports helpers inside"),
+        (made("def f(x):\n from helpers import g\n return g(x)"), "imports helpers inside"),
+        (made("class C:\n t = lock", "C", lock=LOCK), "C.t: a _thread.lock"),
+        (made("class C(OrderedDict): pass\nv = C()", "v", OrderedDict=OrderedDict), "a __main__"),
+        (made("class C(partial): pass\nv = C(f)", "v", partial=functools.partial, f=id), "a __m"),
+        (made("class C(bytes): pass\nv = C()", "v"), "a __main__.C"),
     ],
-    ids=["object", "global", "nested", "attribute", "iterator", "text"],
+    ids=[
+        "object",
+        "global",
+        "nested",
+        "attribute",
+        "iterator",
+        "text",
+        "module",
+        "absent",
+        "unbound",
+        "eval",
+        "import",
+        "from",
+        "member",
+        "ordered",
+        "partial",
+        "bytes",
+    ],
 )
 def test_what_cannot_be_written_down_is_refused(given: Any, place: str) -> None:
     with pytest.raises(UnnameableError) as told:
         fingerprint(given)
     assert place in str(told.value)
+
+
+def test_what_was_refused_is_refused_again() -> None:
+    def tolerant(value: Any, teller: Teller) -> Any:
+        if not isinstance(value, list):
+            return NOT_SPECIAL
+        return ["tried", *map(tried, value, [teller] * len(value))]
+
+    def tried(value: Any, teller: Teller) -> Any:
+        try:
+            return teller.told(value)
+        except UnnameableError:
+            return "refused"
+
+    function = made("def f(x): return lock", lock=LOCK)
+    thing = made("class C:\n n = 1\n t = lock\nv = C()", "v", lock=LOCK)
+    tried_all = Teller(tolerant).told([function, LOCK, thing, type(thing)])
+    assert tried_all == ["tried", *["refused"] * 4]
+
+
+@pytest.mark.parametrize("name", ["langchain_app", "llama_index.mine", "statistics_of_us"])
+def test_an_import_inside_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function = made(f"def f(x):\n from {name} import g\n return g(x)")
+    told = set()
+    for text in ("def g(x): return 1", "def g(x): return 2"):
+        monkeypatch.setitem(sys.modules, name, module(text, name))
+        told.add(fingerprint(function))
+    assert len(told) == 2
+    assert fingerprint(made("def f(x):\n from json import dumps\n import re\n return re"))
 
 
 def test_a_library_is_told_by_its_name_and_version() -> None:

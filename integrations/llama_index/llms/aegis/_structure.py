@@ -15,6 +15,7 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from llama_index.llms.ollama import Ollama
 
 from aegis_llm.fingerprint import NOT_SPECIAL, Teller, UnnameableError
+from aegis_llm.installed import library
 from aegis_llm.keys import normal_model
 from aegis_llm.naming import name_of
 from aegis_llm.ports import ModelSource
@@ -105,4 +106,4 @@ class Structure:
 
 
 def _of_llama_index(cls: type) -> bool:
-    return cls.__module__.startswith("llama_index.")
+    return cls.__module__.startswith("llama_index.") and library(cls.__module__) is not None
