@@ -41,6 +41,22 @@ def members_of(cls: type) -> dict[str, Any]:
     return told
 
 
+def schema_of(cls: Any) -> dict[str, Any]:
+    """Return what a pydantic class makes of its fields, beside its methods and JSON schema."""
+    return {
+        name: [
+            field.annotation,
+            field.default_factory,
+            None if field.is_required() or field.default_factory is not None else field.default,
+            [
+                [type(one), vars(one)] if hasattr(one, "__dict__") else one
+                for one in field.metadata
+            ],
+        ]
+        for name, field in cls.model_fields.items()
+    }
+
+
 def state_of(value: Any) -> dict[str, Any]:
     """Return what an object holds under names, those of `__slots__` included."""
     held = dict(getattr(value, "__dict__", {}))

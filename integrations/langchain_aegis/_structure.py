@@ -20,6 +20,7 @@ from pydantic import BaseModel, SecretStr
 from aegis_llm.fingerprint import NOT_SPECIAL, Teller, UnnameableError
 from aegis_llm.installed import library
 from aegis_llm.keys import normal_model
+from aegis_llm.members import schema_of
 from aegis_llm.naming import name_of
 from aegis_llm.ollama_client import OllamaModels
 from langchain_aegis._embedder import derived_id
@@ -129,7 +130,8 @@ class Structure:
     def _schema(self, value: type, teller: Teller) -> Any:
         if not issubclass(value, BaseModel) or library(value.__module__) is not None:
             return NOT_SPECIAL
-        return ["schema", teller.class_told(value), teller.told(value.model_json_schema())]
+        parts = (value.model_json_schema(), schema_of(value))
+        return ["schema", teller.class_told(value), *map(teller.told, parts)]
 
     def _uses(self, model: Any, name: str) -> None:
         source = source_of(model)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Annotated, Any
 
 import pytest
+from langchain_core.output_parsers import PydanticOutputParser
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig, RunnableLambda
+from pydantic import AfterValidator, BaseModel, Field
 
 from aegis_llm import observe
 from tests.langchain.chain_kit import EVERY_WAY, QUESTION, Way, cached, rag, retriever
@@ -128,7 +131,32 @@ def found_by(number: int) -> Any:
     return found | str
 
 
-@pytest.mark.parametrize("made", [numbered, found_by])
+def validated(number: int) -> Any:
+    numbers = AfterValidator(lambda text: f"{number} {text}")
+
+    class Inner(BaseModel):
+        text: Annotated[str, numbers]
+        rest: str = Field("", max_length=9, pattern="^$")
+
+    class Outer(BaseModel):
+        inner: Inner | None = None
+
+    return RunnableLambda(as_json) | PydanticOutputParser(pydantic_object=Outer) | str
+
+
+def filled(number: int) -> Any:
+    class Filled(BaseModel):
+        inner: Any
+        number: int = Field(default_factory=lambda: number)
+
+    return RunnableLambda(as_json) | PydanticOutputParser(pydantic_object=Filled) | str
+
+
+def as_json(question: str) -> str:
+    return json.dumps({"inner": {"text": question}})
+
+
+@pytest.mark.parametrize("made", [numbered, found_by, validated, filled])
 def test_steps_of_a_user_with_other_numbers_never_share(kit: Kit, made: Any) -> None:
     with observe() as seen:
         one, other = (cached(kit, made(number)).invoke(QUESTION) for number in (1, 2))

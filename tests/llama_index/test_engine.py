@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from llama_index.core import PromptTemplate, Settings
@@ -12,7 +12,7 @@ from llama_index.core.base.response.schema import (
     Response,
     StreamingResponse,
 )
-from llama_index.core.query_engine import TransformQueryEngine
+from llama_index.core.query_engine import CustomQueryEngine, TransformQueryEngine
 from llama_index.core.tools import QueryEngineTool
 
 from aegis_llm import ConfigError, NotCachedError, cache_control, observe, wiring
@@ -306,6 +306,27 @@ def test_what_cannot_be_told_apart_needs_a_name(kit: Kit) -> None:
     with pytest.raises(ConfigError, match=r"answer: a asyncio\.locks\.Lock.*name=\"handbook"):
         AegisQueryEngine(inner)
     assert cached(kit, inner, name="locks").cached_engine is inner
+
+
+def test_engines_of_a_user_with_other_numbers_never_share(kit: Kit) -> None:
+    def made(number: int, module: str) -> Any:
+        class Numbered(CustomQueryEngine):
+            by: ClassVar[dict[str, int]] = {"number": number}
+
+            def custom_query(self, query_str: str) -> Any:
+                return f"{self.by['number']}"
+
+        Numbered.__module__ = module
+        return Numbered()
+
+    with observe() as seen:
+        answers = [
+            str(cached(kit, made(number, module)).query(QUESTION))
+            for module in ("mine", "llama_index_app", "llama_index.mine")
+            for number in (1, 2)
+        ]
+    assert answers == ["1", "2"] * 3
+    assert seen.outcomes == ["miss"] * 6
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from llama_index.llms.ollama import Ollama
 from aegis_llm.fingerprint import NOT_SPECIAL, Teller, UnnameableError
 from aegis_llm.installed import library
 from aegis_llm.keys import normal_model
+from aegis_llm.members import schema_of
 from aegis_llm.naming import name_of
 from aegis_llm.ports import ModelSource
 from llama_index.llms.aegis._embedder import derived_id
@@ -102,7 +103,8 @@ class Structure:
     def _schema(self, value: type, teller: Teller) -> Any:
         if not issubclass(value, BaseModel) or _of_llama_index(value):
             return NOT_SPECIAL
-        return ["schema", teller.class_told(value), teller.told(value.model_json_schema())]
+        parts = (value.model_json_schema(), schema_of(value))
+        return ["schema", teller.class_told(value), *map(teller.told, parts)]
 
 
 def _of_llama_index(cls: type) -> bool:
