@@ -24,7 +24,8 @@ _ALONE: Final = frozenset(split("no wait sorry rather actually instead nope"))
 _PHRASES: Final = (
     ("i", "mean"), ("i", "meant"), ("make", "that"), ("scratch", "that"), ("or", "rather"),
     ("excuse", "me"), ("strike", "that"), ("no", "wait"), ("no", "sorry"), ("oh", "no"),
-    ("oh", "sorry"), ("no", "actually"), ("no", "rather"), ("no", "i", "mean"), ("or", "no"), ("or", "wait"), ("let", "me", "rephrase"), ("dang", "it"),
+    ("oh", "sorry"), ("no", "actually"), ("no", "rather"), ("no", "i", "mean"), ("or", "no"),
+    ("or", "wait"), ("let", "me", "rephrase"), ("dang", "it"),
 )  # fmt: skip
 _JOINING: Final = frozenset(split("or oh but and so"))
 _ASKS: Final = frozenset(split("what who whose whom which when where why how"))
