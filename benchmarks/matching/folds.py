@@ -16,24 +16,18 @@ import numpy as np
 
 from aegis_llm.matching import Decision, Matcher
 from aegis_llm.matching.verifier import shipped
-from benchmarks.matching.data import DATA, Cosines, rows
+from benchmarks.matching.data import DATA
 from benchmarks.matching.learning import (
-    counted,
-    examples,
     fitted,
-    folds_of,
     forest_of,
-    template_examples,
+    prepared,
 )
 
 
 @cache
 def _forests() -> tuple[dict[str, int], list[Any]]:
-    cosine = Cosines()
-    pairs = rows(DATA, "pairs_dev")
-    words = counted(DATA, [row[side] for row in pairs for side in ("a", "b")])
-    known, beside = examples(pairs, cosine, words), [template_examples(cosine, words)]
-    fold = folds_of(pairs)
+    made = prepared(DATA)
+    known, beside, fold, pairs = made.known, made.beside, made.fold, made.pairs
     place = {row[side]: int(own) for row, own in zip(pairs, fold, strict=True) for side in "ab"}
     return place, [forest_of(fitted(known, beside, fold != own)) for own in np.unique(fold)]
 

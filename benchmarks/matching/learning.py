@@ -104,6 +104,29 @@ def template_examples(cosine: Cosines, words: Words) -> Examples:
     return examples(made, cosine, words, TEMPLATE_WEIGHT)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """All that training and measuring begin with."""
+
+    pairs: list[Row]
+    cosine: Cosines
+    words: Words
+    known: Examples
+    beside: list[Examples]
+    fold: Any
+
+
+def prepared(folder: Path, kept: Path | None = None) -> Prepared:
+    """Read the development pairs and the templates."""
+    cosine = Cosines(kept)
+    pairs = rows(folder, "pairs_dev")
+    words = counted(folder, [row[side] for row in pairs for side in ("a", "b")])
+    known = examples(pairs, cosine, words)
+    return Prepared(
+        pairs, cosine, words, known, [template_examples(cosine, words)], folds_of(pairs)
+    )
+
+
 def folds_of(pairs: Sequence[Row], seed: int = 0) -> Any:
     """Return the fold of each pair; texts that occur together are in one fold."""
     parent: dict[str, str] = {}

@@ -22,13 +22,11 @@ from benchmarks.common.report import write
 from benchmarks.matching.data import DATA, Cosines, Row, present, rows
 from benchmarks.matching.learning import (
     Examples,
-    counted,
     examples,
     fitted,
-    folds_of,
     out_of_fold,
+    prepared,
     raw_scores,
-    template_examples,
 )
 from benchmarks.matching.slots import other_slots
 from benchmarks.matching.train import BALANCED, STRICT, threshold_of
@@ -199,13 +197,9 @@ def main() -> int:
     if not present(options.data, *_FILES):
         print(f"nothing to measure: {options.data} does not hold {', '.join(_FILES)}")
         return 1
-    cosine = Cosines(options.vectors)
-    pairs = rows(options.data, "pairs_dev")
-    texts = [row[side] for row in pairs for side in ("a", "b")]
-    words = counted(options.data, texts)
-    known = examples(pairs, cosine, words)
-    beside = [template_examples(cosine, words)]
-    fold = folds_of(pairs)
+    made = prepared(options.data, options.vectors)
+    pairs, cosine, words, fold = made.pairs, made.cosine, made.words, made.fold
+    known, beside = made.known, made.beside
     scores = _folded["scores"] = out_of_fold(known, beside, fold)
     parts: list[Callable[[], Iterator[str]]] = [
         lambda: nested(pairs, scores, known.same, fold),
@@ -216,9 +210,9 @@ def main() -> int:
     ]
     lines: list[str] = []
     for part in parts:
-        made = [*part(), ""]
-        print("\n".join(made), flush=True)
-        lines += made
+        told = [*part(), ""]
+        print("\n".join(told), flush=True)
+        lines += told
     print("\n".join(mistakes(pairs, scores, known.same, options.examples)))
     if options.markdown:
         write(options.markdown, "matching", "\n".join(lines))

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aegis_llm.matching import route
-from benchmarks.matching.measure import Row, rows
+from benchmarks.matching.data import Row, rows
 
 _NOW = (
     "datetime_query", "weather_query", "transport_traffic", "qa_stock", "news_query", "weather",

@@ -23,16 +23,13 @@ import numpy as np
 
 from aegis_llm.matching.features import NAMES
 from aegis_llm.matching.verifier import CALIBRATED, Record
-from benchmarks.matching.data import DATA, Cosines, present, rows
+from benchmarks.matching.data import DATA, present
 from benchmarks.matching.learning import (
     Examples,
-    counted,
-    examples,
     fitted,
-    folds_of,
     forest_of,
     out_of_fold,
-    template_examples,
+    prepared,
 )
 
 _FILES = ("pairs_dev", "rag_dev", "queries_dev", "intents_dev")
@@ -59,14 +56,9 @@ def main() -> int:
     if not present(options.data, *_FILES):
         print(f"nothing to train on: {options.data} does not hold {', '.join(_FILES)}")
         return 1
-    cosine = Cosines(options.vectors)
-    pairs = rows(options.data, "pairs_dev")
-    texts = [row[side] for row in pairs for side in ("a", "b")]
-    words = counted(options.data, texts)
-    known = examples(pairs, cosine, words)
-    beside = [template_examples(cosine, words)]
-    fold = folds_of(pairs)
-    scores = out_of_fold(known, beside, fold)
+    made = prepared(options.data, options.vectors)
+    known, beside, words = made.known, made.beside, made.words
+    scores = out_of_fold(known, beside, made.fold)
     strict = threshold_of(scores, known.same, STRICT)
     balanced = threshold_of(scores, known.same, BALANCED)
     forest = forest_of(fitted(known, beside))
