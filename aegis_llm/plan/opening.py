@@ -112,6 +112,8 @@ def _look(
             if data is not None and (entry := usable(data, hashed, rules)):
                 return hit_of("hit_local", entry, rules)
             hit, trouble = yield from _exact(key, hashed, rules, state)
+        elif not state.version:  # unknown before the first contact, and part of the key
+            _, trouble = yield from _exact(key, hashed, rules, state)
         before, state = state, rules.state()
         if state.version == before.version:
             break
