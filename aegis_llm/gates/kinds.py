@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from aegis_llm.gates.facts import Facts
@@ -36,6 +37,7 @@ _PRICED: Final = frozenset(split("cost costs price charge"))
 WHAT: Final = "what"
 
 
+@lru_cache(maxsize=256)
 def sort_asked(facts: Facts) -> set[str] | None:
     """Return the sorts of answer that a question asks for; None where that is open.
 

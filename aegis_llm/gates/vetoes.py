@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from aegis_llm.gates import veto
 from aegis_llm.gates.facts import Facts
@@ -122,7 +122,7 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
         yield "veto_numbers", _one(a) != _one(b) or bool(only_a & _OVER and only_b & _OVER)
         yield "veto_tense", other_tense(a, b) or other_tense(b, a)
         yield "veto_words", not any(left) and _lost_noun(a, b, only_a, only_b)
-    yield "veto_literals", _designated(a, b)
+    yield "veto_literals", _marks(a.text).designated != _marks(b.text).designated
     yield "veto_persons", persons_exchanged(a, b)
     if not any(left):
         yield "veto_roles", turned_round(a, b) or _done_or_doing(only_a, only_b)
@@ -197,26 +197,45 @@ def _free_to_differ(strict: str, a: Facts, b: Facts) -> bool:
     return strict == "veto_order" and (mutual(a, b) or not (_asks(a) or _asks(b)))
 
 
-def _designated(a: Facts, b: Facts) -> bool:
-    """Tell whether a letter names a sort: "vitamin a", "hepatitis a"."""
-    return _DESIGNATED.findall(a.text.lower()) != _DESIGNATED.findall(b.text.lower())
+class _Marks(NamedTuple):
+    """What patterns find in one text."""
+
+    identifiers: frozenset[str]
+    dots: tuple[str, ...]
+    designated: tuple[str, ...]
+    information_technology: bool
+    one: bool
+    get: bool
+
+
+@lru_cache(maxsize=1024)
+def _marks(text: str) -> _Marks:
+    lowered = text.lower()
+    return _Marks(
+        frozenset(_IDENTIFIER.findall(text)),
+        tuple(_DOTS.findall(text)),
+        tuple(_DESIGNATED.findall(lowered)),  # "vitamin a", "hepatitis a"
+        _IT.search(lowered) is not None,
+        _ONE.search(lowered) is not None,
+        _GET.search(lowered) is not None,
+    )
 
 
 def _lost_noun(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bool:
     """Tell whether one text alone has a small word that is a noun there: "oil well", "a get"."""
     if not _SMALL_NOUNS.isdisjoint(only_a ^ only_b):
         return True
-    return any(_GET.search(x.text.lower()) and "get" not in y.said for x, y in ((a, b), (b, a)))
+    return any(_marks(x.text).get and "get" not in y.said for x, y in ((a, b), (b, a)))
 
 
 def _it_department(a: Facts, b: Facts) -> bool:
     """Tell whether "it" is information technology in one text alone."""
-    return bool(_IT.search(a.text.lower())) != bool(_IT.search(b.text.lower()))
+    return _marks(a.text).information_technology != _marks(b.text).information_technology
 
 
 def _one(facts: Facts) -> bool:
     """Tell whether a text says "one" as a number."""
-    return "one" in facts.said and _ONE.search(facts.text.lower()) is not None
+    return "one" in facts.said and _marks(facts.text).one
 
 
 def _done_or_doing(only_a: set[str], only_b: set[str]) -> bool:
@@ -233,11 +252,10 @@ def _done_or_doing(only_a: set[str], only_b: set[str]) -> bool:
 def _other_literals(a: Facts, b: Facts) -> bool:
     if _sorted(a.literals) != _sorted(b.literals):
         return True
-    if _DOTS.findall(a.text) != _DOTS.findall(b.text):
+    marks, others = _marks(a.text), _marks(b.text)
+    if marks.dots != others.dots or marks.identifiers != others.identifiers:
         return True
-    if a.quotes and b.quotes and _bare(a.quotes) != _bare(b.quotes):
-        return True
-    return set(_IDENTIFIER.findall(a.text)) != set(_IDENTIFIER.findall(b.text))
+    return bool(a.quotes and b.quotes and _bare(a.quotes) != _bare(b.quotes))
 
 
 def _opposed(only_a: set[str], only_b: set[str], left: tuple[list[str], list[str]]) -> bool:
