@@ -13,7 +13,7 @@ import pytest
 
 import aegis_llm
 from aegis_llm import Counts, cache_control, observe, wiring
-from aegis_llm.keys import scope_hash
+from aegis_llm.keys import edition_of, scope_hash
 from aegis_llm.learning.ledger import Label
 from aegis_llm.matching import Decision, Verdict
 from aegis_llm.testing import answers
@@ -92,7 +92,8 @@ def verdict(llm: Any, asked: str = REWORDED, cached: str = FIRST) -> str | None:
     """What is known of the pair."""
     service, request = llm._answering.service, request_of(llm, asked)
     digest = service.digests.known(request.server, request.model) or ""
-    scope = scope_hash(request, digest, Control(), 0, 0, len(asked))
+    edition = edition_of(None, service.rules.state().version)
+    scope = scope_hash(request, digest, Control(), 0, 0, len(asked), edition)
     found: str | None = service.rules.learned.verdict(asked, cached, scope)
     return found
 
