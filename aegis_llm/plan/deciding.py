@@ -39,7 +39,7 @@ def decide(ticket: Ticket, candidates: list[Candidate], rules: Rules) -> Plan[Op
     chosen = verdict.candidate
     if chosen is None and approved:
         chosen = rules.matcher.choose(asked, approved).grey
-    reason = verdict.reason if kept or not reason else reason
+    reason = reason or verdict.reason
     silent = "shadow_hit" if rules.cache.shadow else "drift" if rules.learned.drift else ""
     grey = verdict.grey
     if (
@@ -78,13 +78,16 @@ def decide(ticket: Ticket, candidates: list[Candidate], rules: Rules) -> Plan[Op
 def _sorted_out(
     asked: str, candidates: list[Candidate], rules: Rules
 ) -> tuple[list[Candidate], list[Candidate], str]:
-    """Return who is left, who of them was approved, and why the nearest of the others is out."""
+    """Return who is left, who of them was approved, and why the nearest of all is out, if it is.
+
+    The candidates come nearest first.
+    """
     kept, approved = [], []
     reason = ""
     for candidate in candidates:
         verdict, why_not = known_of(asked, candidate, rules)
         if why_not:
-            reason = reason or why_not
+            reason = reason or ("" if kept else why_not)
             continue
         kept.append(candidate)
         if verdict == "same":

@@ -249,3 +249,11 @@ def test_what_others_refused_is_awaited_where_it_matters() -> None:
     without = Hand()
     opened(without, Greyish())
     assert not without.effects(p.Recall)
+
+
+def test_the_reason_is_that_of_the_nearest_be_it_refused_before_or_now() -> None:
+    other = "Who waters a cactus?"
+    nearest_refused = opened(found(REWORDED, other), Greyish(), knows("different"), judge="off")
+    assert nearest_refused.origin.reason == "pair_refused"
+    another_refused = opened(found(other, REWORDED), Greyish(), knows("different"), judge="off")
+    assert another_refused.origin.reason == "below_score"
