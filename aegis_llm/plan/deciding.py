@@ -82,7 +82,8 @@ def _sorted_out(
 
     The candidates come nearest first.
     """
-    kept, approved = [], []
+    kept: list[Candidate] = []
+    approved: list[Candidate] = []
     reason = ""
     for candidate in candidates:
         verdict, why_not = known_of(asked, candidate, rules)
