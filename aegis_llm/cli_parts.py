@@ -103,7 +103,7 @@ class OllamaEmbedder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()  # type: ignore[no-untyped-call]
+        self._client.close()  # type: ignore[no-untyped-call]  # ollama's, untyped
 
     def embed(self, text: str) -> list[float]:
         """Return the vector of one text."""

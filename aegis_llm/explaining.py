@@ -54,7 +54,7 @@ class Explaining:
         )
         try:
             return await arun(plan, self.aperform)
-        except Exception as exc:  # noqa: BLE001
+        except Exception as exc:  # noqa: BLE001 - as `explain`
             return _unexplained(exc)
 
 

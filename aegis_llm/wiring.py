@@ -8,14 +8,17 @@ import socket
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from aegis_llm.answering import Answering
-from aegis_llm.config import AegisConfig, CacheConfig, safe_url
+from aegis_llm.config import OPTION_NAMES, AegisConfig, CacheConfig, safe_url, unknown_option
 from aegis_llm.learning.learned import Learned
 from aegis_llm.matching import Matcher
 from aegis_llm.plan import Rules
 from aegis_llm.ports import Embedder, Store
+from aegis_llm.questions import whole_question
 from aegis_llm.scheduler.digests import DigestBook
 from aegis_llm.scheduler.embedding import Embedding
 from aegis_llm.scheduler.pool import DaemonPool
@@ -81,6 +84,25 @@ def build(
         embedding=embedding,
         single_flight=config.scheduler.single_flight,
     )
+
+
+def whole_config(
+    config: AegisConfig | None,
+    redis_url: str | None,
+    options: Mapping[str, Any],
+    others: frozenset[str] = frozenset(),
+) -> AegisConfig:
+    """Return the settings of what is asked whole questions, by which nothing else is extracted.
+
+    Raises:
+        ConfigError: An option does not exist; `others` are the names of the caller's own.
+    """
+    known = OPTION_NAMES - {"extractor"}
+    for name in options:
+        if name not in known:
+            raise unknown_option(name, known | others)
+    given = options if redis_url is None else {**options, "redis_url": redis_url}
+    return (config or AegisConfig()).with_options(**given, extractor=whole_question)
 
 
 def make_matcher(cache: CacheConfig, embedder: Embedder | None) -> Matcher:

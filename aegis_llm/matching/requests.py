@@ -32,7 +32,7 @@ _HOW = re.compile(
 
 def _request(text: str, *, polite: bool = True) -> str:
     """Return the text from its verb on when it tells someone to do something, else ""."""
-    rest = text[_LEAD.match(text).end() :] if polite else text  # type: ignore[union-attr]
+    rest = text[_LEAD.match(text).end() :] if polite else text  # type: ignore[union-attr]  # matches ""
     return "" if _ASKS.match(rest) or _HOW.search(text) else rest
 
 

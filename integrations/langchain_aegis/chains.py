@@ -9,11 +9,10 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
 
-from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.config import AegisConfig
 from aegis_llm.errors import ConfigError
 from aegis_llm.fingerprint import Teller
-from aegis_llm.questions import whole_question
-from aegis_llm.wiring import connect, say_once, say_unjudged
+from aegis_llm.wiring import connect, say_once, say_unjudged, whole_config
 from langchain_aegis._asked import Question
 from langchain_aegis._cached import CachedChain
 from langchain_aegis._embedder import LangChainEmbedder
@@ -65,12 +64,8 @@ def cache_chain(
         ConfigError: An option does not exist or is not usable, or the chain holds what cannot be
             told apart from another (a connection in a function, ...) and has no `name`.
     """
-    for option in options:
-        if option not in OPTION_NAMES or option == "extractor":
-            raise unknown_option(option, OPTION_NAMES - {"extractor"} | {"question"})
+    config = whole_config(aegis, redis_url, options, frozenset({"question"}))
     _check(name, question)
-    given = options if redis_url is None else {**options, "redis_url": redis_url}
-    config = (aegis or AegisConfig()).with_options(**given, extractor=whole_question)
     runnable: Runnable[I, O] = coerce_to_runnable(chain)  # type: ignore[assignment]
     structure = Structure()
     identity = _identity(runnable, question, name, structure)

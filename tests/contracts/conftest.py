@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from aegis_llm.ports import Store
+from aegis_llm.stores import redis as redis_module
+from aegis_llm.stores.channel import Channel
 from aegis_llm.stores.memory import MemoryStore
 from tests.contracts.kit import PATIENCE_S, SCOPE, redis_store, unit
 from tests.redis_server import RedisServer
@@ -93,3 +95,23 @@ def close(store: Store, runner: asyncio.Runner | None) -> None:
 def store(make: Callable[..., Face]) -> Face:
     """One store of each kind."""
     return make()
+
+
+@pytest.fixture
+def connected(request: pytest.FixtureRequest, runner: asyncio.Runner | None) -> Callable[..., Any]:
+    """Connects a store of the namespace "app" to a URL."""
+
+    def connected(url: str, **options: Any) -> Any:
+        store = redis_store(url, "app", **options)
+        request.addfinalizer(lambda: close(store, runner))
+        return Face(store, runner)
+
+    return connected
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every store has a channel of its own, as in a process of its own."""
+    monkeypatch.setattr(
+        redis_module, "channel_of", lambda _, namespace, age: Channel(namespace, age)
+    )

@@ -1,29 +1,30 @@
-"""Invalidation on a real Redis: what is sent, who hears of it, and what trouble costs."""
+"""Invalidation on a real Redis: what is sent, and who hears of it."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import math
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
 import pytest
 
-from aegis_llm import cache_control, codec
+from aegis_llm import cache_control
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.names import names_of
 from aegis_llm.plan import Put
 from aegis_llm.stores import channel as channel_module
-from aegis_llm.stores import redis as redis_module
-from aegis_llm.stores.channel import Channel
-from aegis_llm.stores.redis import RedisStore
-from aegis_llm.values import Answer, Entry
 from tests.contracts.conftest import Face, close
+from tests.contracts.invalidation_kit import (
+    DAY_MS,
+    FOR_DOCUMENTS,
+    FOR_INVALIDATING,
+    NS,
+    entry,
+    heard_by,
+)
 from tests.contracts.kit import (
     SCOPE,
     Watch,
@@ -35,17 +36,11 @@ from tests.contracts.kit import (
     unit,
     until,
 )
-from tests.contracts.test_invalidation import D1, D2, Ear, named
+from tests.contracts.test_invalidation import D1, D2, named
 from tests.contracts.test_redis_wire import DOCUMENTED, limited
 from tests.contracts.topologies import SERVICE, cluster, sentinel
 from tests.contracts.world import World
 from tests.redis_server import RedisServer
-
-NS = "app"
-VERSION = "aegis:v1:app:n:version"
-DAY_MS = 86_400_000
-FOR_DOCUMENTS = ("watch", "unwatch", "zadd", "zremrangebyscore", "subscribe")
-FOR_INVALIDATING = ("incr", "zrange", "unlink", "publish", "info", "scan", "hget")
 
 
 @pytest.fixture
@@ -55,34 +50,10 @@ def server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every store has a channel of its own, as in a process of its own."""
-    monkeypatch.setattr(
-        redis_module, "channel_of", lambda _, namespace, age: Channel(namespace, age)
-    )
-
-
-@pytest.fixture
-def make(request: pytest.FixtureRequest, runner: asyncio.Runner | None) -> Callable[..., Any]:
-    def make(url: str, **options: Any) -> Any:
-        store = redis_store(url, NS, **options)
-        request.addfinalizer(lambda: close(store, runner))
-        return Face(store, runner)
-
-    return make
-
-
-def heard_by(store: RedisStore) -> Ear:
-    ear = Ear()
-    store.subscribe(ear.hear)
-    return ear
-
-
 def test_an_entry_with_documents_is_one_look_and_one_transaction(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
-    store = make(server.url)
+    store = connected(server.url)
     store.nearest(SCOPE, unit(1, 0), 4)
     until(lambda: listens(store.store))
     with Watch(server) as watch:
@@ -99,9 +70,9 @@ def test_an_entry_with_documents_is_one_look_and_one_transaction(
 
 @pytest.mark.parametrize("ttl_ms", [1000, DAY_MS, DAY_MS + 1, 40 * DAY_MS, 3650 * DAY_MS])
 def test_what_remembers_an_entry_lives_as_long_as_it(
-    server: RedisServer, make: Callable[..., Any], ttl_ms: int
+    server: RedisServer, connected: Callable[..., Any], ttl_ms: int
 ) -> None:
-    store = make(server.url)
+    store = connected(server.url)
     store.put(Put(key_of(NS, "a"), b"x", ttl_ms, names=D1))
     store.put(Put(key_of(NS, "b"), b"x", 1000, names=D1))
     with server.client() as client:
@@ -116,8 +87,10 @@ def test_what_remembers_an_entry_lives_as_long_as_it(
     assert store.invalidate(D1) == 1
 
 
-def test_what_expired_long_ago_is_forgotten(server: RedisServer, make: Callable[..., Any]) -> None:
-    store = make(server.url)
+def test_what_expired_long_ago_is_forgotten(
+    server: RedisServer, connected: Callable[..., Any]
+) -> None:
+    store = connected(server.url)
     store.put(Put(key_of(NS, "a"), b"x", 1000, names=D1))
     with server.client() as client:
         (key,) = client.scan_iter("aegis:v1:app:m:*")
@@ -128,10 +101,10 @@ def test_what_expired_long_ago_is_forgotten(server: RedisServer, make: Callable[
 
 
 def test_the_answer_is_not_stored_if_the_invalidation_comes_between(
-    server: RedisServer, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    server: RedisServer, connected: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the look, before the transaction."""
-    store, other = make(server.url), redis_store(server.url, NS)
+    store, other = connected(server.url), redis_store(server.url, NS)
     recorder = store.store._recorder
     records = recorder._records
 
@@ -151,8 +124,8 @@ def test_the_answer_is_not_stored_if_the_invalidation_comes_between(
 
 
 @pytest.mark.usefixtures("alone")
-def test_another_process_hears_of_it(server: RedisServer, make: Callable[..., Any]) -> None:
-    here, there = make(server.url), make(server.url)
+def test_another_process_hears_of_it(server: RedisServer, connected: Callable[..., Any]) -> None:
+    here, there = connected(server.url), connected(server.url)
     for store in (here, there):
         store.get("x")
         until(lambda store=store: listens(store.store))
@@ -169,12 +142,12 @@ def test_another_process_hears_of_it(server: RedisServer, make: Callable[..., An
 
 @pytest.mark.usefixtures("alone")
 def test_a_new_process_knows_version_and_sequence_from_the_first_contact(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
-    first = make(server.url)
+    first = connected(server.url)
     first.invalidate(D1)
     first.renew()
-    second = make(server.url)
+    second = connected(server.url)
     second.get("x")
     assert second.store.numbers == first.store.numbers
     assert second.store.numbers[1] == 1
@@ -183,9 +156,9 @@ def test_a_new_process_knows_version_and_sequence_from_the_first_contact(
 
 @pytest.mark.usefixtures("alone")
 def test_what_was_missed_while_the_connection_was_lost_is_made_up_for(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
-    here, there = make(server.url), make(server.url)
+    here, there = connected(server.url), connected(server.url)
     there.get("x")
     until(lambda: listens(there.store))
     its = heard_by(there.store)
@@ -204,10 +177,10 @@ def test_what_was_missed_while_the_connection_was_lost_is_made_up_for(
 
 @pytest.mark.usefixtures("alone")
 def test_without_pub_sub_a_look_up_asks_when_what_is_known_is_old(
-    server: RedisServer, make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    server: RedisServer, connected: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     deaf = limited(server, "get", "set", "ping")
-    store, other = make(deaf), redis_store(server.url, NS)
+    store, other = connected(deaf), redis_store(server.url, NS)
     store.get("aegis:x")
     until(lambda: [m for m in caplog.messages if "allow SUBSCRIBE" in m])
     its = heard_by(store.store)
@@ -230,10 +203,10 @@ def test_without_pub_sub_a_look_up_asks_when_what_is_known_is_old(
 
 
 def test_these_rights_are_enough(
-    server: RedisServer, make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    server: RedisServer, connected: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """As the README says: for caching, for documents and tags, and for `invalidate()`."""
-    store = make(
+    store = connected(
         limited(server, *DOCUMENTED, *FOR_DOCUMENTS, *FOR_INVALIDATING, channels=["aegis:*"])
     )
     store.nearest(SCOPE, unit(1, 0), 4)
@@ -249,13 +222,13 @@ def test_these_rights_are_enough(
 
 
 def test_without_the_new_rights_caching_goes_on(
-    server: RedisServer, make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    server: RedisServer, connected: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     old = limited(
         server, "get", "set", "del", "hset", "pexpire", "multi", "exec", "ping", "ft.search",
         "ft.create", "ft.info", "ft._list",
     )  # fmt: skip
-    store = make(old)
+    store = connected(old)
     for name in "abc":
         store.put(named(NS, name, D1))
         assert store.get(key_of(NS, name)) == name.encode()
@@ -267,28 +240,19 @@ def test_without_the_new_rights_caching_goes_on(
 
 
 def test_without_the_right_to_publish_the_entries_are_removed(
-    server: RedisServer, make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    server: RedisServer, connected: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     redis_store(server.url, NS).put(named(NS, "a", D1))
-    store = make(limited(server, "get", "set", "incr", "zrange", "unlink", "ping"))
+    store = connected(limited(server, "get", "set", "incr", "zrange", "unlink", "ping"))
     assert store.invalidate(D1) == 1
     assert [m for m in caplog.messages if "allow PUBLISH" in m]
 
 
-def entry(name: str, document: str) -> Put:
-    """An entry as it is written."""
-    made = Entry(name, (Answer(text=name),), 0, 2**40, scope=SCOPE, documents=(document,))
-    put = both(NS, name, unit(1, 0))
-    return msgspec.structs.replace(
-        put, data=codec.encode(made), names=names_of(made.documents, ())
-    )
-
-
 def test_where_redis_evicts_every_entry_is_looked_at(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
     """What remembers the entries of a document may have been evicted before them."""
-    store = make(server.url)
+    store = connected(server.url)
     store.nearest(SCOPE, unit(1, 0), 4)
     with server.client() as client:
 
@@ -312,151 +276,13 @@ def test_where_redis_evicts_every_entry_is_looked_at(
 
 
 def test_where_redis_does_not_evict_no_entry_is_looked_at(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
-    store = make(server.url)
+    store = connected(server.url)
     store.put(entry("a", "d1"))
     with Watch(server) as watch:
         assert store.invalidate(D1) == 1
     assert "SCAN" not in watch.names
-
-
-@pytest.mark.parametrize("trouble", ["down", "hung"])
-def test_an_invalidation_that_redis_did_not_do_says_so(
-    server: RedisServer,
-    make: Callable[..., Any],
-    trouble: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(redis_module, "_ADMIN_TIMEOUT_S", 0.1)
-    store = make(server.url, redis_timeout_ms=50.0, redis_connect_timeout_ms=50.0)
-    settled(lambda: store.put(named(NS, "a", D1)))
-    if trouble == "down":
-        server.stop()
-    else:
-        server.hang()
-    for call in (lambda: store.invalidate(D1), store.renew):
-        with pytest.raises(StoreTrouble, match="do it again when Redis answers"):
-            call()
-    for _ in range(5):
-        with pytest.raises(StoreTrouble):
-            store.get("x")
-    if trouble == "hung":
-        server.resume()
-        assert store.invalidate(D1) == 1, "also while requests leave Redis alone"
-
-
-def test_a_server_that_was_emptied_starts_anew(
-    server: RedisServer, make: Callable[..., Any]
-) -> None:
-    store = make(server.url)
-    for _ in range(3):
-        store.invalidate(D1)
-    with server.client() as client:
-        client.flushall()
-    with pytest.raises(StoreTrouble, match="invalidated"):
-        store.put(Put(key_of(NS, "a"), b"x", 60_000, names=D1, sequence=3))
-    assert store.invalidate(D1) == 0
-    store.put(Put(key_of(NS, "a"), b"x", 60_000, names=D1, sequence=store.store.numbers[1]))
-    assert store.invalidate(D1) == 1
-
-
-def test_foreign_values_in_the_place_of_ours_cost_no_more_than_a_miss(
-    server: RedisServer, make: Callable[..., Any]
-) -> None:
-    with server.client() as client:
-        client.set(VERSION, "many")
-        store = make(server.url)
-        assert store.get("x") is None
-        assert store.store.numbers[0] == int(client.get(VERSION)) > 0
-
-
-@pytest.mark.usefixtures("alone")
-def test_a_version_that_was_evicted_is_written_back(
-    server: RedisServer, make: Callable[..., Any]
-) -> None:
-    store = make(server.url)
-    store.get("x")
-    known = store.renew()
-    with server.client() as client:
-        client.delete(VERSION)
-        store.store._channel.good_until = -math.inf
-        store.get("x")
-        until(lambda: client.get(VERSION) == b"%d" % known)
-    assert store.store.numbers[0] == known
-    newcomer = make(server.url)
-    newcomer.get("x")
-    assert newcomer.store.numbers[0] == known
-
-
-@pytest.mark.usefixtures("alone")
-def test_a_version_that_a_failover_lost_is_followed_by_a_new_one(
-    server: RedisServer, make: Callable[..., Any]
-) -> None:
-    store = make(server.url)
-    store.get("x")
-    old = store.store.numbers[0]
-    known = store.renew()
-    with server.client() as client:
-        client.set(VERSION, old)
-        store.store._channel.good_until = -math.inf
-        store.get("x")
-        assert store.store.numbers[0] >= known
-        until(lambda: int(client.get(VERSION)) > known)
-    until(lambda: store.store.numbers[0] > known)
-
-
-@pytest.mark.usefixtures("alone")
-def test_a_new_process_never_takes_up_a_version_from_before(
-    server: RedisServer, make: Callable[..., Any]
-) -> None:
-    first = make(server.url)
-    first.get("x")
-    seen = [first.store.numbers[0], first.renew()]
-    for _ in range(3):
-        with server.client() as client:
-            client.delete(VERSION)
-        until(lambda last=seen[-1]: time.time_ns() // 1_000_000 > last)
-        another = make(server.url)
-        another.get("x")
-        seen += [another.store.numbers[0], another.renew()]
-    assert seen == sorted(set(seen))
-
-
-@pytest.mark.usefixtures("alone")
-@pytest.mark.parametrize("trouble", ["full", "no right to"])
-def test_a_version_that_cannot_be_written_is_this_processs_own(
-    server: RedisServer, make: Callable[..., Any], trouble: str
-) -> None:
-    with server.client() as client:
-        url = server.url
-        if trouble == "full":
-            client.config_set("maxmemory", 1)
-        else:
-            url = limited(server, "get", "ping")
-        stores = [make(url), make(url)]
-        for store in stores:
-            assert store.get("aegis:x") is None
-            assert store.store.numbers[0] > 0
-        client.config_set("maxmemory", 0)
-        if trouble == "full":
-            for store in stores:
-                store.store._channel.good_until = -math.inf
-                store.get("aegis:x")
-            until(lambda: client.get(VERSION) is not None)
-        else:
-            assert client.get(VERSION) is None
-
-
-def test_invalidations_of_everything_at_once_are_as_many_versions(
-    server: RedisServer, make: Callable[..., Any]
-) -> None:
-    store = make(server.url)
-    with ThreadPoolExecutor(8) as threads:
-        found = [one.result() for one in [threads.submit(store.store.renew) for _ in range(24)]]
-    assert len(set(found)) == 24
-    with server.client() as client:
-        assert int(client.get(VERSION)) == max(found) == store.store.numbers[0]
 
 
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
@@ -483,9 +309,11 @@ def test_sentinel_and_cluster_invalidate_too(kind: str, runner: asyncio.Runner |
         close(store, runner)
 
 
-def test_without_the_query_engine_the_exact_tier_invalidates(make: Callable[..., Any]) -> None:
+def test_without_the_query_engine_the_exact_tier_invalidates(
+    connected: Callable[..., Any],
+) -> None:
     with RedisServer(modules=False) as plain:
-        store = make(plain.url)
+        store = connected(plain.url)
         store.put(named(NS, "a", D1))
         assert store.get(key_of(NS, "a")) == b"a"
         assert store.invalidate(D1) == 1
@@ -544,9 +372,9 @@ def test_the_listener_ends_with_the_last_store_that_was_forgotten(server: RedisS
 
 
 def test_names_are_no_secrets_told_to_everyone(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
-    store = make(server.url)
+    store = connected(server.url)
     names = names_of(("patient Smith",), ())
     store.get("x")
     with Watch(server) as watch:

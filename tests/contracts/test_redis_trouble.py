@@ -12,7 +12,6 @@ import pytest
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.plan import Put
 from aegis_llm.stores import redis as redis_module
-from tests.contracts.conftest import Face, close
 from tests.contracts.kit import SCOPE, Watch, both, key_of, redis_store, settled, unit, until
 from tests.redis_server import RedisServer
 
@@ -33,16 +32,6 @@ def plain() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture
-def make(request: pytest.FixtureRequest, runner: asyncio.Runner | None) -> Callable[..., Any]:
-    def make(url: str, **options: Any) -> Any:
-        store = redis_store(url, NS, **options)
-        request.addfinalizer(lambda: close(store, runner))
-        return Face(store, runner)
-
-    return make
-
-
 def reason_of(call: Callable[[], Any]) -> str:
     """The reason of the trouble that a call makes."""
     with pytest.raises(StoreTrouble) as caught:
@@ -60,9 +49,9 @@ def warnings_of(caplog: pytest.LogCaptureFixture, reason: str) -> list[str]:
 
 @pytest.mark.parametrize("lost", ["FLUSHALL", "FT.DROPINDEX"])
 def test_a_lost_index_is_one_trouble_and_is_made_again(
-    server: RedisServer, make: Callable[..., Any], lost: str, caplog: pytest.LogCaptureFixture
+    server: RedisServer, connected: Callable[..., Any], lost: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = make(server.url)
+    store = connected(server.url)
     store.nearest(SCOPE, unit(1, 0), 4)
     store.put(both(NS, "a", unit(1, 0)))
     for round_ in range(2):
@@ -79,9 +68,9 @@ def test_a_lost_index_is_one_trouble_and_is_made_again(
 
 
 def test_without_the_query_engine_the_exact_tier_works(
-    plain: RedisServer, make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    plain: RedisServer, connected: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = make(plain.url)
+    store = connected(plain.url)
     for number in range(5):
         assert reason_of(lambda: store.nearest(SCOPE, unit(1, 0), 4)) == "no_query_engine"
         store.put(both(NS, f"n{number}", unit(1, 0)))
@@ -98,9 +87,9 @@ def test_without_the_query_engine_the_exact_tier_works(
 
 
 def test_a_value_of_a_foreign_type_is_read_as_none_of_ours(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
-    store = make(server.url)
+    store = connected(server.url)
     key = key_of(NS, "a")
     for command in (("LPUSH", key, "x"), ("HSET", key, "x", "y"), ("SADD", key, "x")):
         with server.client() as client:
@@ -113,9 +102,9 @@ def test_a_value_of_a_foreign_type_is_read_as_none_of_ours(
 
 
 def test_a_foreign_value_in_the_place_of_a_semantic_entry(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
-    store = make(server.url)
+    store = connected(server.url)
     store.nearest(SCOPE, unit(1, 0), 4)
     store.put(both(NS, "a", unit(1, 0)))
     with server.client() as client:
@@ -127,10 +116,10 @@ def test_a_foreign_value_in_the_place_of_a_semantic_entry(
 
 
 def test_a_reply_that_came_too_late_is_nobody_elses(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
     """A connection that was given up is never used again, so that no reply is one behind."""
-    store = make(server.url, redis_timeout_ms=30.0, redis_connect_timeout_ms=30.0)
+    store = connected(server.url, redis_timeout_ms=30.0, redis_connect_timeout_ms=30.0)
     for name in "abcdef":
         store.put(Put(key_of(NS, name), name.encode(), 60_000))
     with server.client() as client:
@@ -172,23 +161,23 @@ async def test_a_cancelled_call_leaves_no_reply_behind(server: RedisServer) -> N
 
 @pytest.mark.parametrize("url", ["wrong", "none", "unknown user"])
 def test_a_wrong_password_is_said_without_showing_it(
-    make: Callable[..., Any], url: str, caplog: pytest.LogCaptureFixture
+    connected: Callable[..., Any], url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RedisServer(password="hunter2") as server:
         secrets = {"wrong": ":hunter3@", "none": "", "unknown user": "nobody:hunter2@"}
-        store = make(server.url.replace(":hunter2@", secrets[url]))
+        store = connected(server.url.replace(":hunter2@", secrets[url]))
         assert reason_of(lambda: store.get("x")) == "redis_auth"
         assert len(warnings_of(caplog, "redis_auth")) == 1
         assert "password" in caplog.text
         assert "hunter" not in caplog.text
-        good = make(server.url)
+        good = connected(server.url)
         good.put(Put(key_of(NS, "a"), b"value", 1000))
 
 
 def test_a_full_server_serves_what_it_has(
-    server: RedisServer, make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    server: RedisServer, connected: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = make(server.url)
+    store = connected(server.url)
     store.nearest(SCOPE, unit(1, 0), 4)
     store.put(both(NS, "a", unit(1, 0)))
     server.config_set(maxmemory="1mb")
@@ -205,13 +194,13 @@ def test_a_full_server_serves_what_it_has(
 
 
 def test_a_replica_that_may_only_be_read_serves_what_it_has(
-    server: RedisServer, make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    server: RedisServer, connected: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    make(server.url).put(Put(key_of(NS, "a"), b"value", 60_000))
+    connected(server.url).put(Put(key_of(NS, "a"), b"value", 60_000))
     with RedisServer(replicaof=server) as replica:
         with replica.client() as client:
             until(lambda: client.info("replication")["master_link_status"] == "up")
-        store = make(replica.url)
+        store = connected(replica.url)
         assert store.get(key_of(NS, "a")) == b"value"
         for put in (Put("aegis:x", b"x", 1000), both(NS, "b", unit(1, 0))):
             assert reason_of(lambda put=put: store.put(put)) == "redis_readonly"
@@ -221,10 +210,10 @@ def test_a_replica_that_may_only_be_read_serves_what_it_has(
 
 
 def test_a_server_that_was_restarted_is_used_again_without_a_trouble(
-    server: RedisServer, make: Callable[..., Any]
+    server: RedisServer, connected: Callable[..., Any]
 ) -> None:
     """A connection that the server closed is noticed before something is sent on it."""
-    store = make(server.url)
+    store = connected(server.url)
     store.put(Put(key_of(NS, "a"), b"value", 60_000))
     server.restart()
     store.idle()
@@ -234,10 +223,10 @@ def test_a_server_that_was_restarted_is_used_again_without_a_trouble(
 
 
 def test_clearing_a_server_that_hangs_comes_to_an_end(
-    server: RedisServer, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    server: RedisServer, connected: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_module, "_ADMIN_TIMEOUT_S", 0.05)
-    store = make(server.url, redis_timeout_ms=50.0, redis_connect_timeout_ms=50.0)
+    store = connected(server.url, redis_timeout_ms=50.0, redis_connect_timeout_ms=50.0)
     store.get("x")
     server.hang()
     assert reason_of(store.clear) == "redis_timeout"

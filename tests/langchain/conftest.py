@@ -10,8 +10,10 @@ import pytest_asyncio
 from langchain_core.globals import set_llm_cache
 from langchain_ollama import OllamaEmbeddings
 
-from aegis_llm.testing import OllamaSimulator
+from aegis_llm import wiring
+from aegis_llm.testing import OllamaSimulator, answers
 from tests.langchain.kit import Kit, Remembered
+from tests.langchain.learning_kit import Matcher, Model
 
 MODELS = ("llama3.1:8b", "mistral:7b", "qwen3:8b", "llava:7b", "all-minilm")
 
@@ -52,3 +54,20 @@ def _no_global_cache() -> Iterator[None]:
     """Leave no global cache to the next test."""
     yield
     set_llm_cache(None)
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
+    """A model that says what a test wants, and a matcher that is sure of everything."""
+    made = Model()
+    monkeypatch.setattr(answers, "answer", made)
+    monkeypatch.setattr(wiring, "Matcher", Matcher)
+    yield made
+    Matcher.grey = False
+
+
+@pytest.fixture
+def grey(model: Model) -> Model:
+    """Like `model`, with a matcher that is sure of nothing."""
+    Matcher.grey = True
+    return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,6 @@ from langchain_core.runnables import (
 from langchain_core.tools import create_retriever_tool
 
 from aegis_llm import ConfigError, NotCachedError, cache_control, observe
-from langchain_aegis import AegisCache, cache_chain
 from tests.langchain.chain_kit import (
     EVERY_WAY,
     LOOK_ALIKE,
@@ -306,30 +304,6 @@ def test_a_stream_given_up_is_not_stored(kit: Kit) -> None:
     assert seen.outcomes == ["miss"]
 
 
-def test_what_cannot_be_told_apart_needs_a_name(kit: Kit) -> None:
-    lock = asyncio.Lock()
-
-    def uses_a_lock(_: str) -> str:
-        return str(lock)
-
-    with pytest.raises(ConfigError, match=r"uses lock: a asyncio\.locks\.Lock.*name=\"handbook"):
-        cache_chain(RunnableLambda(uses_a_lock))
-    assert cached(kit, RunnableLambda(uses_a_lock), name="locks").invoke("x") == str(lock)
-
-
-@pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
-def test_a_chain_that_remembers_is_refused() -> None:
-    from langchain_core.chat_history import InMemoryChatMessageHistory
-    from langchain_core.runnables.history import RunnableWithMessageHistory
-
-    chain: Any = RunnableWithMessageHistory(
-        RunnableLambda(lambda x: x), lambda _: InMemoryChatMessageHistory()
-    )
-    for name in (None, "named"):
-        with pytest.raises(ConfigError, match="remembers"):
-            cache_chain(chain, name=name)
-
-
 async def test_an_agent_as_a_chain(kit: Kit) -> None:
     agents = pytest.importorskip("langchain.agents", reason="the package langchain is absent")
     from langgraph.checkpoint.memory import InMemorySaver
@@ -365,38 +339,3 @@ async def test_an_answer_is_rejected(kit: Kit) -> None:
         chain.invoke(REWORDED)
     assert seen.outcomes == ["miss", "hit_semantic", "miss", "hit_local", "miss"]
     assert chain.labels().wrong == 1
-
-
-def test_a_judge_that_cannot_be_asked_is_said_once(
-    kit: Kit, caplog: pytest.LogCaptureFixture
-) -> None:
-    def said() -> list[str]:
-        lines = [one.message for one in caplog.records if "could judge" in one.message]
-        caplog.clear()
-        return lines
-
-    chain = RunnableLambda(shouted)
-    cached(kit, chain)
-    AegisCache(redis_url=kit.redis_url)
-    assert said() == []
-    for _ in range(2):
-        cached(kit, chain, judge="serve", check_hits=0.5)
-        AegisCache(redis_url=kit.redis_url, judge_model="qwen3:8b")
-    first, second = said()
-    assert first.startswith("cache_chain knows no server that could judge: judge, check_hits does")
-    assert second.startswith("AegisCache knows no server that could judge: judge_model does")
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        ({"tll": 5}, "did you mean 'ttl'"),
-        ({"extractor": len}, "unknown option 'extractor'"),
-        ({"name": ""}, "name=''"),
-        ({"question": 7}, "question=7"),
-        ({"ttl": -1}, "ttl"),
-    ],
-)
-def test_a_wrong_setting_is_told(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        cache_chain(RunnableLambda(lambda x: x), **given)

@@ -13,18 +13,17 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.response.schema import RESPONSE_TYPE, Response
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
-from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.config import AegisConfig
 from aegis_llm.control import Surroundings, cache_control
 from aegis_llm.errors import ConfigError
 from aegis_llm.feedback import Feedback
 from aegis_llm.fingerprint import Teller
 from aegis_llm.invalidating import Invalidating
-from aegis_llm.questions import whole_question
 from aegis_llm.quiet import Quiet
 from aegis_llm.replay import pieces
 from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Request
-from aegis_llm.wiring import connect, say_once, say_unjudged
+from aegis_llm.wiring import connect, say_once, say_unjudged, whole_config
 from llama_index.llms.aegis._documents import heard_by, listen
 from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
 from llama_index.llms.aegis._responses import response_of
@@ -83,14 +82,10 @@ class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
         aegis: AegisConfig | None = None,
         **options: Any,
     ) -> None:
-        for option in options:
-            if option not in OPTION_NAMES or option == "extractor":
-                raise unknown_option(option, OPTION_NAMES - {"extractor"})
+        config = whole_config(aegis, redis_url, options)
         if name is not None and (type(name) is not str or not name):
             msg = f"AegisQueryEngine(name={name!r}): give a text that is not empty"
             raise ConfigError(msg)
-        given = options if redis_url is None else {**options, "redis_url": redis_url}
-        config = (aegis or AegisConfig()).with_options(**given, extractor=whole_question)
         super().__init__(callback_manager=engine.callback_manager)
         listen()
         embedder = None
