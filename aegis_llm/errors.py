@@ -5,6 +5,8 @@ AegisError
 ├── ConfigError          a setting is wrong: raised at construction, says what to do
 ├── MissingExtraError    an optional dependency is absent: names the extra to install
 ├── NotCachedError       cache_control(only_if_cached=True) and there is no entry
+├── QueueFullError       as many requests wait as `max_queue` allows
+├── QueueTimeoutError    no slot came free before `queue_timeout_s` or the deadline
 └── Trouble              (internal) a part did not answer; the request goes on without it
     ├── StoreTrouble     Redis: down, slow, refused, full
     ├── EmbedTrouble     the embedder: failed, slow, unusable vector
@@ -34,6 +36,25 @@ class MissingExtraError(AegisError, ImportError):
 
 class NotCachedError(AegisError, LookupError):
     """The request was made with `cache_control(only_if_cached=True)` and no entry answers it."""
+
+
+class QueueFullError(AegisError, RuntimeError):
+    """As many requests wait for the server as `max_queue` allows.
+
+    Attributes:
+        waiting: Requests that wait.
+        expected_wait_s: Seconds after which a slot may be expected; 0 when nothing is known.
+    """
+
+    def __init__(self, server: str, waiting: int, expected_wait_s: float) -> None:
+        when = f"; try again in about {expected_wait_s:.1f} s" if expected_wait_s else ""
+        super().__init__(f"{waiting} requests wait for {server} already (max_queue){when}")
+        self.waiting = waiting
+        self.expected_wait_s = expected_wait_s
+
+
+class QueueTimeoutError(AegisError, TimeoutError):
+    """No slot came free in time: `queue_timeout_s`, or the deadline of the request, has passed."""
 
 
 class Trouble(AegisError):  # noqa: N818 - it is no error of the caller's

@@ -105,7 +105,7 @@ def test_everything_below_the_ports_is_pure() -> None:
     below = {
         name.strip()
         for layer in layers[layers.index("ports : drivers") :]
-        for name in layer.split(":")
+        for name in layer.replace("|", ":").split(":")
     }
     impure = {"ports", "drivers", "control", "quiet", "naming", "config", "errors"}
     assert "plan" in below
