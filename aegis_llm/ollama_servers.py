@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aegis_llm.config import SchedulerConfig
+from aegis_llm.errors import ConfigError
 from aegis_llm.keys import normal_model
 from aegis_llm.ports import Reply
-from aegis_llm.scheduler.fleet import Fleet, Link, Lookout, Seen, shown
+from aegis_llm.scheduler.fleet import Fleet, Link, Seen, shown
 from aegis_llm.scheduler.registry import QUEUES, address
 
 log = logging.getLogger("aegis_llm")
@@ -68,8 +69,18 @@ def fleet_of(sources: Sequence[Source], config: SchedulerConfig) -> Fleet:
     return Fleet([Link(shown(s.url), QUEUES.dispatcher(s.url, config), s) for s in sources])
 
 
-def distinct(urls: Sequence[str]) -> list[str]:
-    """Return the URLs, each server once; a second mention is said."""
+def urls_of(base_url: Any) -> list[Any]:
+    """Return the servers that a `base_url` names, each once; a second mention is said.
+
+    Raises:
+        ConfigError: It is a list without a URL.
+    """
+    if base_url is None or isinstance(base_url, str):
+        return [base_url]
+    urls: list[Any] = list(base_url)
+    if not urls or not all(isinstance(url, str) and url for url in urls):
+        msg = "base_url is not usable; give one URL or a list of them"
+        raise ConfigError(msg)
     found: dict[str, str] = {}
     for url in urls:
         where = address(url if "://" in url else f"http://{url}")
@@ -98,6 +109,3 @@ def families_of(models: Sequence[Any]) -> dict[str, str]:
         if family and model.model:
             families[normal_model(str(model.model))] = str(family)
     return families
-
-
-__all__ = ["Lookout", "OllamaServers", "distinct", "families_of", "fleet_of", "seen_by"]

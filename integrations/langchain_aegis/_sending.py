@@ -10,9 +10,8 @@ from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
 from ollama import AsyncClient, Client
 
 from aegis_llm.config import SchedulerConfig
-from aegis_llm.errors import ConfigError
 from aegis_llm.ollama_client import LoopClient, OllamaModels
-from aegis_llm.ollama_servers import OllamaServers, distinct, fleet_of
+from aegis_llm.ollama_servers import OllamaServers, fleet_of
 from aegis_llm.ports import ModelSource
 from aegis_llm.scheduled_client import ScheduledAsyncClient, ScheduledClient
 from aegis_llm.scheduler.fleet import Fleet
@@ -58,21 +57,6 @@ class Clients:
             ScheduledClient(self._blocking, self.fleet, config.retries),
             ScheduledAsyncClient(self._awaited, self.fleet, config.retries),
         )
-
-
-def urls_of(base_url: str | Sequence[str] | None) -> list[str | None]:
-    """Return the servers that a `base_url` names, each once.
-
-    Raises:
-        ConfigError: It is a list without a URL.
-    """
-    if base_url is None or isinstance(base_url, str):
-        return [base_url]
-    urls: list[Any] = list(base_url)
-    if not urls or not all(isinstance(url, str) and url for url in urls):
-        msg = "base_url is not usable; give one URL or a list of them"
-        raise ConfigError(msg)
-    return list(distinct(urls))
 
 
 def _maker(host: str | None, options: dict[str, Any]) -> Any:

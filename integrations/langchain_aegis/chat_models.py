@@ -26,6 +26,7 @@ from aegis_llm.control import cache_control
 from aegis_llm.errors import ConfigError
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
+from aegis_llm.ollama_servers import urls_of
 from aegis_llm.plan import UNREADABLE
 from aegis_llm.ports import ModelSource
 from aegis_llm.service import Service
@@ -43,7 +44,7 @@ from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
-from langchain_aegis._sending import Clients, urls_of
+from langchain_aegis._sending import Clients
 from langchain_aegis._surrounded import asurrounded, surrounded
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
