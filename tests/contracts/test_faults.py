@@ -35,10 +35,11 @@ def way(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def world(server: RedisServer, way: str) -> Iterator[World]:
-    """A process that has already asked something."""
+    """A process that has already asked something, and has read what others learnt."""
     with World(server.url, way) as world:
         until(lambda: world.ask(question(0)).reason == "no_candidate" or _refreshed(server))
         assert world.ask(question(0)).outcome == "hit_exact"
+        until(lambda: world.answering.service.learner.notebook.loaded)
         yield world
 
 
@@ -65,6 +66,14 @@ def open_for_long(world: World) -> None:
     world.store.link._breaker._first_pause = world.store.link._breaker._pause = 1e18
 
 
+def hears_no_more(world: World) -> None:
+    """Let the thread that listens to other processes not connect again."""
+    listener = world.store._channel._listener
+    assert listener is not None
+    listener.stop()
+    listener._thread.join()
+
+
 OPENED = ["redis_breaker_open"] * 5
 
 
@@ -85,6 +94,7 @@ def test_a_killed_redis_is_noticed_and_then_not_asked(
     server.kill()
     reasons = [world.ask(question(n)).reason for n in range(3)]
     open_for_long(world)
+    hears_no_more(world)
     with socket.create_server(("127.0.0.1", server.port)) as listener:
         listener.setblocking(False)
         reasons += [world.ask(question(n)).reason for n in range(5)]
