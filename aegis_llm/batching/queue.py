@@ -17,6 +17,7 @@ from aegis_llm.batching.forecast import Forecast
 from aegis_llm.batching.jobs import Job, Reply
 from aegis_llm.batching.limit import Limit
 from aegis_llm.batching.line import Line
+from aegis_llm.batching.placing import Load
 from aegis_llm.batching.residents import TURN, Residents
 from aegis_llm.batching.state import ModelState, QueueState
 from aegis_llm.batching.warm import Slots
@@ -89,6 +90,12 @@ class Queue:
         model = self._models.get(name)
         return self.config.num_parallel if model is None else model.limit.slots
 
+    def load(self, name: str) -> Load:
+        """Return how busy the server is, seen from one model."""
+        return Load(
+            len(self._waiting) + self.flying, self.slots(name), self._residents.displaces(name)
+        )
+
     def submit(self, job: Job, now: float) -> None:
         """Take a request on; ask `next` then.
 
@@ -142,7 +149,7 @@ class Queue:
             model.limit.lost(job)
             self._shares.left(job)
             return
-        if self._residents.replied(job.model, reply.load_s, now):
+        if self._residents.replied(job.model, reply.load_s, job.sent, now):
             model.slots.forget()
             model.limit.doubt()
         model.limit.ended(job, reply, now)
@@ -236,7 +243,7 @@ class Queue:
 
     def _send(self, job: Job, now: float) -> None:
         model = self._models[job.model]
-        self._residents.sent(job.model, self._queued)
+        self._residents.sent(job.model, self._flying, self._queued)
         self._remove(job, model)
         self._sent += 1
         model.sent += 1

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 
 _LEAST_LOAD_S = 0.2
-_MOMENT_S = 60.0
+_MOMENT_S = 240.0  # less than a server keeps a model that nobody asks
 TURN = 64
 """Requests of a model that are sent while another one waits to be loaded."""
 
@@ -35,6 +35,11 @@ class Residents:
         """Return whether the model is loaded, as far as is known."""
         return model in self._loaded
 
+    def displaces(self, model: str) -> bool:
+        """Return whether another model would be unloaded for this one, as far as is known."""
+        room = self.room
+        return room is not None and model not in self._loaded and len(self._loaded) >= room
+
     def claim(self, model: str) -> None:
         """Have the model loaded next: a request for it has waited long enough."""
         if model not in self._loaded:
@@ -54,7 +59,7 @@ class Residents:
         if room is None:
             # Not all at once: the first one shows whether the models fit together.
             return not others or model not in flying
-        if self._claimed not in (None, model):
+        if self._claim(waiting) not in (None, model):
             return False
         if len(self._loaded) < room:
             return True
@@ -63,8 +68,8 @@ class Residents:
             for one in self._loaded
         )
 
-    def sent(self, model: str, waiting: Mapping[str, int]) -> None:
-        """Note that a request was sent."""
+    def sent(self, model: str, flying: Mapping[str, int], waiting: Mapping[str, int]) -> None:
+        """Note that a request was sent; `flying` and `waiting` are as they were before."""
         if self._claimed == model:
             self._claimed = None
         if model in self._loaded:
@@ -75,18 +80,18 @@ class Residents:
         if room is None:
             return  # its reply shows what it is
         if len(self._loaded) >= room:
-            idle = next(iter(self._loaded))
-            del self._loaded[idle]
+            idle = next((one for one in self._loaded if one not in flying), None)
+            del self._loaded[idle or next(iter(self._loaded))]
         self._loaded[model] = 0.0
         self._served = 0
 
-    def replied(self, model: str, load_s: float, now: float) -> bool:
-        """Learn from a reply; return whether the model was loaded for it."""
+    def replied(self, model: str, load_s: float, sent: float, now: float) -> bool:
+        """Learn from a reply to what was `sent`; return whether the model was loaded for it."""
         quickest = self._quickest[model] = min(load_s, self._quickest.get(model, load_s))
         usual = 4 * quickest if quickest < _LEAST_LOAD_S else 0.0
         loaded = load_s > max(_LEAST_LOAD_S, usual)
         last = self._loaded.get(model)
-        if loaded and last and now - load_s - last < _MOMENT_S:
+        if loaded and last and last < sent < last + _MOMENT_S:
             between = [one for one, at in self._loaded.items() if one != model and at >= last]
             if between and self.given is None:
                 self._learned = max(1, len(self._loaded) - 1)
@@ -107,4 +112,8 @@ class Residents:
         """Return whether a loaded model has to make way for one that waits to be loaded."""
         if not any(one not in self._loaded for one in waiting):
             return False
-        return self._claimed is not None or self._served >= TURN
+        return self._claim(waiting) is not None or self._served >= TURN
+
+    def _claim(self, waiting: Mapping[str, int]) -> str | None:
+        """Return the model to be loaded next; one that nobody waits for any more has no claim."""
+        return self._claimed if self._claimed in waiting else None
