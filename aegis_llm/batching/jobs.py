@@ -28,6 +28,8 @@ class Job:
         overtakes: How many requests had been sent when it came, given by the queue.
         rank: Requests in flight with it when it was sent, itself included.
         sent: When it was sent.
+        turn: Its place in the order of sending, given by the queue.
+        answered: Whether the first part of its answer is there, where it comes in parts.
         expected: Tokens of its answer, as predicted when it came.
     """
 
@@ -43,6 +45,8 @@ class Job:
     overtakes: int = 0
     rank: int = 0
     sent: float = 0.0
+    turn: int = 0
+    answered: bool = False
     expected: float = 0.0
 
 

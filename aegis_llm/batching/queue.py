@@ -237,9 +237,21 @@ class Queue:
 
     def _may_send(self, name: str) -> bool:
         model = self._models[name]
-        return model.limit.room(len(model.flying)) and self._residents.may_send(
-            name, self._flying, self._queued
+        return (
+            model.limit.room(len(model.flying))
+            and self._residents.may_send(name, self._flying, self._queued)
+            and not self._starves_another(name)
         )
+
+    def _starves_another(self, name: str) -> bool:
+        """Return whether a request for another model may get no answer for those of this one."""
+        for other in self._flying:
+            if other == name or not self._residents.may_starve(other):
+                continue
+            oldest = next(iter(self._models[other].flying))
+            if not oldest.answered and self._sent - oldest.turn >= TURN:
+                return True
+        return False
 
     def _send(self, job: Job, now: float) -> None:
         model = self._models[job.model]
@@ -247,6 +259,7 @@ class Queue:
         self._remove(job, model)
         self._sent += 1
         model.sent += 1
+        job.turn = self._sent
         if self._gathered:
             self._gathered -= 1
         if not self._gathered:

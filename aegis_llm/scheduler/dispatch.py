@@ -41,9 +41,17 @@ class Hold:
         self._dispatcher = dispatcher
         self.job = job
         self.loop = loop
-        self.answered = False
         self.still_since: float | None = None
         self._read_ahead: weakref.WeakMethod[Callable[[], None]] | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the first part of the answer is there."""
+        return self.job.answered
+
+    @answered.setter
+    def answered(self, answered: bool) -> None:
+        self.job.answered = answered
 
     @property
     def queued_s(self) -> float:
