@@ -1,4 +1,4 @@
-"""How a request gets to a server: the plan alone, with servers of which a test says what they do."""
+"""How a request gets to a server: the plan alone; a test says what the servers do."""
 
 from __future__ import annotations
 
