@@ -85,16 +85,18 @@ class Residents:
         quickest = self._quickest[model] = min(load_s, self._quickest.get(model, load_s))
         usual = 4 * quickest if quickest < _LEAST_LOAD_S else 0.0
         loaded = load_s > max(_LEAST_LOAD_S, usual)
-        last = self._loaded.get(model)
+        last, before = self._loaded.get(model), self.room
         if loaded and last and now - load_s - last < _MOMENT_S:
             between = [one for one, at in self._loaded.items() if one != model and at >= last]
             if between and self.given is None:
                 self._learned = max(1, len(self._loaded) - 1)
         elif not loaded and not last and self._learned is not None:
             self._learned = None  # it was there all the time: they fit together after all
+        room = self.room
+        if last is None and room is not None and len(self._loaded) >= room and room == before:
+            return loaded  # it was sent before its turn was over, and has none now
         self._loaded[model] = now
         self._loaded.move_to_end(model)
-        room = self.room
         while room is not None and len(self._loaded) > room:
             self._loaded.popitem(last=False)
         return loaded

@@ -133,8 +133,8 @@ def swaps(repeat: int) -> list[Line]:
             loads, times = [], []
             for _ in range(repeat):
                 asked = [(stage.models[number % 2], short()) for number in range(64)]
-                mine = counted(stage, partial(_alternating, stage, asked, config))
-                peer = counted(stage, partial(_alternating, stage, asked, None))
+                mine = counted(stage, partial(alternating, stage, asked, config))
+                peer = counted(stage, partial(alternating, stage, asked, None))
                 loads.append(mine.loads / peer.loads)
                 times.append(mine.seconds / peer.seconds)
         share = statistics.median(loads)
@@ -146,9 +146,7 @@ def swaps(repeat: int) -> list[Line]:
     return lines
 
 
-def _alternating(
-    stage: Stage, asked: list[tuple[str, str]], config: SchedulerConfig | None
-) -> Run:
+def alternating(stage: Stage, asked: list[tuple[str, str]], config: SchedulerConfig | None) -> Run:
     def model(name: str) -> Any:
         return stage.stock(model=name) if config is None else stage.aegis(config, model=name)
 
@@ -216,27 +214,28 @@ def _light(stage: Stage, model: Any, heavy: int = 100, most: int | None = None) 
 
 def options(repeat: int) -> list[Line]:
     """Callers with different `num_ctx` for one model."""
-    sizes = (None, 2048, 8192, 4096)
     with simulated() as stage:
-        counts = {}
-        for name in ("ours", "gather"):
-            config = SchedulerConfig(num_parallel=SLOTS)
-            ours = stage.aegis(config)
-            models = {
-                n: ours.model_copy(update={"num_ctx": n})
-                if name == "ours"
-                else stage.stock(num_ctx=n)
-                for n in sizes
-            }
-            asked = [(sizes[number % 4], short()) for number in range(32)]
-            each = _Each(models)
-            counts[name] = counted(stage, partial(together, each, asked)).loads
-    again = counts["ours"] - 1
+        config = SchedulerConfig(num_parallel=SLOTS)
+        again = counted(stage, partial(with_options, stage, config)).loads - 1
+        peer = counted(stage, partial(with_options, stage, None)).loads - 1
     return [
         ("callers with four different num_ctx: loads after the first", str(again), "0",
          yes(again == 0)),
-        ("the same with asyncio.gather", str(counts["gather"] - 1), "", ""),
+        ("the same with asyncio.gather", str(peer), "", ""),
     ]  # fmt: skip
+
+
+def with_options(stage: Stage, config: SchedulerConfig | None) -> Run:
+    """Send 32 requests of callers that differ in `num_ctx`."""
+    sizes = (None, 2048, 3072, 4096)
+    ours = None if config is None else stage.aegis(config)
+    models = {
+        size: stage.stock(num_ctx=size)
+        if ours is None
+        else ours.model_copy(update={"num_ctx": size})
+        for size in sizes
+    }
+    return together(_Each(models), [(sizes[number % 4], short()) for number in range(32)])
 
 
 def cost(repeat: int) -> list[Line]:
