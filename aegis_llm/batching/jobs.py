@@ -27,6 +27,7 @@ class Job:
         most_tokens: Most tokens of its answer; None: no limit is known.
         number: Its place in the order of arrival, given by the queue.
         overtakes: How many requests had been sent when it came, given by the queue.
+        patience: Most that may be sent before it, given by the queue.
         rank: Requests in flight with it when it was sent, itself included.
         sent: When it was sent.
         expected: Tokens of its answer, as predicted when it came.
@@ -42,6 +43,7 @@ class Job:
     most_tokens: int | None = None
     number: int = 0
     overtakes: int = 0
+    patience: int = 0
     rank: int = 0
     sent: float = 0.0
     expected: float = 0.0

@@ -24,7 +24,9 @@ from aegis_llm.config import SchedulerConfig
 from aegis_llm.errors import QueueFullError
 
 OVERTAKEN = 2 * TURN
-"""After so many requests were sent since it came, a request goes before all others."""
+"""After so many requests were sent since it came, a request goes before all others; where more
+than half as many wait, after twice as many as wait."""
+_BURST = 1024  # requests that may come after one and still count for that
 
 
 @dataclass(slots=True)
@@ -101,6 +103,7 @@ class Queue:
         model = self._model(job.model)
         self._numbers += 1
         job.number, job.overtakes = self._numbers, self._sent
+        job.patience = 2 * (len(self._waiting) + _BURST)
         job.expected = model.forecast.tokens(job.template, job.most_tokens)
         self._shares.joined(job)
         self._add(job, model)
@@ -142,7 +145,7 @@ class Queue:
             model.limit.lost(job)
             self._shares.left(job)
             return
-        if self._residents.replied(job.model, reply.load_s, now):
+        if self._residents.replied(job.model, reply.load_s, now, job.sent):
             model.slots.forget()
             model.limit.loaded()
         model.limit.ended(job, reply, now)
@@ -206,7 +209,10 @@ class Queue:
     def _urgent(self) -> Job | None:
         """Return the oldest request if it was overtaken too often and can be sent."""
         oldest = next(iter(self._waiting.values()))
-        if self._sent - oldest.overtakes < OVERTAKEN:
+        # In a long queue everybody waits long; a bound for short ones would make it first come,
+        # first served. It grows with the queue, but not without end with those that come later.
+        most = min(2 * len(self._waiting), oldest.patience)
+        if self._sent - oldest.overtakes < max(OVERTAKEN, most):
             return None
         self._residents.claim(oldest.model)
         return oldest if self._may_send(oldest.model) else None

@@ -25,6 +25,7 @@ class Residents:
         self._quickest: dict[str, float] = {}
         self._served = 0
         self._claimed: str | None = None
+        self._trial: tuple[str, float] | None = None
 
     @property
     def room(self) -> int | None:
@@ -48,9 +49,10 @@ class Residents:
         others = [one for one in flying if one != model]
         room = self.room
         if model in self._loaded:
-            if room is None or len(self._loaded) < room:
-                return True
-            return not self._yields(model, waiting)
+            if room is None:
+                on_trial = self._trial is not None and self._trial[0] == model
+                return not (on_trial and others)
+            return len(self._loaded) < room or not self._yields(model, waiting)
         if room is None:
             # Not all at once: the first one shows whether the models fit together.
             return not others or model not in flying
@@ -80,8 +82,12 @@ class Residents:
         self._loaded[model] = 0.0
         self._served = 0
 
-    def replied(self, model: str, load_s: float, now: float) -> bool:
-        """Learn from a reply; return whether the model was loaded for it."""
+    def replied(self, model: str, load_s: float, now: float, sent: float) -> bool:
+        """Learn from a reply; return whether the model was loaded for it.
+
+        A model that was loaded beside others is on trial until one of those has answered a request
+        that was sent later: without a load they fit together.
+        """
         quickest = self._quickest[model] = min(load_s, self._quickest.get(model, load_s))
         usual = 4 * quickest if quickest < _LEAST_LOAD_S else 0.0
         loaded = load_s > max(_LEAST_LOAD_S, usual)
@@ -90,7 +96,12 @@ class Residents:
             between = [one for one, at in self._loaded.items() if one != model and at >= last]
             if between and self.given is None:
                 self._learned = max(1, len(self._loaded) - 1)
-        elif not loaded and not last and self._learned is not None:
+        if self._trial is not None and model != self._trial[0]:
+            if loaded or sent >= self._trial[1]:
+                self._trial = None
+        elif loaded and last is None and self._loaded and self.room is None:
+            self._trial = model, now
+        if not loaded and not last and self._learned is not None:
             self._learned = None  # it was there all the time: they fit together after all
         room = self.room
         if last is None and room is not None and len(self._loaded) >= room and room == before:
