@@ -1,0 +1,74 @@
+"""A request that waits or is sent, and what the server's reply says of its time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from aegis_llm.batching.prefix import NOTHING, Prefix
+
+_NS = 1e9
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One request to one model.
+
+    Attributes:
+        model: Name of the model.
+        arrived: When it came, by a monotonic clock in seconds, as all times here.
+        prefix: Its prompt.
+        priority: The higher goes first.
+        deadline: When its answer is of no use any more.
+        tenant: Whose it is, for the fair share.
+        template: What requests of the same kind have in common, for the length of their answers.
+        most_tokens: Most tokens of its answer; None: no limit is known.
+        number: Its place in the order of arrival, given by the queue.
+        overtakes: How many requests had been sent when it came, given by the queue.
+        rank: Requests in flight with it when it was sent, itself included.
+        sent: When it was sent.
+        expected: Tokens of its answer, as predicted when it came.
+    """
+
+    model: str
+    arrived: float
+    prefix: Prefix = NOTHING
+    priority: int = 0
+    deadline: float | None = None
+    tenant: str = ""
+    template: int = 0
+    most_tokens: int | None = None
+    number: int = 0
+    overtakes: int = 0
+    rank: int = 0
+    sent: float = 0.0
+    expected: float = 0.0
+
+
+class Reply(NamedTuple):
+    """What the last line of an answer says, times in seconds.
+
+    `wait_s` is the wait for a slot of the server. It begins after the load and is not reported:
+    it is what the parts leave of the total.
+    """
+
+    load_s: float
+    prefill_s: float
+    decode_s: float
+    wait_s: float
+    prompt_tokens: int
+    output_tokens: int
+
+
+def reply_of(part: Mapping[str, Any]) -> Reply | None:
+    """Return what a last line says; None where it has no times (another server, a cut stream)."""
+    total = part.get("total_duration")
+    if not total:
+        return None
+    load, prefill, decode = (
+        (part.get(f"{name}_duration") or 0) / _NS for name in ("load", "prompt_eval", "eval")
+    )
+    wait = max(0.0, total / _NS - load - prefill - decode)
+    read, said = part.get("prompt_eval_count") or 0, part.get("eval_count") or 0
+    return Reply(load, prefill, decode, wait, read, said)
