@@ -7,7 +7,7 @@ from typing import Any
 
 from aegis_llm.simulate.jobs import Job, Source
 from aegis_llm.simulate.policy import Policy, SendAtOnce
-from aegis_llm.simulate.runner import Running
+from aegis_llm.simulate.runner import Visit
 from aegis_llm.simulate.server import Server
 from aegis_llm.simulate.setup import Setup
 from aegis_llm.simulate.tally import Outcome, Percentiles, Spread
@@ -26,16 +26,6 @@ def simulate(setup: Setup, source: Source, policy: Policy | None = None) -> Outc
     return _Simulation(setup, source, policy or SendAtOnce(setup.servers)).run()
 
 
-class _Alarm:
-    """Wakes the policy."""
-
-    def __init__(self) -> None:
-        self.version = 0
-
-    def fire(self, now: float) -> None:
-        """The policy is asked after every event anyway."""
-
-
 class _Simulation:
     def __init__(self, setup: Setup, source: Source, policy: Policy) -> None:
         speed = setup.speed
@@ -47,8 +37,9 @@ class _Simulation:
         # Time, a number that keeps the order of equals, whom to wake, and its version then.
         self.events: list[tuple[float, int, Any, int]] = []
         self.number = 0
-        self.alarm = _Alarm()
+        self.version = 0
         self.alarm_at = _NEVER
+        self.news = False  # something happened that the policy has not been asked about
         self.ttft, self.latency, self.wait = Spread(), Spread(), Spread()
         self.tenants: dict[str, Spread] = {}
         self.models: set[str] = set()
@@ -66,11 +57,18 @@ class _Simulation:
                 now, _, what, version = heappop(events)
                 if what.version == version:
                     what.fire(now)
-                    self._dispatch(now)
+                    if self.news:
+                        self._dispatch(now)
             elif now < _NEVER:
                 self._arrive(source.pop(), now)
+            elif self.waiting:
+                msg = f"{self.waiting} requests were never sent"
+                raise RuntimeError(msg)
             else:
                 return self._outcome()
+
+    def fire(self, now: float) -> None:  # the policy asked to be woken
+        self.news = True
 
     def wake(self, what: Any, at: float) -> None:
         """Call `what.fire(at)` at that time, unless it is woken for another one before."""
@@ -78,32 +76,34 @@ class _Simulation:
         self.number += 1
         heappush(self.events, (at, self.number, what, what.version))
 
-    def started(self, running: Running) -> None:
+    def started(self, visit: Visit) -> None:
         """A request has a slot."""
-        job = running.job
+        job = visit.job
         self.waiting -= 1
-        self.wait.add(running.started_at - job.at)
+        self.wait.add(visit.started_at - job.at)
         self.asked += job.prompt_tokens
-        self.read += running.to_read
+        self.read += visit.to_read
 
-    def ended(self, server: int, running: Running, now: float) -> None:
+    def ended(self, server: int, visit: Visit, now: float) -> None:
         """A request has its whole answer."""
-        job = running.job
-        self.busy_s += now - running.started_at
+        job = visit.job
+        self.busy_s += now - visit.started_at
         self.written += job.output_tokens
-        self.ttft.add(running.first_at - job.at)
+        self.ttft.add(visit.first_at - job.at)
         self.latency.add(now - job.at)
         if job.tenant:
             self.tenants.setdefault(job.tenant, Spread()).add(now - job.at)
         self.last = now
-        self.policy.done(job, server, now)
+        self.news = True
+        self.policy.done(job, server, now, visit.reply(now))
         self.source.finished(now)
 
-    def refused(self, server: int, job: Job, now: float) -> None:
+    def refused(self, server: int, visit: Visit, now: float) -> None:
         """A server refused a request."""
         self.waiting -= 1
         self.refusals += 1
-        self.policy.done(job, server, now)
+        self.news = True
+        self.policy.done(visit.job, server, now, None)
         self.source.finished(now)
 
     def _arrive(self, job: Job, now: float) -> None:
@@ -121,6 +121,7 @@ class _Simulation:
 
     def _dispatch(self, now: float) -> None:
         policy = self.policy
+        self.news = False
         while (sent := policy.next(now)) is not None:
             job, server = sent
             self.servers[server].arrive(job, now)
@@ -128,7 +129,7 @@ class _Simulation:
         if wake_at != self.alarm_at:
             self.alarm_at = wake_at
             if wake_at < _NEVER:
-                self.wake(self.alarm, max(wake_at, now))
+                self.wake(self, max(wake_at, now))
 
     def _outcome(self) -> Outcome:
         seconds = max(self.last - self.begun, 0.0)

@@ -21,6 +21,11 @@ _COUNT = "a whole number, 1 or more"
 _TOKENS = 10_000_000
 
 
+def _random(seed: int, what: str) -> Random:
+    """Return numbers of their own for one thing: changing another leaves them as they were."""
+    return Random(f"{seed} {what}")  # noqa: S311 - the same ones each time are the point
+
+
 @dataclass(frozen=True, kw_only=True)
 class Load:
     """What is asked, and how often.
@@ -57,7 +62,9 @@ class Load:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        given = [name for name in ("rate", "concurrent", "trace") if getattr(self, name) is not None]
+        given = [
+            name for name in ("rate", "concurrent", "trace") if getattr(self, name) is not None
+        ]
         require(len(given) == 1, " and ".join(given) or "a load without requests",
                 "give one of rate, concurrent and trace")  # fmt: skip
         if self.rate is not None:
@@ -73,7 +80,7 @@ class Load:
         most = self.prompt_tokens - 1
         own = f"tokens from 0 to {most}: a prompt of {self.prompt_tokens} has one of its own"
         check_whole("prefix_tokens", self.prefix_tokens, 0, most, own)
-        check_range("hit_rate", self.hit_rate, 0, 1, "a share from 0 to 1")
+        check_range("hit_rate", self.hit_rate, 0, 0.999, "a share from 0 to 0.999")
         check_range("think_s", self.think_s, 0, 1e6, "seconds, 0 or more")
         check_whole("seed", self.seed, 0, 1 << 64, "a whole number, 0 or more")
 
@@ -85,6 +92,14 @@ class Load:
         if self.concurrent is not None:
             return Asking(jobs, self.concurrent, self.think_s)
         return Arriving(self._timed(jobs, self.rate or 1.0))
+
+    @property
+    def mean_context(self) -> int:
+        """Tokens in a slot half way through an answer, in the mean."""
+        if self.trace is None:
+            return self.prompt_tokens + self.output_tokens // 2
+        tokens = sum(job.prompt_tokens + job.output_tokens // 2 for job in self.trace)
+        return tokens // len(self.trace)
 
     @property
     def arrival_rate(self) -> float | None:
@@ -116,17 +131,16 @@ class Load:
         return Asking(islice(jobs, requests), callers, 0.0)
 
     def _traced(self) -> Iterator[Job]:
-        hits = Random(f"{self.seed} hits")
+        hits = _random(self.seed, "hits")
         for job in self.trace or ():
             hit = job.hit or (self.hit_rate > 0 and hits.random() < self.hit_rate)
             yield msgspec.structs.replace(job, hit=hit)
 
     def _jobs(self) -> Iterator[Job]:
         """Make requests without end; their times are set by who asks."""
-        # One generator for each thing, so that changing one leaves the others as they were.
         own = _varied(self.prompt_tokens - self.prefix_tokens, self.vary, self.seed, "prompts")
         written = _varied(self.output_tokens, self.vary, self.seed, "outputs")
-        which, hits = Random(f"{self.seed} which"), Random(f"{self.seed} hits")
+        which, hits = _random(self.seed, "which"), _random(self.seed, "hits")
         prefixes = [f"context {n}" if self.prefix_tokens else "" for n in range(self.contexts)]
         models = [f"model {n}" for n in range(self.models)]
         prefix, model = prefixes[0], models[0]
@@ -146,7 +160,7 @@ class Load:
             )
 
     def _timed(self, jobs: Iterator[Job], rate: float) -> Iterator[Job]:
-        gaps = Random(f"{self.seed} gaps")
+        gaps = _random(self.seed, "gaps")
         now = 0.0
         for job in jobs:
             now += gaps.expovariate(rate)
@@ -158,7 +172,7 @@ def _varied(mean: int, vary: float, seed: int, what: str) -> Callable[[], int]:
     """Return a source of whole numbers, 1 or more, log-normal around a mean."""
     if not vary:
         return lambda: mean
-    draw = Random(f"{seed} {what}").lognormvariate
+    draw = _random(seed, what).lognormvariate
     spread = log1p(vary * vary)
     middle, width = log(mean) - spread / 2, sqrt(spread)
     return lambda: max(1, round(draw(middle, width)))

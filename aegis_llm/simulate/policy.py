@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from aegis_llm.batching.jobs import Reply
 from aegis_llm.simulate.jobs import Job
 
 
@@ -19,8 +20,8 @@ class Policy(Protocol):
         """Return a request to send now with the number of its server, or None."""
         ...
 
-    def done(self, job: Job, server: int, now: float) -> None:
-        """Hear that a request that was sent has its answer, or was refused."""
+    def done(self, job: Job, server: int, now: float, reply: Reply | None) -> None:
+        """Hear that a request that was sent has its answer; None: it was refused."""
         ...
 
     def wake_at(self) -> float:
@@ -38,11 +39,11 @@ class SendAtOnce:
         self._new: deque[Job] = deque()
         self._sent = [0] * servers
 
-    def submit(self, job: Job, now: float) -> None:  # noqa: ARG002 - the time decides nothing here
+    def submit(self, job: Job, now: float) -> None:
         """Take a request."""
         self._new.append(job)
 
-    def next(self, now: float) -> tuple[Job, int] | None:  # noqa: ARG002 - as above
+    def next(self, now: float) -> tuple[Job, int] | None:
         """Return the next request, with the server that has the fewest."""
         if not self._new:
             return None
@@ -50,7 +51,7 @@ class SendAtOnce:
         self._sent[server] += 1
         return self._new.popleft(), server
 
-    def done(self, job: Job, server: int, now: float) -> None:  # noqa: ARG002 - as above
+    def done(self, job: Job, server: int, now: float, reply: Reply | None) -> None:
         """Hear that a request has its answer."""
         self._sent[server] -= 1
 

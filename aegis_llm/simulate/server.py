@@ -6,7 +6,7 @@ from collections import deque
 from typing import Protocol
 
 from aegis_llm.simulate.jobs import Job
-from aegis_llm.simulate.runner import Runner, Running
+from aegis_llm.simulate.runner import Runner, Visit
 from aegis_llm.simulate.setup import Setup
 from aegis_llm.simulate.slots import PrefixSlots
 
@@ -18,15 +18,15 @@ class Hall(Protocol):
         """Call `what.fire(at)` at that time, unless its `version` is another one by then."""
         ...
 
-    def started(self, running: Running) -> None:
+    def started(self, visit: Visit) -> None:
         """Hear that a request has a slot."""
         ...
 
-    def ended(self, server: int, running: Running, now: float) -> None:
+    def ended(self, server: int, visit: Visit, now: float) -> None:
         """Hear that a request has its whole answer."""
         ...
 
-    def refused(self, server: int, job: Job, now: float) -> None:
+    def refused(self, server: int, visit: Visit, now: float) -> None:
         """Hear that a request was refused."""
         ...
 
@@ -71,20 +71,21 @@ class Server:
         self.version = 0
         self._hall = hall
         self._loaded: dict[str, _Loaded] = {}
-        self._pending: deque[Job] = deque()
+        self._pending: deque[Visit] = deque()
         self._loading = False
         self._working = 0
 
     def arrive(self, job: Job, now: float) -> None:
         """Take a request: to a slot, into the queue of its model, or to wait for a load."""
         self._expire(now)
+        visit = Visit(job, now)
         runner = self._loaded.get(job.model)
         if runner is not None:
-            self._use(runner, job, now)
+            self._use(runner, visit, now)
         elif len(self._pending) > self.setup.max_queue:
-            self._hall.refused(self.number, job, now)
+            self._hall.refused(self.number, visit, now)
         else:
-            self._pending.append(job)
+            self._pending.append(visit)
             self._load_next(now)
 
     def step(self, runner: _Loaded, now: float) -> None:
@@ -96,7 +97,7 @@ class Server:
         runner.uses -= 1
         runner.expires_at = now + self.setup.keep_alive_s
         if runner.waiting:
-            self._hall.started(runner.start(runner.waiting.popleft(), now))
+            self._start(runner, runner.waiting.popleft(), now)
         self._settle(runner, now)
         self._hall.ended(self.number, ended, now)
         if self._pending:
@@ -105,19 +106,26 @@ class Server:
     def fire(self, now: float) -> None:
         """End a load."""
         self._loading = False
-        self.loads += 1
-        model = self._pending[0].model
-        self._loaded[model] = _Loaded(self)
+        self._load()
         self._load_next(now)
 
-    def _use(self, runner: _Loaded, job: Job, now: float) -> None:
+    def _load(self) -> None:
+        self.loads += 1
+        self._loaded[self._pending[0].job.model] = _Loaded(self)
+
+    def _use(self, runner: _Loaded, visit: Visit, now: float) -> None:
         runner.uses += 1
+        visit.loaded_at = now
         if runner.slots.idle:
             runner.advance(now)
-            self._hall.started(runner.start(job, now))
+            self._start(runner, visit, now)
             self._settle(runner, now)
         else:
-            runner.waiting.append(job)
+            runner.waiting.append(visit)
+
+    def _start(self, runner: _Loaded, visit: Visit, now: float) -> None:
+        runner.start(visit, now)
+        self._hall.started(visit)
 
     def _settle(self, runner: _Loaded, now: float) -> None:
         """Say when the model is due next; the others go slower or faster if it began or ended."""
@@ -134,9 +142,11 @@ class Server:
     def _load_next(self, now: float) -> None:
         """Serve those at the head of the queue for loading as far as it goes."""
         while self._pending and not self._loading:
-            runner = self._loaded.get(self._pending[0].model)
+            runner = self._loaded.get(self._pending[0].job.model)
             if runner is not None:
                 self._use(runner, self._pending.popleft(), now)
+            elif self._room() and not self.setup.load_s:
+                self._load()
             elif self._room():
                 self._loading = True
                 self._hall.wake(self, now + self.setup.load_s)

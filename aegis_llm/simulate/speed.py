@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from aegis_llm.config.checks import check_range, require
+from aegis_llm.errors import ConfigError
 
 _MOST = 1e9
 
@@ -64,3 +65,19 @@ class Speed:
     def all_slots(self, busy: int) -> float:
         """Return the answer tokens a second of so many busy slots together."""
         return self.per_slot(busy) * busy
+
+
+def decode_speeds(text: str) -> tuple[tuple[int, float], ...]:
+    """Read `45` (one slot) or `1:29.2,4:104` (busy slots and all of them together).
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    try:
+        if ":" not in text:
+            return ((1, float(text)),)
+        pairs = (part.split(":") for part in text.split(","))
+        return tuple((int(slots), float(tokens)) for slots, tokens in pairs)
+    except ValueError:
+        msg = f"decode={text!r} is not usable; give tokens a second, 45, or by slots, 1:29,4:104"
+        raise ConfigError(msg) from None
