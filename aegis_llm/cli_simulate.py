@@ -241,12 +241,14 @@ def _show(plan: Plan) -> None:
 
 
 def _table(title: str, rows: Sequence[Row], *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False
+    )
     table.add_column("slots", justify="right")
     if any(row.scheduler for row in rows):
         table.add_column("scheduler")
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap="\n" not in column)
     return table
 
 
@@ -256,22 +258,19 @@ def _head(row: Row, table: Table) -> list[str]:
 
 
 def _times(rows: Sequence[Row]) -> Table:
-    names = [
-        f"{what} {part}" for what in ("first token", "answer") for part in ("p50", "p95", "p99")
-    ]
+    parts = ("p50", "p95", "p99")
+    names = [f"{what}\n{part}" for what in ("TTFT", "answer") for part in parts]
     table = _table("At what is asked", rows, *names)
     for row in rows:
         seen = (row.outcome.ttft, row.outcome.latency)
         shown = [seconds(value) for one in seen for value in (one.p50, one.p95, one.p99)]
-        table.add_row(
-            *_head(row, table), *(["overloaded", *[""] * 5] if row.overloaded else shown)
-        )
+        table.add_row(*_head(row, table), *(["grows"] * 6 if row.overloaded else shown))
     return table
 
 
 def _work(rows: Sequence[Row]) -> Table:
     table = _table(
-        "", rows, "requests/s", "tokens/s", "waiting\np95", "longest\nqueue", "slots\nbusy",
+        "", rows, "requests/s", "tokens/s", "wait\np95", "longest\nqueue", "slots\nbusy",
         "prefill\nsaved",
     )  # fmt: skip
     for row in rows:
@@ -280,7 +279,7 @@ def _work(rows: Sequence[Row]) -> Table:
             *_head(row, table),
             per_s(seen.requests_per_s),
             f"{seen.tokens_per_s:,.0f}",
-            "overloaded" if row.overloaded else seconds(seen.wait.p95),
+            "grows" if row.overloaded else seconds(seen.wait.p95),
             "grows" if row.overloaded else f"{seen.longest_queue:,}",
             f"{seen.slot_use:.0%}",
             f"{seen.prefill_saved:.0%}",

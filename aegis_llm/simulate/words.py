@@ -66,14 +66,14 @@ def _slots(rows: Sequence[Row], load: Load) -> list[str]:
     before: dict[bool, Row] = {}
     for row in rows:
         gives = f"at most {per_s(row.capacity)} requests/s"
-        if (last := before.get(row.scheduler)) is not None:
+        last, plain = before.get(row.scheduler), before.get(False)
+        if row.scheduler and plain is not None:
+            gives += f", {row.capacity / plain.capacity:.2f} times that without it"
+        elif last is not None:
             times = row.capacity / last.capacity
             gives += f", {times:.2f} times that of {last.parallel}"
             if times < _WORTHWHILE:
                 gives += " (hardly worth its memory)"
-        elif row.scheduler and row.parallel in (r.parallel for r in before.values()):
-            plain = next(r for r in before.values() if r.parallel == row.parallel)
-            gives += f", {row.capacity / plain.capacity:.2f} times that without the scheduler"
         said.append(f"{_name(row)} gives {gives}; {_now(row, load)}.")
         before[row.scheduler] = row
     return said
