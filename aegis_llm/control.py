@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from aegis_llm.errors import ConfigError
+from aegis_llm.scheduling import current_terms, reset_terms, restore_terms
 from aegis_llm.values import Control, Origin
 
 _NONE = Control()
@@ -120,24 +121,27 @@ def observe() -> Iterator[Observation]:
 
 
 class Surroundings:
-    """What the `cache_control` and `observe` blocks around this place say, to be restored later.
+    """What the blocks of `cache_control` and the like around this place say, to be restored later.
 
     A stream is often read outside the block, or in a thread, that asked for it.
     """
 
-    __slots__ = ("_asked", "_observing")
+    __slots__ = ("_asked", "_observing", "_terms")
 
     def __init__(self) -> None:
         self._asked = _control.get()
         self._observing = _observers.get()
+        self._terms = current_terms()
 
     @contextmanager
     def restored(self) -> Iterator[None]:
         """Make it hold inside the block."""
         asked, observing = _control.set(self._asked), _observers.set(self._observing)
+        terms = restore_terms(self._terms)
         try:
             yield
         finally:
+            reset_terms(terms)
             _observers.reset(observing)
             _control.reset(asked)
 

@@ -10,9 +10,12 @@ from typing import Any
 
 from ollama import AsyncClient, Client, Image
 
+from aegis_llm.ollama_servers import families_of, seen_by
 from aegis_llm.ports import Reply
+from aegis_llm.scheduler.fleet import Seen
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.loops import PerLoop
+from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.wiring import server_name
 
 _TAGS_TIMEOUT_S = 5.0
@@ -70,7 +73,7 @@ class OllamaModels:
     """
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        self._url = url
+        self.url = url
         self._options = {**options, "timeout": _TAGS_TIMEOUT_S}
         self._closing: weakref.finalize[Any, Any] | None = None
         self.server = server_name(url)
@@ -88,11 +91,20 @@ class OllamaModels:
     def fetch(self) -> Mapping[str, str]:
         """Return digests by model name, from `/api/tags`."""
         with self._lock:
-            if self._client is None:
-                self._client = Client(host=self._url, **self._options)
-                self._closing = weakref.finalize(self, self._client.close)
-            models = self._client.list().models
+            models = self._asking().list().models
+        QUEUES.families(self.url, families_of(models))
         return {str(m.model): m.digest for m in models if m.model and m.digest}
+
+    def look(self) -> Seen:
+        """Return what the server has and what is loaded, from `/api/tags` and `/api/ps`."""
+        with self._lock:
+            return seen_by(self._asking())
+
+    def _asking(self) -> Client:
+        if self._client is None:
+            self._client = Client(host=self.url, **self._options)
+            self._closing = weakref.finalize(self, self._client.close)
+        return self._client
 
     def chat(
         self, body: Mapping[str, Any], timeout_s: float, going: Callable[[], bool]
@@ -101,7 +113,7 @@ class OllamaModels:
         with self._lock:
             client = self._chatting.get(timeout_s)
             if client is None:
-                client = Client(host=self._url, **{**self._options, "timeout": timeout_s})
+                client = Client(host=self.url, **{**self._options, "timeout": timeout_s})
                 self._chatting[timeout_s] = client
                 weakref.finalize(client, client._client.close)
         return stream_chat(client, body, going)

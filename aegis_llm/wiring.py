@@ -22,6 +22,7 @@ from aegis_llm.questions import whole_question
 from aegis_llm.scheduler.digests import DigestBook
 from aegis_llm.scheduler.embedding import Embedding
 from aegis_llm.scheduler.pool import DaemonPool
+from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.service import Service
 from aegis_llm.stores.known import Known
 from aegis_llm.stores.local import LocalCopy
@@ -184,8 +185,9 @@ def say_once(sentence: str) -> None:
 
 
 def forget_all() -> None:
-    """Forget services, `memory://` stores and what was said once; for tests."""
+    """Forget services, `memory://` stores, queues and what was said once; for tests."""
     with _lock:
         _shared.clear()
         _memory.clear()
         _said.clear()
+    QUEUES.forget()

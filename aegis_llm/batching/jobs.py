@@ -60,6 +60,11 @@ class Reply(NamedTuple):
     prompt_tokens: int
     output_tokens: int
 
+    @property
+    def total_s(self) -> float:
+        """Seconds from the arrival at the server to the end of the answer."""
+        return self.load_s + self.wait_s + self.prefill_s + self.decode_s
+
 
 def reply_of(part: Mapping[str, Any]) -> Reply | None:
     """Return what a last line says; None where it has no times (another server, a cut stream)."""

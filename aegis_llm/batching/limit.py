@@ -42,7 +42,7 @@ class Limit:
     """
 
     def __init__(self, given: int | None = None) -> None:
-        self._given = given
+        self.given = given
         self._measured: int | None = None
         self._runs: deque[_Run] = deque(maxlen=_REMEMBERED)
         self._since_probe = 0
@@ -54,16 +54,16 @@ class Limit:
     @property
     def slots(self) -> int | None:
         """The number of slots; None while it is not known."""
-        return self._measured if self._given is None else self._given
+        return self._measured if self.given is None else self.given
 
     @property
     def measured(self) -> bool:
         """Whether the number was found out."""
-        return self._given is None and self._measured is not None
+        return self.given is None and self._measured is not None
 
     def expect(self, slots: int) -> None:
         """Begin with a number that is known of the family of the model."""
-        if self._given is None and self._measured is None:
+        if self.given is None and self._measured is None:
             self._measured = slots
 
     def room(self, in_flight: int) -> bool:
@@ -71,14 +71,14 @@ class Limit:
         slots = self.slots
         if slots is None or in_flight < slots:
             return True
-        if self._given is not None or in_flight > slots or self._probe is not None:
+        if self.given is not None or in_flight > slots or self._probe is not None:
             return False
         return self._since_probe >= self._probe_after
 
     def sent(self, job: Job) -> None:
         """Note that a request was sent, as the `job.rank`-th in flight."""
         slots = self.slots
-        if self._given is None and slots is not None and job.rank > slots:
+        if self.given is None and slots is not None and job.rank > slots:
             self._probe = job
             self._since_probe = 0
 
@@ -94,11 +94,13 @@ class Limit:
 
     def ended(self, job: Job, reply: Reply, now: float) -> None:
         """Learn from a reply that has just come."""
-        if self._given is not None:
+        if self.given is not None:
             return
         self._since_probe += 1
         busy = reply.prefill_s + reply.decode_s
-        run = _Run(job.sent, now - busy, now)
+        # A reader that pauses takes the last line late: the server had ended before.
+        ended = min(now, job.sent + reply.total_s + _LEAST_WAIT_S)
+        run = _Run(job.sent, ended - busy, ended)
         trim = _TOLERANCE * busy
         for other in self._runs:
             if (

@@ -53,14 +53,6 @@ class Line:
             self._ranked.add(tenant)
             heapq.heappush(self._poorest, (shares.of(tenant), number, tenant))
 
-    def put_back(self, job: Job, shares: Shares) -> None:
-        """Put a request where it was: in front of whatever came after it."""
-        self.add(job, shares)
-        for jobs in (self._jobs, self._by_tenant[job.tenant]):
-            jobs.move_to_end(job.number, last=False)
-        for mark in job.prefix.marks:
-            self._by_mark[mark].move_to_end(job.number, last=False)
-
     def remove(self, job: Job) -> None:
         """Take a request out."""
         number = job.number

@@ -77,6 +77,18 @@ class Queue:
         """How many requests are in flight."""
         return sum(self._flying.values())
 
+    def configure(self, config: SchedulerConfig) -> None:
+        """Change the settings."""
+        self.config = config
+        self._residents.given = config.max_loaded_models
+        for model in self._models.values():
+            model.limit.given = config.num_parallel
+
+    def slots(self, name: str) -> int | None:
+        """Return how many requests of a model the server answers at once; None: not known."""
+        model = self._models.get(name)
+        return self.config.num_parallel if model is None else model.limit.slots
+
     def submit(self, job: Job, now: float) -> None:
         """Take a request on; ask `next` then.
 
@@ -104,24 +116,16 @@ class Queue:
             self._send(job, now)
         return job
 
+    def push(self, job: Job, now: float) -> None:
+        """Send a request that waits although no slot is free: its caller cannot wait."""
+        self._send(job, now)
+
     def due_at(self) -> float | None:
         """Return when `next` is to be asked again although nothing happened."""
         if self.config.window == "busy" or not self._waiting or self._gathered:
             return None
         since = self._gathering_since
         return None if since is None else since + self.config.window_ms / 1000
-
-    def put_back(self, job: Job) -> None:
-        """Note that a request is not sent after all, and waits on: its caller is not there yet."""
-        model = self._land(job)
-        model.limit.lost(job)
-        line = model.lines.setdefault(job.priority, Line())
-        line.put_back(job, self._shares)
-        self._queued[job.model] = self._queued.get(job.model, 0) + 1
-        self._waiting[job.number] = job
-        self._waiting.move_to_end(job.number, last=False)
-        if self.config.window == "always":
-            self._gathered += 1
 
     def leave(self, job: Job) -> None:
         """Note that a request that waits is given up."""

@@ -19,7 +19,7 @@ class Residents:
     """The models of one server. `given` is how many fit; None: learned."""
 
     def __init__(self, given: int | None = None) -> None:
-        self._given = given
+        self.given = given
         self._learned: int | None = None
         self._loaded: OrderedDict[str, float] = OrderedDict()  # and when each answered last
         self._quickest: dict[str, float] = {}
@@ -29,7 +29,7 @@ class Residents:
     @property
     def room(self) -> int | None:
         """How many models fit; None: as many as there are, as far as is known."""
-        return self._learned if self._given is None else self._given
+        return self._learned if self.given is None else self.given
 
     def has(self, model: str) -> bool:
         """Return whether the model is loaded, as far as is known."""
@@ -88,7 +88,7 @@ class Residents:
         last = self._loaded.get(model)
         if loaded and last and now - load_s - last < _MOMENT_S:
             between = [one for one, at in self._loaded.items() if one != model and at >= last]
-            if between and self._given is None:
+            if between and self.given is None:
                 self._learned = max(1, len(self._loaded) - 1)
         elif not loaded and not last and self._learned is not None:
             self._learned = None  # it was there all the time: they fit together after all

@@ -26,6 +26,7 @@ from typing import Any
 
 from aegis_llm.plan import Seat
 from aegis_llm.scheduler.forks import renew_in_child
+from aegis_llm.scheduler.loops import needs_thread
 from aegis_llm.values import Entry
 
 _led: ContextVar[frozenset[Flight]] = ContextVar("aegis_led", default=frozenset())
@@ -238,11 +239,7 @@ def _lives(loop: Loop | None) -> bool:
 
 def _starves(loop: Loop | None, waiter: Waiter) -> bool:
     """Return whether the waiter blocks a thread of the executor that tasks of the loop need."""
-    if loop is None or waiter.loop is not None:
-        return False
-    executor = getattr(loop, "_default_executor", None)
-    prefix = getattr(executor, "_thread_name_prefix", "uvloop")  # uvloop hides its executor
-    return waiter.thread.startswith(f"{prefix}_")
+    return loop is not None and waiter.loop is None and needs_thread(loop, waiter.thread)
 
 
 def _lead(flight: Flight) -> Seat:

@@ -89,3 +89,10 @@ def _sever(loop: asyncio.AbstractEventLoop, stream: Any) -> None:
     with contextlib.suppress(Exception):
         transport._call_connection_lost(None)  # type: ignore[union-attr]
     getattr(raw, "_sock", raw).close()
+
+
+def needs_thread(loop: asyncio.AbstractEventLoop, thread: str) -> bool:
+    """Return whether a thread of that name belongs to the executor that tasks of the loop need."""
+    executor = getattr(loop, "_default_executor", None)
+    prefix = getattr(executor, "_thread_name_prefix", "uvloop")  # uvloop hides its executor
+    return thread.startswith(f"{prefix}_")

@@ -9,6 +9,7 @@ from itertools import count
 
 from aegis_llm.batching.jobs import Job as Ticket
 from aegis_llm.batching.jobs import Reply
+from aegis_llm.batching.placing import Load, Placing
 from aegis_llm.batching.prefix import CHARS_A_TOKEN, PLACES, Prefix
 from aegis_llm.batching.queue import Queue
 from aegis_llm.config import SchedulerConfig
@@ -25,7 +26,8 @@ class _Ticket(Ticket):
 class Scheduled:
     """One queue of the scheduler in front of each server.
 
-    A request goes to the server with the fewest, and waits in its queue.
+    A request goes to the server that has read its prefix before, unless that one is much busier,
+    else to the one with the fewest for its slots, and waits in the queue of that server.
 
     Args:
         servers: Number of servers.
@@ -34,16 +36,18 @@ class Scheduled:
 
     def __init__(self, servers: int, config: SchedulerConfig) -> None:
         self._queues = [Queue(config, f"server {number}") for number in range(servers)]
-        self._here = [0] * servers
+        self._placing = Placing(servers)
+        self._slots = config.num_parallel or 1
         self._flying: dict[int, _Ticket] = {}
         self._own_marks = count(1)
 
     def submit(self, job: Job, now: float) -> None:
         """Take a request."""
-        server = self._here.index(min(self._here))
-        self._here[server] += 1
-        prefix = self._prefix(job)
-        ticket = _Ticket(job.model, now, prefix, tenant=job.tenant, job=job)
+        ticket = _Ticket(job.model, now, self._prefix(job), tenant=job.tenant, job=job)
+        server = 0
+        if len(self._queues) > 1:
+            loads = [Load(queue.waiting + queue.flying, self._slots) for queue in self._queues]
+            server = self._placing.choose(ticket, loads)
         self._queues[server].submit(ticket, now)
 
     def next(self, now: float) -> tuple[Job, int] | None:
@@ -57,7 +61,6 @@ class Scheduled:
 
     def done(self, job: Job, server: int, now: float, reply: Reply | None) -> None:
         """Tell the queue of the server."""
-        self._here[server] -= 1
         self._queues[server].done(self._flying.pop(id(job)), now, reply)
 
     def wake_at(self) -> float:

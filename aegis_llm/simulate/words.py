@@ -155,8 +155,9 @@ def assumptions(setup: Setup, load: Load, schedulers: Sequence[bool]) -> list[st
         )
     if any(schedulers):
         said.append("The scheduler is the package's own, told the number of slots.")
-    if setup.servers > 1:
-        said.append("A request goes to the server that has the fewest.")
+    if setup.servers > 1 and not all(schedulers):
+        without = " without the scheduler" if any(schedulers) else ""
+        said.append(f"A request goes to the server that has the fewest{without}.")
     said.append(
         "Not modelled: whether the slots fit into memory, models that Ollama forces to one slot, "
         "prompts longer than the context, embeddings, the network, errors, cancelled requests, "

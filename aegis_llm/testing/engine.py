@@ -30,6 +30,7 @@ class Limits:
         max_loaded_models: Models in memory at once.
         keep_alive: Seconds a model stays loaded after its last use.
         context_length: `num_ctx` of requests that do not say one.
+        prompt_cache_tokens: Tokens that the cache of prompts in host memory holds for a model.
     """
 
     num_parallel: int = 1
@@ -37,6 +38,7 @@ class Limits:
     max_loaded_models: int = 3
     keep_alive: float = 300.0
     context_length: int = 4096
+    prompt_cache_tokens: int = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Engine:
         self.timing = timing
         self.clock = clock
         self.loads = 0
+        self.prefilled = 0
         self._changed = threading.Condition()
         self._loaded: dict[str, Runner] = {}
         self._pending: list[object] = []
@@ -124,7 +127,8 @@ class Engine:
             with self._changed:
                 stay = self.limits.keep_alive if keep_alive is None else keep_alive
                 now = self.clock.monotonic()
-                runner = Runner(name, model, wanted, Slots(parallel), stay, now + stay, uses=1)
+                slots = Slots(parallel, self.limits.prompt_cache_tokens)
+                runner = Runner(name, model, wanted, slots, stay, now + stay, uses=1)
                 self._loaded[name] = runner
                 self.loads += 1
                 return runner
@@ -152,6 +156,7 @@ class Engine:
                 )
                 now = self.clock.monotonic()
                 slot, reused = runner.slots.take(prompt, now)
+                self.prefilled += len(prompt) - reused
                 needed = self.timing.prefill_time(len(prompt) - reused)
                 runner.prefill_free_at = max(now, runner.prefill_free_at) + needed
                 return Turn(slot, reused, runner.prefill_free_at - now)

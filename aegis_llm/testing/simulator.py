@@ -57,6 +57,8 @@ class OllamaSimulator:
         max_queue: Requests that may wait for loading before the server says 503.
         max_loaded_models: Models in memory at once.
         context_length: `num_ctx` of requests that do not say one.
+        prompt_cache_tokens: Tokens that the cache of prompts in host memory holds for a model;
+            0 turns it off, as `LLAMA_ARG_CACHE_RAM=0` does.
         version: What `/api/version` says.
         embedder: Makes the embeddings; the default is MiniLM if installed, else hashed n-grams.
         clock: Tells the time; a `ManualClock` makes every delay pass at once.
@@ -77,6 +79,7 @@ class OllamaSimulator:
         max_queue: int = 512,
         max_loaded_models: int = 3,
         context_length: int = 4096,
+        prompt_cache_tokens: int = 1 << 20,
         version: str = "0.33.0",
         embedder: Embedder | None = None,
         clock: Clock | None = None,
@@ -94,6 +97,7 @@ class OllamaSimulator:
                 max_loaded_models=max_loaded_models,
                 keep_alive=keep_alive,
                 context_length=context_length,
+                prompt_cache_tokens=prompt_cache_tokens,
             ),
             TIMINGS[timing] if isinstance(timing, str) else timing,
             self._clock,
@@ -181,6 +185,11 @@ class OllamaSimulator:
     def loads(self) -> int:
         """How often a model was loaded."""
         return self._engine.loads
+
+    @property
+    def prefilled(self) -> int:
+        """Prompt tokens that were read so far, without those that a slot held already."""
+        return self._engine.prefilled
 
     def count(self, *paths: str) -> int:
         """Return the number of requests to these routes; without a route, of all requests."""

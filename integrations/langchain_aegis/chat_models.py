@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
 from functools import partial
 from inspect import signature
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -19,8 +18,6 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_ollama import ChatOllama
-from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
-from ollama import AsyncClient
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from aegis_llm.answering import Answering
@@ -29,12 +26,12 @@ from aegis_llm.control import cache_control
 from aegis_llm.errors import ConfigError
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
-from aegis_llm.keys import UncacheableError, request_from_body
-from aegis_llm.ollama_client import LoopClient, OllamaModels, resolve_images
+from aegis_llm.ollama_servers import urls_of
 from aegis_llm.plan import UNREADABLE
+from aegis_llm.ports import ModelSource
 from aegis_llm.service import Service
-from aegis_llm.values import Request
 from aegis_llm.wiring import connect, say_once
+from langchain_aegis._asking import Asks
 from langchain_aegis._convert import (
     answers_of_chunks,
     answers_of_result,
@@ -42,12 +39,12 @@ from langchain_aegis._convert import (
     copy_chunk,
     result_of,
 )
-from langchain_aegis._documents import KnowsDocuments, documents_of_call, listen
+from langchain_aegis._documents import KnowsDocuments, listen
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
-from langchain_aegis._source import source_of
+from langchain_aegis._sending import Clients
 from langchain_aegis._surrounded import asurrounded, surrounded
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
@@ -61,7 +58,7 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
+class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection
@@ -92,8 +89,12 @@ class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
     aegis: AegisConfig | None = Field(default=None, repr=False, exclude=True)
     """All other settings; the fields above win over it."""
 
+    base_url: str | list[str] | None = None  # type: ignore[assignment]
+    """The server; or several that have the same models, between which requests are spread."""
+
     _answering: Answering = PrivateAttr()
-    _source: OllamaModels = PrivateAttr()
+    _clients: Clients = PrivateAttr()
+    _source: ModelSource = PrivateAttr()
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         try:
@@ -122,18 +123,25 @@ class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
     def _connect(self) -> Self:
         listen()
         self._answering = self._wired({})
-        host, headers = parse_url_with_auth(self.base_url)
-        shared = dict(self.client_kwargs or {})
-        merge_auth_headers(shared, headers)
-        awaited = {**shared, **(self.async_client_kwargs or {})}
-        self._async_client = LoopClient(  # type: ignore[assignment]
-            lambda: AsyncClient(host=host, **awaited), self._async_client
-        )
-        blocking = self._client._client
-        weakref.finalize(self._client, blocking.close)  # nobody else closes its connections
-        self._source = source_of(self)
-        self._answering.service.digests.register(self._source)
+        self._clients = Clients(self, urls_of(self.base_url))
+        self._schedule()
         return self
+
+    def _schedule(self) -> None:
+        """Have the calls of the clients scheduled as the settings say."""
+        config = (self.aegis or AegisConfig()).scheduler
+        self._client, self._async_client = self._clients.schedule(config)
+        self._source = self._clients.source
+        self._answering.service.digests.register(self._source)
+
+    @model_validator(mode="after")
+    def _set_clients(self) -> Self:
+        base_url = self.base_url
+        try:
+            self.__dict__["base_url"] = urls_of(base_url)[0]
+            return cast("Self", ChatOllama._set_clients(self))  # type: ignore[operator]
+        finally:
+            self.__dict__["base_url"] = base_url
 
     def _wired(self, changed: Mapping[str, Any]) -> Answering:
         fields = {**self.__dict__, **changed}
@@ -154,12 +162,15 @@ class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
         if name in _CACHE_FIELDS:
             self._answering = self._wired({name: value})
         super().__setattr__(name, value)
+        if name == "aegis":
+            self._schedule()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy; settings of the cache in `update` hold for it."""
         copy = super().model_copy(update=update, deep=deep)
         if update and not _CACHE_FIELDS.isdisjoint(update):
             copy._answering = copy._wired({})
+            copy._schedule()
         return copy
 
     def connect_now(self, timeout: float = 5.0) -> None:
@@ -223,7 +234,7 @@ class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
         **kwargs: Any,
     ) -> ChatResult:
         generate = super()._generate
-        request = self._request(messages, stop, kwargs, run_manager)
+        request, kwargs = self._asked(messages, stop, kwargs, run_manager)
         if request is None:
             return generate(messages, stop, run_manager, **kwargs)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
@@ -249,7 +260,7 @@ class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
         **kwargs: Any,
     ) -> ChatResult:
         generate = super()._agenerate
-        request = self._request(messages, stop, kwargs, run_manager)
+        request, kwargs = self._asked(messages, stop, kwargs, run_manager)
         if request is None:
             return await generate(messages, stop, run_manager, **kwargs)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
@@ -301,7 +312,7 @@ class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
     ) -> Generator[ChatGenerationChunk, None, None]:
         upstream = super()._iterate_over_stream
-        request = self._request(messages, stop, kwargs, run)
+        request, kwargs = self._asked(messages, stop, kwargs, run)
         if request is None:
             yield from upstream(messages, stop, **kwargs)
             return
@@ -332,7 +343,7 @@ class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         upstream = super()._aiterate_over_stream
-        request = self._request(messages, stop, kwargs, run)
+        request, kwargs = self._asked(messages, stop, kwargs, run)
         if request is None:
             async for chunk in upstream(messages, stop, **kwargs):
                 yield chunk
@@ -360,29 +371,6 @@ class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
                     yield copy_chunk(chunk)
         if last is not None:
             yield marked_chunk(last, lookup)
-
-    def _request(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        kwargs: dict[str, Any],
-        run: Any = None,
-    ) -> Request | None:
-        """Return the request of the body that would be sent; None when it has no key.
-
-        A message that cannot be converted is left to ChatOllama, whose error the caller gets.
-        """
-        try:
-            body = self._chat_params(messages, stop, **kwargs)
-            body["messages"] = resolve_images(body["messages"])
-            if body.get("think") and not kwargs.get("reasoning", self.reasoning):
-                body["thinking"] = "hidden"  # what is stored lacks what others would show
-            server = _part(self, "_source").server
-            return request_from_body(body, server, *documents_of_call(run))
-        except UncacheableError:
-            return None
-        except Exception:  # noqa: BLE001 - ChatOllama raises the same again
-            return None
 
 
 for _method in (ChatAegis._generate, ChatAegis._agenerate):

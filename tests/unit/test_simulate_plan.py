@@ -100,7 +100,7 @@ def test_the_scheduler_is_compared_with_none() -> None:
 def test_what_is_assumed_is_said() -> None:
     load = replace(LOAD, hit_rate=0.3, prefix_tokens=10, contexts=3, models=2)
     setup = replace(SETUP, servers=2, num_batch=0, speed=machine("dgx-spark").speed(500))
-    said = "\n".join(assumptions(setup, load, [True]))
+    said = "\n".join(assumptions(setup, load, [False, True]))
     for word in ("benches/dgx-spark.md", "Reading does not slow writing", "Poisson", "30.0%",
                  "3 prefixes", "share its speed evenly", "the package's own", "fewest",
                  "Not modelled"):  # fmt: skip

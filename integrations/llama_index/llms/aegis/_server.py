@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llama_index.llms.ollama import Ollama
 from ollama import AsyncClient, Client
 from ollama._client import _parse_host
 
 from aegis_llm.answering import Answering
+from aegis_llm.config import AegisConfig
 from aegis_llm.ollama_client import LoopClient, OllamaModels, stream_chat
+from aegis_llm.ollama_servers import OllamaServers, families_of, fleet_of, seen_by, urls_of
 from aegis_llm.ports import ModelSource, Reply
+from aegis_llm.scheduled_client import ScheduledAsyncClient, ScheduledClient
+from aegis_llm.scheduler.fleet import Fleet, Seen
+from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.wiring import server_name
 
 if TYPE_CHECKING:
@@ -25,42 +30,87 @@ class Links:
 
     def __init__(self, answering: Answering, llm: AegisOllama) -> None:
         self.answering = answering
-        self._host = _parse_host(llm.base_url)
+        self._config = (llm.aegis or AegisConfig()).scheduler
+        self._hosts = [_parse_host(url) for url in urls_of(llm.base_url)]
         self._headers = dict(llm.headers or {})
         self._timeout = llm.request_timeout
         self.given = (llm._client, llm._async_client)
-        self._client: Client | None = llm._client
-        self._source = self._registered(llm._client)
         given = llm._client is not None or llm._async_client is not None
-        self._async_source = self._registered(llm._async_client) if given else self._source
+        self._blocking = self._way(llm._client)
+        self._awaited = self._way(llm._async_client) if given else self._blocking
+        self._client: Any = None
+        self._async_client: Any = None
 
     def server(self, *, awaited: bool) -> str:
         """Return the name of the server that blocking, or awaited, requests go to."""
-        return (self._async_source if awaited else self._source).server
+        return (self._awaited if awaited else self._blocking).source.server
+
+    def fleet(self, *, awaited: bool) -> Fleet | None:
+        """Return the servers that requests are scheduled on; None: they are not scheduled."""
+        return (self._awaited if awaited else self._blocking).fleet
+
+    def client(self) -> Any:
+        """Return the blocking client, or its stand-in that schedules."""
+        if self._client is None:
+            given, _ = self.given
+            clients = (
+                [self._made(Client, host) for host in self._hosts] if given is None else [given]
+            )
+            self._client = self._scheduled(ScheduledClient, clients, self._blocking.fleet)
+        return self._client
+
+    def async_client(self) -> Any:
+        """Return the awaited client, which works in every event loop, or its stand-in."""
+        if self._async_client is None:
+            _, given = self.given
+            clients = [self._loop_client(h) for h in self._hosts] if given is None else [given]
+            self._async_client = self._scheduled(
+                ScheduledAsyncClient, clients, self._awaited.fleet
+            )
+        return self._async_client
 
     def show(self, model: str) -> Any:
         """Return what `/api/show` says of a model."""
-        if self._client is not None:
-            return self._client.show(model)
-        client = Client(host=self._host, headers=self._headers, timeout=_SHOW_TIMEOUT_S)
+        given, _ = self.given
+        if given is not None:
+            return given.show(model)
+        client = Client(host=self._hosts[0], headers=self._headers, timeout=_SHOW_TIMEOUT_S)
         try:
             return client.show(model)
         finally:
             client.close()  # type: ignore[no-untyped-call]
 
-    def loop_client(self) -> Any:
-        """Return a stand-in for an `AsyncClient` that works in every event loop."""
-        host, headers, timeout = self._host, self._headers, self._timeout
-        return LoopClient(lambda: AsyncClient(host=host, headers=headers, timeout=timeout))
-
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """Leave a pickle as None: whoever loads it connects afresh."""
         return type(None), ()
 
-    def _registered(self, given: Client | AsyncClient | None) -> ModelSource:
-        source = _source(given, self._host, self._headers)
+    def _scheduled(self, kind: Any, clients: Sequence[Any], fleet: Fleet | None) -> Any:
+        return clients[0] if fleet is None else kind(clients, fleet, self._config.retries)
+
+    def _made(self, kind: Any, host: str) -> Any:
+        return kind(host=host, headers=self._headers, timeout=self._timeout)
+
+    def _loop_client(self, host: str) -> LoopClient:
+        return LoopClient(lambda: self._made(AsyncClient, host))
+
+    def _way(self, given: Any) -> _Way:
+        hosts = self._hosts[:1] if given is not None else self._hosts
+        sources = [_source(given, host, self._headers) for host in hosts]
+        fleet = None
+        if self._config.schedule or len(sources) > 1:
+            fleet = fleet_of(sources, self._config)
+        source: Any = sources[0]
+        if fleet is not None and len(sources) > 1:
+            source = OllamaServers(sources, fleet)
         self.answering.service.digests.register(source)
-        return source
+        return _Way(source, fleet)
+
+
+class _Way(NamedTuple):
+    """Where blocking, or awaited, requests go."""
+
+    source: ModelSource
+    fleet: Fleet | None
 
 
 def source_of(llm: Ollama) -> ModelSource:
@@ -69,10 +119,10 @@ def source_of(llm: Ollama) -> ModelSource:
     if given is None:
         links: Links | None = getattr(llm, "_links", None)
         given = llm._async_client if links is None else next(filter(None, links.given), None)
-    return _source(given, _parse_host(llm.base_url), dict(llm.headers or {}))
+    return _source(given, _parse_host(urls_of(llm.base_url)[0]), dict(llm.headers or {}))
 
 
-def _source(given: Any, host: str, headers: Mapping[str, str]) -> ModelSource:
+def _source(given: Any, host: str, headers: Mapping[str, str]) -> GivenModels | OllamaModels:
     if isinstance(given, Client):
         return GivenModels(given)
     if isinstance(given, AsyncClient):
@@ -86,12 +136,18 @@ class GivenModels:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.server = server_name(str(client._client.base_url))
+        self.url = str(client._client.base_url)
+        self.server = server_name(self.url)
 
     def fetch(self) -> Mapping[str, str]:
         """Return digests by model name, from `/api/tags`."""
         models = self._client.list().models
+        QUEUES.families(self.url, families_of(models))
         return {str(m.model): m.digest for m in models if m.model and m.digest}
+
+    def look(self) -> Seen:
+        """Return what the server has and what is loaded, from `/api/tags` and `/api/ps`."""
+        return seen_by(self._client)
 
     def chat(
         self, body: Mapping[str, Any], timeout_s: float, going: Callable[[], bool]

@@ -54,11 +54,26 @@ _ASTREAM_CHAT = undecorated(Ollama.astream_chat)
 
 
 class Sent(list[ChatMessage]):
-    """Messages with their form on the wire, converted once: the key is made of what is sent."""
+    """Messages with their form on the wire, converted once: the key is made of what is sent.
 
-    def __init__(self, messages: Sequence[ChatMessage], wire: Any) -> None:
+    `llm` is what sends them: the model, with the options that the key knows of.
+    """
+
+    def __init__(self, messages: Sequence[ChatMessage], wire: Any, llm: Any) -> None:
         super().__init__(messages)
         self.wire = wire
+        self.llm = llm
+
+
+class WithOptions:
+    """A model whose options are other than its own, for one request."""
+
+    def __init__(self, llm: AegisOllama, options: dict[str, Any]) -> None:
+        self._llm = llm
+        self._model_kwargs = options
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._llm, name)
 
 
 class Turn:
@@ -83,7 +98,7 @@ class Turn:
 
         def generate() -> ChatResponse:
             self._acquire()
-            response: ChatResponse = _CHAT(self._llm, sent, **kwargs)
+            response: ChatResponse = _CHAT(self._sender(sent), sent, **kwargs)
             return response
 
         if request is None:
@@ -127,7 +142,7 @@ class Turn:
 
         def upstream() -> Generator[ChatResponse, None, None]:
             self._acquire()
-            yield from _STREAM_CHAT(self._llm, sent, **kwargs)
+            yield from _STREAM_CHAT(self._sender(sent), sent, **kwargs)
 
         return upstream() if request is None else self._chunks(request, upstream, Surroundings())
 
@@ -140,7 +155,7 @@ class Turn:
 
         async def upstream() -> AsyncGenerator[ChatResponse, None]:
             await self._aacquire()
-            async with aclosing(await _ASTREAM_CHAT(self._llm, sent, **kwargs)) as chunks:
+            async with aclosing(await _ASTREAM_CHAT(self._sender(sent), sent, **kwargs)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
@@ -156,7 +171,7 @@ class Turn:
         """Return the request of messages, or of a prompt; None when it has no key."""
         if isinstance(messages, str):
             messages = [ChatMessage(role=MessageRole.USER, content=messages)]
-        return self._request(messages, kwargs, awaited=awaited)[1]
+        return self._request(messages, kwargs, awaited=awaited, rehearsed=True)[1]
 
     def _chunks(
         self,
@@ -228,7 +243,12 @@ class Turn:
             lookup.reported()
 
     def _request(
-        self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, awaited: bool = False
+        self,
+        messages: Sequence[ChatMessage],
+        kwargs: dict[str, Any],
+        *,
+        awaited: bool = False,
+        rehearsed: bool = False,
     ) -> tuple[Sequence[ChatMessage], Request | None]:
         """Return what to hand to `Ollama`, and the request of the body that it would send.
 
@@ -247,14 +267,21 @@ class Turn:
             "think": kwargs.get("think") or llm.thinking,
             "options": llm._model_kwargs,
         }
-        sent = Sent(messages, wire)
+        sent = Sent(messages, wire, llm)
         try:
+            options = llm.settled(body, awaited=awaited, rehearsed=rehearsed)
+            if options is not body["options"]:
+                body["options"] = options
+                sent.llm = WithOptions(llm, options)
             server = llm.server(awaited=awaited)
             return sent, request_from_body(body, server, *documents_of_call())
         except Exception as exc:  # a cache never costs an answer
             if not isinstance(exc, UncacheableError) and _quiet.may_say(f"asking {type(exc)}"):
                 log.error("a request could not be read for the cache", exc_info=exc)
             return sent, None
+
+    def _sender(self, sent: Sequence[ChatMessage]) -> Any:
+        return sent.llm if isinstance(sent, Sent) else self._llm
 
     def _acquire(self) -> None:
         if self._llm.rate_limiter is not None:

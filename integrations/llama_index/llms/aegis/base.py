@@ -16,7 +16,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, ValidationError
 from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
 from llama_index.llms.ollama import Ollama
-from ollama import AsyncClient
+from ollama import AsyncClient, Client
 
 from aegis_llm.answering import Answering
 from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
@@ -25,6 +25,7 @@ from aegis_llm.errors import ConfigError
 from aegis_llm.explanation import Explanation
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
+from aegis_llm.runner_options import settled
 from aegis_llm.service import Service
 from aegis_llm.wiring import connect, say_once
 from llama_index.llms.aegis._documents import listen
@@ -61,6 +62,10 @@ class AegisOllama(Feedback, Invalidating, Ollama):
         ConfigError: An option does not exist or its value is not usable.
     """
 
+    base_url: str | list[str] = Field(  # type: ignore[assignment]
+        default="http://localhost:11434",
+        description="The server; or several that have the same models.",
+    )
     redis_url: str | None = Field(default=None, repr=False, exclude=True)
     """Where answers are kept; see `CacheConfig.redis_url`. A secret: never shown."""
     embed_model: BaseEmbedding | None = Field(default=None, repr=False, exclude=True)
@@ -117,6 +122,10 @@ class AegisOllama(Feedback, Invalidating, Ollama):
     @property
     def _cached_by(self) -> Service:
         return self.answering.service
+
+    def settled(self, body: Mapping[str, Any], *, awaited: bool, rehearsed: bool) -> Any:
+        """Return the options to send with a body, as the model is loaded with."""
+        return settled(self._links.fleet(awaited=awaited), body, rehearsed=rehearsed)
 
     def server(self, *, awaited: bool) -> str:
         """Return the name of the Ollama that blocking, or awaited, requests go to."""
@@ -217,11 +226,16 @@ class AegisOllama(Feedback, Invalidating, Ollama):
             return await predict(output_cls, prompt, llm_kwargs, **prompt_args)
 
     @property
+    def client(self) -> Client:
+        """The client given at construction, else one of our own; its chats wait for their turn."""
+        client: Client = self._links.client()
+        return client
+
+    @property
     def async_client(self) -> AsyncClient:
-        """The client given at construction, else one that works in every event loop."""
-        if self._async_client is None:
-            self._async_client = self._links.loop_client()
-        return self._async_client
+        """Like `client`, awaited; it works in every event loop."""
+        client: AsyncClient = self._links.async_client()
+        return client
 
     def get_context_window(self) -> int:
         """Return how many tokens to pack into a prompt; may ask Ollama once (see `_window`)."""

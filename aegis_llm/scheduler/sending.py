@@ -1,0 +1,102 @@
+"""How a request gets to a server: a place, a slot, the call, and another try where that helps.
+
+A plan, as those of the cache are: it yields what is to be done, and two drivers do it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import httpx
+
+from aegis_llm.batching.jobs import Job
+from aegis_llm.scheduler.dispatch import Hold
+from aegis_llm.scheduler.fleet import Fleet
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+_BUSY = 503
+
+
+class Enter(NamedTuple):
+    """Wait for a slot of a server -> Hold."""
+
+    place: int
+    job: Job
+
+
+class Call(NamedTuple):
+    """Call the server -> its answer, or the stream once its first part is there."""
+
+    place: int
+    hold: Hold
+
+
+class Pause(NamedTuple):
+    """Wait before the next try -> None."""
+
+    seconds: float
+
+
+class Sent(NamedTuple):
+    """A call that succeeded; its slot is held until `hold.end`."""
+
+    hold: Hold
+    answer: Any
+
+
+def send_plan(
+    fleet: Fleet, job: Job, retries: int, random: Callable[[], float]
+) -> Generator[Any, Any, Sent]:
+    """Send a request; raise what the last try raised."""
+    tried: set[int] = set()
+    for attempt in range(retries + 1):
+        place = fleet.choose(job, tried)
+        hold: Hold = yield Enter(place, replace(job) if attempt else job)
+        try:
+            answer = yield Call(place, hold)
+        except Exception as exc:
+            hold.end()
+            lost = is_lost(exc)
+            if lost:
+                fleet.lost(place)
+            if attempt == retries or not (lost or is_busy(exc)):
+                raise
+            tried.add(place)
+            pause = 0.0 if fleet.has_others(tried) else pause_after(attempt, random())
+            if job.deadline is not None and time.monotonic() + pause >= job.deadline:
+                raise
+        except BaseException:
+            hold.end()
+            raise
+        else:
+            fleet.worked(place)
+            return Sent(hold, answer)
+        if pause:
+            tried.clear()
+            yield Pause(pause)
+    raise AssertionError  # the last attempt returns or raises
+
+
+def pause_after(attempt: int, random: float) -> float:
+    """Return the seconds before another try: doubling, with full jitter from a half on."""
+    longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**attempt)
+    return longest * (0.5 + random / 2)
+
+
+def is_lost(exc: Exception) -> bool:
+    """Return whether the connection to the server was lost, or never came about.
+
+    A time limit of the caller's client is none of it.
+    """
+    if isinstance(exc, httpx.TimeoutException):
+        return isinstance(exc, httpx.ConnectTimeout)
+    return isinstance(exc, ConnectionError | httpx.TransportError)
+
+
+def is_busy(exc: Exception) -> bool:
+    """Return whether the server had no room for the request."""
+    return getattr(exc, "status_code", None) == _BUSY
