@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,28 +9,21 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich import box
 from rich.progress import Progress
-from rich.table import Table
 
-from aegis_llm.cli_parts import console, refuse
+from aegis_llm.cli_measure import measure
+from aegis_llm.cli_parts import console, refuse, sentences
+from aegis_llm.cli_plan import Plan, show
+from aegis_llm.config import safe_url
 from aegis_llm.errors import ConfigError
 from aegis_llm.simulate.jobs import Job
 from aegis_llm.simulate.load import Load
 from aegis_llm.simulate.machines import MACHINES, machine
-from aegis_llm.simulate.plan import Row, Targets, rows
+from aegis_llm.simulate.plan import Targets, rows
 from aegis_llm.simulate.setup import Setup
 from aegis_llm.simulate.speed import Speed, decode_speeds
 from aegis_llm.simulate.trace import read_trace
-from aegis_llm.simulate.words import (
-    LANGCHAIN,
-    LLAMA_INDEX,
-    assumptions,
-    per_s,
-    promised,
-    seconds,
-    sentences,
-)
+from aegis_llm.simulate.words import answers, assumptions
 
 _CONTENTION = 0.04
 
@@ -42,21 +34,6 @@ class Scheduling(StrEnum):
     off = "off"
     on = "on"
     both = "both"
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What `--json` prints; fields are added, never renamed, while `v` stays 1."""
-
-    v: int = 1
-    speed: Speed
-    servers: int
-    rate: float | None
-    concurrent: int | None
-    hit_rate: float
-    targets: Targets
-    rows: list[Row]
-    sentences: list[str]
-    assumptions: list[str]
 
 
 def simulate(
@@ -94,6 +71,11 @@ def simulate(
         float | None,
         typer.Option(help="Share by which each further slot slows a decode step, else 0.04."),
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--from", help="Or the address of an Ollama, measured by short requests."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="The model that --from measures.")] = "llama3.1:8b",
     servers: Annotated[int, typer.Option(help="Such servers.")] = 1,
     hit_rate: Annotated[
         float, typer.Option(help="Share of the requests that the cache answers, 0.3.")
@@ -126,9 +108,13 @@ def simulate(
 ) -> None:
     """Plan without a server: what NUM_PARALLEL, more servers and the cache would give.
 
-    Exit status: 0 when there is a plan, 2 when something that was given is not usable.
+    Exit status: 0 when there is a plan, 1 when the Ollama of --from does not answer, 2 when
+    something that was given is not usable.
     """
     try:
+        parallels = _numbers(num_parallel)
+        nothing = target_ttft is None and target_latency is None
+        targets = Targets(ttft=2.0 if nothing else target_ttft, latency=target_latency)
         load = Load(
             rate=rate,
             concurrent=concurrent,
@@ -145,7 +131,7 @@ def simulate(
             seed=seed,
         )
         setup = Setup(
-            speed=_speed(machine_name, prefill, decode, contention, load),
+            speed=_speed(load, machine_name, url, model, prefill, decode, contention),
             servers=servers,
             load_s=load_seconds,
             keep_alive_s=keep_alive,
@@ -153,9 +139,6 @@ def simulate(
             num_batch=num_batch,
             host_cache_tokens=host_cache_tokens,
         )
-        nothing = target_ttft is None and target_latency is None
-        targets = Targets(ttft=2.0 if nothing else target_ttft, latency=target_latency)
-        parallels = _numbers(num_parallel)
         for parallel in parallels:
             replace(setup, parallel=parallel)
     except ConfigError as exc:
@@ -173,13 +156,13 @@ def simulate(
         hit_rate=hit_rate,
         targets=targets,
         rows=made,
-        sentences=sentences(made, setup, load, targets),
+        sentences=answers(made, setup, load, targets),
         assumptions=assumptions(setup, load, schedulers),
     )
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(plan), indent=2).decode())
     else:
-        _show(plan)
+        show(plan)
 
 
 def _traced(path: Path) -> list[Job]:
@@ -199,102 +182,38 @@ def _numbers(text: str) -> list[int]:
 
 
 def _speed(
+    load: Load,
     name: str | None,
+    url: str | None,
+    model: str,
     prefill: float | None,
     decode: str | None,
     contention: float | None,
-    load: Load,
 ) -> Speed:
-    """Return the speed of a named machine at the lengths of the load, or the user's own."""
+    """Return the speed of a named machine at these lengths, a measured or a given one."""
+    own = (prefill, decode) != (None, None)
+    if (name is not None) + (url is not None) + own != 1:
+        refuse("Give one of --machine, --from and your own --prefill with --decode.")
     if name is not None:
-        if (prefill, decode, contention) != (None, None, None):
-            refuse("--machine has its speeds; give it or --prefill, --decode and --contention.")
+        if contention is not None:
+            refuse("--machine has speeds for several slots; leave --contention out.")
         return machine(name).speed(load.mean_context)
-    if prefill is None or decode is None:
-        refuse("Give a --machine, or your own --prefill and --decode (tokens a second).")
-    pairs = decode_speeds(decode)
+    if url is not None:
+        with sentences():
+            found = measure(url, model)
+        pairs: tuple[tuple[int, float], ...] = ((1, found.decode),)
+        prefill = found.prefill
+        contention = found.contention if contention is None else contention
+        source = f"{model} at {safe_url(url)}, measured just now by short requests"
+    else:
+        if prefill is None or decode is None:
+            refuse("Give both --prefill and --decode (tokens a second).")
+        pairs = decode_speeds(decode)
+        source = "--prefill and --decode"
     if contention is None and len(pairs) == 1:
         contention = _CONTENTION
-    source = "--prefill and --decode"
-    return Speed(prefill=prefill, decode=pairs, contention=contention, source=source)
-
-
-def _show(plan: Plan) -> None:
-    speed = plan.speed
-    shown = ", ".join(f"{n}: {speed.all_slots(n):,.0f}" for n in (1, 2, 4, 8, 16, 32))
-    console.print(
-        f"Reading {speed.prefill:,.0f} tokens/s; writing by busy slots (tokens/s) {shown}",
-        highlight=False,
-    )
-    console.print(_times(plan.rows), _work(plan.rows), _reached(plan))
-    for said in plan.sentences:
-        console.print(f"- {said}", highlight=False, markup=False)
-    console.print("\nAssumed:", style="dim")
-    for said in plan.assumptions:
-        console.print(f"- {said}", style="dim", highlight=False, markup=False)
-    console.print(
-        "\nThe same chain on an OpenAI-compatible server such as vLLM (its speeds: measure them, "
-        "and give them here); the cache stays around it:"
-    )
-    for framework in (LANGCHAIN, LLAMA_INDEX):
-        console.print(framework, highlight=False, markup=False, soft_wrap=True)
-
-
-def _table(title: str, rows: Sequence[Row], *columns: str) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False
-    )
-    table.add_column("slots", justify="right")
-    if any(row.scheduler for row in rows):
-        table.add_column("scheduler")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap="\n" not in column)
-    return table
-
-
-def _head(row: Row, table: Table) -> list[str]:
-    named = table.columns[1].header == "scheduler"
-    return [str(row.parallel), *(["on" if row.scheduler else "off"] if named else [])]
-
-
-def _times(rows: Sequence[Row]) -> Table:
-    parts = ("p50", "p95", "p99")
-    names = [f"{what}\n{part}" for what in ("TTFT", "answer") for part in parts]
-    table = _table("At what is asked", rows, *names)
-    for row in rows:
-        seen = (row.outcome.ttft, row.outcome.latency)
-        shown = [seconds(value) for one in seen for value in (one.p50, one.p95, one.p99)]
-        table.add_row(*_head(row, table), *(["grows"] * 6 if row.overloaded else shown))
-    return table
-
-
-def _work(rows: Sequence[Row]) -> Table:
-    table = _table(
-        "", rows, "requests/s", "tokens/s", "wait\np95", "longest\nqueue", "slots\nbusy",
-        "prefill\nsaved",
-    )  # fmt: skip
-    for row in rows:
-        seen = row.outcome
-        table.add_row(
-            *_head(row, table),
-            per_s(seen.requests_per_s),
-            f"{seen.tokens_per_s:,.0f}",
-            "grows" if row.overloaded else seconds(seen.wait.p95),
-            "grows" if row.overloaded else f"{seen.longest_queue:,}",
-            f"{seen.slot_use:.0%}",
-            f"{seen.prefill_saved:.0%}",
+        source += (
+            f"; each further slot lengthens a decode step by {_CONTENTION:.0%}, as with dense "
+            "models (mixtures of experts lose more)"
         )
-    return table
-
-
-def _reached(plan: Plan) -> Table:
-    cached = bool(plan.hit_rate)
-    columns = ["requests/s\nat most", "within the\ntargets up to"]
-    if cached:
-        columns.append(f"with {plan.hit_rate:.0%}\nfrom the cache")
-    table = _table(f"How far it goes: {promised(plan.targets)}", plan.rows, *columns)
-    for row in plan.rows:
-        rates = [row.capacity, row.sustained, row.sustained_with_cache][: len(columns)]
-        shown = ["never" if rate is None else per_s(rate) for rate in rates]
-        table.add_row(*_head(row, table), *shown)
-    return table
+    return Speed(prefill=prefill, decode=pairs, contention=contention, source=source)

@@ -43,22 +43,20 @@ class Machine:
         return Speed(
             prefill=prefill + part * (deeper - prefill),
             decode=tuple((slots, one + part * (other - one)) for slots, one, other in pairs),
-            source=self.source,
+            source=f"{self.about}; {self.source}",
         )
 
 
-_DENSE_7B = Machine(
-    "DGX Spark, Qwen2.5-Coder-7B Q8_0 (dense)",
-    _GB10,
-    {
-        512: (2356.86, (29.24, 54.46, 104.33, 195.67, 335.01, 593.27)),
-        4096: (2275.04, (28.42, 51.35, 93.86, 163.10, 252.80, 377.05)),
-        8192: (2196.49, (27.50, 48.39, 84.71, 138.88, 196.21, 268.20)),
-    },
-)
 MACHINES = {
-    "dgx-spark": _DENSE_7B,
-    "dgx-spark-7b": _DENSE_7B,
+    "dgx-spark": Machine(
+        "DGX Spark, Qwen2.5-Coder-7B Q8_0 (dense)",
+        _GB10,
+        {
+            512: (2356.86, (29.24, 54.46, 104.33, 195.67, 335.01, 593.27)),
+            4096: (2275.04, (28.42, 51.35, 93.86, 163.10, 252.80, 377.05)),
+            8192: (2196.49, (27.50, 48.39, 84.71, 138.88, 196.21, 268.20)),
+        },
+    ),
     "dgx-spark-gemma-3-4b": Machine(
         "DGX Spark, Gemma 3 4B QAT Q4_0 (dense)",
         _GB10,

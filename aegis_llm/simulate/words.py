@@ -46,7 +46,7 @@ def promised(targets: Targets) -> str:
     return " and ".join(parts)
 
 
-def sentences(rows: Sequence[Row], setup: Setup, load: Load, targets: Targets) -> list[str]:
+def answers(rows: Sequence[Row], setup: Setup, load: Load, targets: Targets) -> list[str]:
     """Return the answers to what a plan is made for."""
     best = max(rows, key=lambda row: row.sustained or 0.0)
     said = [*_slots(rows, load), _outgrown(best, setup, load, targets)]

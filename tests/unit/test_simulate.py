@@ -80,9 +80,7 @@ def test_one_more_slot_without_contention_is_never_slower(jobs: list[Job], paral
 
 
 def test_capacity_rises_with_slots() -> None:
-    made = rows(
-        Setup(speed=speed(30)), Load(rate=1, requests=800), [1, 2, 4], Targets(ttft=1.0)
-    )
+    made = rows(Setup(speed=speed(30)), Load(rate=1, requests=800), [1, 2, 4], Targets(ttft=1.0))
     for less, more in pairwise(made):
         assert more.capacity == pytest.approx(2 * less.capacity, rel=0.02)
         assert (more.sustained or 0) > (less.sustained or 0)
@@ -224,7 +222,7 @@ def test_machines_are_measured_ones() -> None:
     assert spark.speed(99_999) == spark.speed(8192)
     assert spark.speed(512).prefill > spark.speed(2000).prefill > spark.speed(4096).prefill
     assert all(one.source and one.about for one in MACHINES.values())
-    with pytest.raises(ConfigError, match="dgx-spark-7b"):
+    with pytest.raises(ConfigError, match="dgx-spark-gpt-oss-20b"):
         machine("cray-1")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from aegis_llm.errors import ConfigError
 from aegis_llm.simulate import Load, Row, Setup, Targets, machine, read_trace, rows, simulate
-from aegis_llm.simulate.words import LANGCHAIN, LLAMA_INDEX, assumptions, per_s, seconds, sentences
+from aegis_llm.simulate.words import LANGCHAIN, LLAMA_INDEX, answers, assumptions, per_s, seconds
 from tests.unit.simulating import job, speed
 
 SETUP = Setup(speed=speed(50, prefill=2000))
@@ -46,7 +46,7 @@ def test_hits_divide_the_rate_that_reaches_the_server() -> None:
 def test_a_target_below_an_idle_server_is_never_kept() -> None:
     found = row(ttft=0.01)
     assert found.sustained is found.sustained_with_cache is None
-    said = sentences([found], SETUP, LOAD, Targets(ttft=0.01))
+    said = answers([found], SETUP, LOAD, Targets(ttft=0.01))
     assert any("a single request on an idle server takes longer" in one for one in said)
 
 
@@ -54,7 +54,7 @@ def test_too_much_is_told() -> None:
     load = replace(LOAD, rate=50.0)
     found = row(load=load)
     assert found.overloaded
-    said = "\n".join(sentences([found], SETUP, load, Targets(ttft=1.0)))
+    said = "\n".join(answers([found], SETUP, load, Targets(ttft=1.0)))
     assert "the queue grows without end" in said
     assert re.search(r"about \d+ such servers \(try --servers \d+\)", said)
     assert not row(load=replace(load, hit_rate=0.99)).overloaded
@@ -62,7 +62,7 @@ def test_too_much_is_told() -> None:
 
 def test_the_servers_that_are_advised_suffice() -> None:
     load = replace(LOAD, rate=9.0)
-    said = sentences([row(load=load)], SETUP, load, Targets(ttft=1.0))
+    said = answers([row(load=load)], SETUP, load, Targets(ttft=1.0))
     advised = re.search(r"--servers (\d+)", said[-1])
     assert advised
     more = row(load=load, setup=replace(SETUP, servers=int(advised[1])))
@@ -71,7 +71,7 @@ def test_the_servers_that_are_advised_suffice() -> None:
 
 def test_what_one_more_slot_gives_is_said() -> None:
     made = rows(SETUP, LOAD, [1, 2, 4], Targets(ttft=1.0))
-    said = sentences(made, SETUP, LOAD, Targets(ttft=1.0))
+    said = answers(made, SETUP, LOAD, Targets(ttft=1.0))
     assert said[0].startswith("NUM_PARALLEL=1 gives at most ")
     times = re.search(r"NUM_PARALLEL=2 gives .*, ([\d.]+) times that of 1", said[1])
     assert times
@@ -83,7 +83,7 @@ def test_what_one_more_slot_gives_is_said() -> None:
 def test_slots_that_gain_nothing_are_said_to() -> None:
     flat = replace(SETUP, speed=speed(50, prefill=2000, contention=1.0))
     made = rows(flat, LOAD, [1, 8], Targets(ttft=1.0))
-    assert "hardly worth its memory" in sentences(made, flat, LOAD, Targets(ttft=1.0))[1]
+    assert "hardly worth its memory" in answers(made, flat, LOAD, Targets(ttft=1.0))[1]
 
 
 def test_the_scheduler_is_compared_with_none() -> None:
@@ -93,7 +93,7 @@ def test_the_scheduler_is_compared_with_none() -> None:
     off, on = rows(setup, load, [4], targets, schedulers=[False, True])
     assert (off.scheduler, on.scheduler) == (False, True)
     assert on.capacity > 1.15 * off.capacity
-    said = sentences([off, on], setup, load, targets)
+    said = answers([off, on], setup, load, targets)
     assert re.search(r"with the scheduler gives .* 1\.\d\d times that without it", said[1])
 
 
@@ -132,7 +132,7 @@ def test_a_burst_has_no_rate() -> None:
     found = rows(SETUP, load, [4], Targets(ttft=1.0))[0]
     assert (load.arrival_rate, found.sustained) == (None, None)
     assert found.outcome.requests == 20
-    assert any("no rate" in one for one in sentences([found], SETUP, load, Targets(ttft=1.0)))
+    assert any("no rate" in one for one in answers([found], SETUP, load, Targets(ttft=1.0)))
     with pytest.raises(ConfigError, match="has no rate"):
         load.at_rate(1.0)
 
