@@ -8,18 +8,19 @@ from hypothesis import strategies as st
 from aegis_llm.simulate.slots import PrefixSlots
 from aegis_llm.testing.slots import Slots
 
+# Lengths that make a tenth and a half come out exactly, and ties between slots.
 PROMPTS = st.tuples(
     st.sampled_from(["", "a", "b", "c"]),
-    st.integers(0, 40),
-    st.integers(1, 60),
-    st.integers(0, 30),
+    st.sampled_from([0, 5, 10, 20, 40]),
+    st.sampled_from([5, 10, 20, 35, 40, 45, 90]),
+    st.sampled_from([0, 5, 10, 30]),
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=500)
 @given(
     st.integers(1, 4),
-    st.sampled_from([0, 50, 150, 100_000]),
+    st.sampled_from([0, 60, 150, 100_000]),
     st.lists(st.tuples(PROMPTS, st.integers(0, 5)), max_size=40),
 )
 def test_both_kinds_of_slots_agree(
@@ -48,3 +49,18 @@ def test_prompts_in_host_memory_are_bounded_and_forgotten() -> None:
         slots.give_back(slot, 10, number)
     assert len(slots._stored) == len(slots._named) == 9  # of 110 tokens each
     assert slots._held == 990
+
+
+def test_of_slots_that_have_as_much_the_first_is_taken() -> None:
+    by_name, by_token = PrefixSlots(3, 0), Slots(3, 0)
+    shared = ("shared",) * 50
+    for _ in range(3):
+        by_name.take("a", 50, 60, 1)
+        by_token.take((*shared, *("own",) * 10), 1)
+    for now, slot in enumerate(
+        (0, 2, 1)
+    ):  # given back in this order
+        by_name.give_back(slot, 0, now)
+        by_token.give_back(slot, (), now)
+    taken = by_name.take("a", 50, 60, 9)
+    assert taken == by_token.take((*shared, *("other",) * 10), 9) == (0, 50)
