@@ -94,7 +94,7 @@ class Lookup:
         try:
             self._unstored(await arun(plan, self._service.aperform))
             self._service.learner.answered(self._opened, answers)
-        except Exception as exc:  # noqa: BLE001
+        except Exception as exc:  # noqa: BLE001 - as in `store`
             self._broken(exc)
 
     def failed(self, error: BaseException) -> None:

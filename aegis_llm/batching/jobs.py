@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from aegis_llm.batching.prefix import NOTHING, Prefix
@@ -50,7 +51,8 @@ class Reply(NamedTuple):
     """What the last line of an answer says, times in seconds.
 
     `wait_s` is the wait for a slot of the server. It begins after the load and is not reported:
-    it is what the parts leave of the total.
+    it is what the parts leave of the total. `ended_at` is when the answer ended, by the server's
+    clock.
     """
 
     load_s: float
@@ -59,6 +61,7 @@ class Reply(NamedTuple):
     wait_s: float
     prompt_tokens: int
     output_tokens: int
+    ended_at: float | None = None
 
     @property
     def total_s(self) -> float:
@@ -76,4 +79,11 @@ def reply_of(part: Mapping[str, Any]) -> Reply | None:
     )
     wait = max(0.0, total / _NS - load - prefill - decode)
     read, said = part.get("prompt_eval_count") or 0, part.get("eval_count") or 0
-    return Reply(load, prefill, decode, wait, read, said)
+    return Reply(load, prefill, decode, wait, read, said, _seconds(part.get("created_at")))
+
+
+def _seconds(created_at: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(created_at).timestamp()
+    except (TypeError, ValueError):
+        return None

@@ -1,36 +1,57 @@
 """How many requests a model answers at once, measured from the replies.
 
 The server queues what is beyond its slots and says in each reply, though not in so many words, how
-long that took (`Reply.wait_s`). So the times at which requests really ran are known: where a
-request waited until another one ended, the requests that ran at that moment are the slots.
+long that took (`Reply.wait_s`). So it is known when each request really began to run. Those that
+ran at that moment are a lower bound of the slots; where a request began in the moment in which
+another one ended, and nothing else held it up, they are the slots.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from aegis_llm.batching.jobs import Job, Reply
 
-_REMEMBERED = 32
+_REMEMBERED = 48
 _LEAST_WAIT_S = 0.02
-_TOLERANCE = 0.1
+_TOLERANCE = 0.1  # share of a run by which its beginning may be off
 _NEAR = 0.03  # share of a run within which its beginning is as good as another one's end
+_QUICK_S = 0.01  # to read a prompt, too little to hold up the next one
 _FIRST_PROBE = 16
 _RAREST_PROBE = 256
-_CONTRADICTIONS = 3
+_STREAK = 3
 _ENOUGH = 6
+_PATIENCE = 19
 
 
 @dataclass(slots=True)
 class _Run:
-    """When one request was sent, when it began to run, when it ended, what ran beside it."""
+    """When one request was sent, began to run, had read its prompt and ended; what ran beside it.
 
+    `beside` counts the request itself, and those that ended so far and ran when it began. It
+    `shows` the slots if it began because another one ended. `number` and `rank` are the job's;
+    `came` is when the reply was there.
+    """
+
+    number: int
+    rank: int
+    came: float
     sent: float
     begun: float
+    read: float
     ended: float
     beside: int = 1
+    shows: bool = False
+
+    @property
+    def point(self) -> float:
+        """A moment at which it had surely begun."""
+        return self.begun + _TOLERANCE * (self.ended - self.begun)
+
+    def ran_at(self, moment: float) -> bool:
+        """Return whether it surely ran then."""
+        return self.begun < moment < self.ended - _TOLERANCE * (self.ended - self.begun)
 
 
 class Limit:
@@ -38,18 +59,23 @@ class Limit:
 
     Until they are measured any number may be in flight. Then one more than that is tried now and
     then while others wait, so that a server that came back with more slots is found out; one that
-    came back with fewer shows by its waits.
+    came back with fewer shows by its waits. Where prompts take so long to read that slots stand
+    still, their number shows nowhere, nor does it matter: then it is one more than were ever busy.
     """
 
     def __init__(self, given: int | None = None) -> None:
         self.given = given
         self._measured: int | None = None
         self._runs: deque[_Run] = deque(maxlen=_REMEMBERED)
+        self._unjudged: deque[_Run] = deque(maxlen=_REMEMBERED)
+        self._flying: dict[int, float] = {}
+        self._replies = 0
         self._since_probe = 0
         self._probe_after = _FIRST_PROBE
-        self._probe: Job | None = None
-        self._waited = 0
-        self._doubted_since: float | None = None
+        self._probes: set[int] = set()
+        self._step = 1
+        self._streak = 0
+        self._streak_since = 0.0
 
     @property
     def slots(self) -> int | None:
@@ -71,100 +97,127 @@ class Limit:
         slots = self.slots
         if slots is None or in_flight < slots:
             return True
-        if self.given is not None or in_flight > slots or self._probe is not None:
+        if self.given is not None or in_flight >= slots + self._step:
             return False
-        return self._since_probe >= self._probe_after
+        due = self._since_probe >= self._probe_after
+        return len(self._probes) < self._step if self._probes else due
 
     def sent(self, job: Job) -> None:
         """Note that a request was sent, as the `job.rank`-th in flight."""
-        slots = self.slots
-        if self.given is None and slots is not None and job.rank > slots:
-            self._probe = job
+        if self.given is not None:
+            return
+        self._flying[job.number] = job.sent
+        if self._measured is not None and job.rank > self._measured:
+            self._probes.add(job.number)
             self._since_probe = 0
 
     def lost(self, job: Job) -> None:
         """Note that a request ended without a reply that says anything."""
-        if self._probe is job:
-            self._probe = None
+        self._flying.pop(job.number, None)
+        self._probes.discard(job.number)
+
+    def loaded(self) -> None:
+        """Note that the model was loaded anew: it may have other slots."""
+        self._probe_after = 1
 
     def doubt(self) -> None:
-        """Note that the server went away, and may have come back with other slots."""
+        """Note that the server went away, and may have come back with other slots.
+
+        Then twice as many are tried at once, as long as that succeeds.
+        """
         self._runs.clear()
+        self._unjudged.clear()
+        self._probes.clear()
         self._probe_after = 1
+        self._step = self._measured or 1
 
     def ended(self, job: Job, reply: Reply, now: float) -> None:
         """Learn from a reply that has just come."""
         if self.given is not None:
             return
+        self._flying.pop(job.number, None)
         self._since_probe += 1
-        busy = reply.prefill_s + reply.decode_s
-        # A reader that pauses takes the last line late: the server had ended before.
-        ended = min(now, job.sent + reply.total_s + _LEAST_WAIT_S)
-        run = _Run(job.sent, ended - busy, ended)
-        trim = _TOLERANCE * busy
+        self._replies += 1
+        run = _run(job, reply, now)
         for other in self._runs:
-            if (
-                run.begun + trim
-                < other.begun + _TOLERANCE * (other.ended - other.begun)
-                < run.ended
-            ):
-                other.beside += 1
-            if other.begun < run.begun + trim < other.ended:
-                run.beside += 1
-        waited = self._waited_for_another(run, reply, busy)
+            run.beside += other.ran_at(run.point)
+            other.beside += run.ran_at(other.point)
+        run.shows = self._shows_slots(run, reply)
         self._runs.append(run)
-        self._judge(job, run, waited=waited)
+        if self._measured is None:
+            self._find(run)
+            return
+        self._unjudged.append(run)
+        oldest = next(iter(self._flying.values()), now)
+        while self._unjudged and self._unjudged[0].came <= oldest:
+            self._judge(self._unjudged.popleft(), self._measured)
+        self._probes &= {*self._flying, *(one.number for one in self._unjudged)}
 
-    def _waited_for_another(self, run: _Run, reply: Reply, busy: float) -> bool:
-        """Return whether the request began to run when another one ended, and not before.
+    def _find(self, run: _Run) -> None:
+        seen = max(one.beside for one in self._runs)
+        # As long as fewer than twice as many have ended, those that still run may be more.
+        sure = self._replies > 2 * seen and any(
+            one.shows and one.beside == seen < one.rank for one in self._runs
+        )
+        if sure:
+            self._measured = seen
+        elif self._replies >= _PATIENCE and run.rank > seen + 1:
+            self._measured = seen + 1
+
+    def _shows_slots(self, run: _Run, reply: Reply) -> bool:
+        """Return whether the request began because another one ended, and for no other reason.
 
         A wait alone says nothing: prompts are read one after the other, and each takes its time.
         """
+        busy = run.ended - run.begun
         least = max(_LEAST_WAIT_S, _TOLERANCE * busy)
         if reply.wait_s < least:
             return False
         near = max(_LEAST_WAIT_S, _NEAR * busy)
-        return any(
-            run.begun - near <= other.ended <= run.begun + near
-            and other.ended - run.sent - reply.load_s > least / 2
+        freed = any(
+            -near / 4 <= run.begun - other.ended <= near and other.ended - run.sent > least / 2
+            for other in self._runs
+        )
+        return freed and not any(
+            other.begun < run.begun <= other.read + near and other.read - other.begun > _QUICK_S
             for other in self._runs
         )
 
-    def _judge(self, job: Job, run: _Run, *, waited: bool) -> None:
-        slots = self._measured
-        probed = job is self._probe
-        if probed:
-            self._probe = None
-        if slots is None:
-            seen = self._most(lambda _: True)
-            if waited and job.rank > seen:
-                self._measured = seen
+    def _judge(self, run: _Run, slots: int) -> None:
+        """Learn from a request beside which nothing runs any more that is not known."""
+        if run.number in self._probes:
+            self._probes.discard(run.number)
+            if run.beside > slots:
+                self._measured = run.beside if self._step > 1 else slots + 1
+                self._step = self._measured if self._step > 1 else 1
+                self._probe_after = 1  # there may be more yet
+            elif run.rank > slots:
+                self._step = 1
+                self._probe_after = min(_RAREST_PROBE, max(_FIRST_PROBE, 2 * self._probe_after))
+        elif run.shows and run.beside < slots:
+            self._fewer(run, slots)
+
+    def _fewer(self, run: _Run, slots: int) -> None:
+        """Note that a request waited although fewer than the slots were busy."""
+        if not self._streak:
+            self._streak_since = run.begun
+        self._streak += 1
+        fresh = [one for one in self._runs if one.begun >= self._streak_since]
+        if self._streak < _STREAK or len(fresh) < _ENOUGH:
             return
-        if probed:
-            self._note_probe(slots, waited=waited)
-        elif waited and job.rank <= slots:
-            self._note_contradiction(run, slots)
+        seen = max(one.beside for one in fresh)
+        self._streak = 0
+        if seen < slots:
+            self._measured = seen
+            self._probe_after = _FIRST_PROBE
 
-    def _note_probe(self, slots: int, *, waited: bool) -> None:
-        if not waited and self._most(lambda _: True) > slots:
-            self._measured = slots + 1
-            self._probe_after = 1  # there may be more yet
-        else:
-            self._probe_after = min(_RAREST_PROBE, max(_FIRST_PROBE, 2 * self._probe_after))
 
-    def _note_contradiction(self, run: _Run, slots: int) -> None:
-        """Learn that a request waited although fewer than the slots were in flight."""
-        if self._doubted_since is None or run.sent - self._doubted_since > 60.0:
-            self._doubted_since, self._waited = run.sent, 0
-        self._waited += 1
-        since = self._doubted_since
-        fresh = [one for one in self._runs if one.begun >= since]
-        if self._waited >= _CONTRADICTIONS and len(fresh) >= _ENOUGH:
-            seen = self._most(lambda one: one.begun >= since)
-            if seen < slots:
-                self._measured = seen
-                self._probe_after = _FIRST_PROBE
-            self._doubted_since = None
-
-    def _most(self, of: Callable[[_Run], bool]) -> int:
-        return max((one.beside for one in self._runs if of(one)), default=1)
+def _run(job: Job, reply: Reply, now: float) -> _Run:
+    """Return when a request ran, by the server's clock if it tells the time, else by ours."""
+    if reply.ended_at is not None:
+        ended, sent = reply.ended_at, reply.ended_at - reply.total_s
+    else:
+        # A reader that pauses takes the last line late: the server had ended before.
+        ended, sent = min(now, job.sent + reply.total_s + _LEAST_WAIT_S), job.sent
+    begun = ended - reply.prefill_s - reply.decode_s
+    return _Run(job.number, job.rank, now, sent, begun, begun + reply.prefill_s, ended)

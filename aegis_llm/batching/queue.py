@@ -144,6 +144,7 @@ class Queue:
             return
         if self._residents.replied(job.model, reply.load_s, now):
             model.slots.forget()
+            model.limit.loaded()
         model.limit.ended(job, reply, now)
         model.forecast.note(job, reply, cold=cold)
         self._shares.left(job, reply.output_tokens)

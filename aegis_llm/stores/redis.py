@@ -110,7 +110,7 @@ class RedisStore(Invalidating):
                 data = await within(
                     self._budget(lines), lines.call("GET", key), self._link.replied
                 )
-        except Exception as exc:  # noqa: BLE001
+        except Exception as exc:  # noqa: BLE001 - as in `get`
             return self._unless_foreign(exc)
         return data
 

@@ -284,5 +284,5 @@ async def _aready(connection: Any) -> bool:
     look = getattr(connection, "can_read", None) or connection.can_read_destructive
     try:
         return not await look()
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - as in `_ready`
         return False

@@ -29,7 +29,8 @@ NO_TLS = {"verify": False}
 OPTIONS = ("redis_timeout_ms", "redis_connect_timeout_ms", "embed_timeout_ms", "local_max_bytes",
            "local_max_age_s", "store_prompts", "single_flight", "max_question_tokens",
            "embedding_id", "neighbours", "judge", "judge_model", "shadow", "check_hits",
-           "max_wrong_hits")  # fmt: skip
+           "max_wrong_hits", "normalise_options", "schedule", "num_parallel", "retries",
+           "max_queue", "queue_timeout_s", "window", "window_ms")  # fmt: skip
 
 
 class Remembered(Embeddings):
@@ -161,7 +162,7 @@ async def error_awaited(call: Callable[[], Awaitable[Any]]) -> tuple[type, str] 
     """Like `error_of`, awaited."""
     try:
         await call()
-    except Exception as exc:  # noqa: BLE001
+    except Exception as exc:  # noqa: BLE001 - as in `error_of`
         return type(exc), str(exc)
     return None
 

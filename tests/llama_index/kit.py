@@ -23,7 +23,8 @@ PATIENT = {
 }
 """Time limits that a busy test machine does not reach."""
 NESTED = ("local_max_bytes", "local_max_age_s", "single_flight", "embedding_id", "store_prompts",
-          "judge", "judge_model", "shadow", "check_hits")  # fmt: skip
+          "judge", "judge_model", "shadow", "check_hits", "normalise_options", "schedule",
+          "num_parallel", "retries", "max_queue", "queue_timeout_s")  # fmt: skip
 FACTS = (
     "Returns are accepted within 30 days of delivery.",
     "Standard shipping takes 5 days inside the country.",

@@ -143,9 +143,15 @@ async def test_settings_that_change_the_answer_are_not_mixed(kit: Kit) -> None:
         {"additional_kwargs": {"seed": 7}},
         {"additional_kwargs": {"stop": ["END"]}},
     ]
-    seen = [outcome(kit.aegis(**v).chat(ask('What is "x"?'))) for v in variants]
+    seen = [
+        outcome(kit.aegis(normalise_options=False, **v).chat(ask('What is "x"?')))
+        for v in variants
+    ]
     assert seen == ["miss"] * len(variants)
-    seen = [outcome(kit.aegis(**v).chat(ask('What is "x"?'))) for v in variants]
+    seen = [
+        outcome(kit.aegis(normalise_options=False, **v).chat(ask('What is "x"?')))
+        for v in variants
+    ]
     assert seen == ["hit_local"] * len(variants)
 
 

@@ -49,7 +49,7 @@ def test_it_takes_what_ollama_takes() -> None:
         )
         fields = set(Ollama.model_fields)
         assert {f: getattr(ours, f) for f in fields} == {f: getattr(stock, f) for f in fields}
-        assert ours.client is client
+        assert ours.client._clients == (client,)
         assert isinstance(ours, Ollama)
         assert Ollama(MODEL, "http://h:1", 0.3).temperature == 0.3
         assert AegisOllama(MODEL, "http://h:1", 0.3).temperature == 0.3
@@ -173,8 +173,8 @@ async def test_given_clients_are_used(kit: Kit) -> None:
         llm = kit.aegis(base_url="http://127.0.0.1:1", client=client, async_client=awaited)
         assert outcome(llm.chat(ask("Who?"))) == "miss"
         assert outcome(await llm.achat(ask("When?"))) == "miss"
-        assert llm.client is client
-        assert llm.async_client is awaited
+        assert llm.client._clients == (client,)
+        assert llm.async_client._clients == (awaited,)
         assert outcome(await llm.achat(ask("Who?"))) == "hit_local"
         assert llm.metadata.context_window
     await awaited.close()

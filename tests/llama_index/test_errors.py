@@ -56,11 +56,12 @@ async def test_a_hit_needs_no_ollama(kit: Kit, way: Way) -> None:
 @EVERY_WAY
 async def test_an_error_status_passes_and_is_not_kept(kit: Kit, way: Way) -> None:
     llm = kit.aegis()
-    for status in (400, 500, 503):
-        kit.ollama.faults.status(status, {"error": "no luck"})
+    for status, tries in ((400, 1), (404, 1), (500, 1), (503, 3)):
+        kit.ollama.faults.status(status, {"error": "no luck"}, n=tries)
         kind, text = await error_of(way, llm)
         assert kind is ollama.ResponseError
         assert text == f"no luck (status code: {status})"
+        assert not kit.ollama.faults.pending
     assert outcome(await way(llm, QUESTION)) == "miss"
 
 
