@@ -9,7 +9,7 @@ from aegis_llm.simulate.speed import Speed
 
 _GB10 = (
     "llama.cpp benches/dgx-spark.md: llama-batched-bench on a DGX Spark (GB10), build 6918, "
-    "flash attention on, 2 November 2025"
+    "n_ubatch 2048, flash attention on, 2 November 2025"
 )
 _SLOTS = (1, 2, 4, 8, 16, 32)
 

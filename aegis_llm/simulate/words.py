@@ -11,6 +11,7 @@ from aegis_llm.simulate.setup import Setup
 
 _DAY = 86_400
 _WORTHWHILE = 1.1
+_FEW = 200
 
 LANGCHAIN = """\
 set_llm_cache(AegisCache(redis_url="redis://localhost:6379"))        # once, at the start
@@ -25,10 +26,12 @@ engine = AegisQueryEngine(index.as_query_engine(), name="facts-1")   # stays
 
 
 def seconds(value: float) -> str:
-    """Return a time for reading: `35 ms`, `1.2 s`, `3 min`."""
+    """Return a time for reading: `35 ms`, `1.2 s`, `150 s`, `12 min`."""
     if value < 1:
         return f"{value * 1000:.0f} ms"
-    return f"{value:.1f} s" if value < 120 else f"{value / 60:,.0f} min"
+    if value < 600:
+        return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
+    return f"{value / 60:,.0f} min"
 
 
 def per_s(rate: float) -> str:
@@ -52,7 +55,9 @@ def answers(rows: Sequence[Row], setup: Setup, load: Load, targets: Targets) -> 
     said = [*_slots(rows, load), _outgrown(best, setup, load, targets)]
     fewer = [row for row in rows if row.parallel < best.parallel]
     most = best.sustained and fewer and best.parallel == max(row.parallel for row in rows)
-    if most and best.capacity > _WORTHWHILE * max(row.capacity for row in fewer):
+    faster = setup.speed.all_slots(2 * best.parallel) / setup.speed.all_slots(best.parallel)
+    gained = best.capacity / max((row.capacity for row in fewer), default=best.capacity)
+    if most and min(faster, gained) > _WORTHWHILE:
         more = f"--num-parallel {2 * best.parallel},{4 * best.parallel}"
         said.append(f"More slots go further still, if they fit into memory: try {more}.")
     if beyond := _beyond(best, setup, load):
@@ -143,6 +148,10 @@ def assumptions(setup: Setup, load: Load, schedulers: Sequence[bool]) -> list[st
     ]  # fmt: skip
     if load.trace is None:
         said.append(_made(load))
+    elif len(load.trace) < _FEW:
+        said.append(
+            f"The trace has {len(load.trace)} requests: too few for its rates to say much."
+        )
     if load.hit_rate:
         said.append(
             f"{load.hit_rate:.1%} of the requests, whichever, are answered by the cache of this "

@@ -80,6 +80,14 @@ def test_what_one_more_slot_gives_is_said() -> None:
     assert "try --num-parallel 8,16" in said[4]
 
 
+def test_more_slots_are_advised_only_where_they_are_faster() -> None:
+    table = Setup(speed=machine("dgx-spark").speed(500))
+    load = Load(rate=0.1, requests=300)
+    for most, advised in ((8, True), (32, False)):
+        said = answers(rows(table, load, [4, most], Targets(ttft=2)), table, load, Targets(ttft=2))
+        assert any("More slots go further" in one for one in said) is advised
+
+
 def test_slots_that_gain_nothing_are_said_to() -> None:
     flat = replace(SETUP, speed=speed(50, prefill=2000, contention=1.0))
     made = rows(flat, LOAD, [1, 8], Targets(ttft=1.0))
@@ -106,6 +114,8 @@ def test_what_is_assumed_is_said() -> None:
                  "Not modelled"):  # fmt: skip
         assert word in said
     assert "Reading does not" not in "\n".join(assumptions(SETUP, LOAD, [False]))
+    short = assumptions(SETUP, Load(trace=[job()]), [False])
+    assert "The trace has 1 requests: too few for its rates to say much." in short
 
 
 def test_the_change_is_one_line() -> None:
@@ -184,7 +194,7 @@ def test_a_bad_line_is_told_with_its_number(text: bytes, said: str) -> None:
 
 def test_numbers_for_reading() -> None:
     assert [seconds(value) for value in (0, 0.0351, 1.24, 119, 600)] == [
-        "0 ms", "35 ms", "1.2 s", "119.0 s", "10 min",
+        "0 ms", "35 ms", "1.2 s", "119 s", "10 min",
     ]  # fmt: skip
     assert [per_s(value) for value in (0.05214, 2.514, 12.3456, 1310.4)] == [
         "0.0521", "2.51", "12.3", "1,310",

@@ -57,9 +57,7 @@ def test_of_slots_that_have_as_much_the_first_is_taken() -> None:
     for _ in range(3):
         by_name.take("a", 50, 60, 1)
         by_token.take((*shared, *("own",) * 10), 1)
-    for now, slot in enumerate(
-        (0, 2, 1)
-    ):  # given back in this order
+    for now, slot in enumerate((0, 2, 1)):  # given back in this order
         by_name.give_back(slot, 0, now)
         by_token.give_back(slot, (), now)
     taken = by_name.take("a", 50, 60, 9)
