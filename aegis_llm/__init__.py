@@ -1,5 +1,6 @@
 """Exact and semantic Redis caching for LangChain and LlamaIndex chains that run on Ollama."""
 
+from aegis_llm.batching.state import ModelState, QueueState, queues
 from aegis_llm.config import AegisConfig, CacheConfig, SchedulerConfig
 from aegis_llm.control import Observation, cache_control, observe
 from aegis_llm.errors import (
@@ -7,11 +8,14 @@ from aegis_llm.errors import (
     ConfigError,
     MissingExtraError,
     NotCachedError,
+    QueueFullError,
+    QueueTimeoutError,
     StoreTrouble,
 )
 from aegis_llm.explanation import Explanation, Weighed
 from aegis_llm.learning.ledger import Counts, Labels
 from aegis_llm.rejecting import areject, reject
+from aegis_llm.scheduling import scheduling
 from aegis_llm.values import Answer, Entry, Origin
 
 __version__ = "0.1.0"
@@ -27,9 +31,13 @@ __all__ = [
     "Explanation",
     "Labels",
     "MissingExtraError",
+    "ModelState",
     "NotCachedError",
     "Observation",
     "Origin",
+    "QueueFullError",
+    "QueueState",
+    "QueueTimeoutError",
     "SchedulerConfig",
     "StoreTrouble",
     "Weighed",
@@ -37,5 +45,7 @@ __all__ = [
     "areject",
     "cache_control",
     "observe",
+    "queues",
     "reject",
+    "scheduling",
 ]

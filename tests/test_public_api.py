@@ -22,8 +22,10 @@ PUBLIC = {
     "aegis_llm": [
         "AegisConfig", "AegisError", "Answer", "CacheConfig", "ConfigError", "Counts", "Entry",
         "Explanation", "Labels",
-        "MissingExtraError", "NotCachedError", "Observation", "Origin", "SchedulerConfig",
-        "StoreTrouble", "Weighed", "__version__", "areject", "cache_control", "observe", "reject",
+        "MissingExtraError", "ModelState", "NotCachedError", "Observation", "Origin",
+        "QueueFullError", "QueueState", "QueueTimeoutError", "SchedulerConfig", "StoreTrouble",
+        "Weighed", "__version__", "areject", "cache_control", "observe", "queues", "reject",
+        "scheduling",
     ],
     "aegis_llm.testing": [
         "Call", "Clock", "Embedder", "Faults", "HashedNgrams", "ManualClock", "MiniLM",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aegis_llm.batching.agreeing import Agreed
-from aegis_llm.batching.state import QueueState
+from aegis_llm.batching.state import QueueState, show
 from aegis_llm.config import SchedulerConfig
 from aegis_llm.scheduler.dispatch import Dispatcher
 from aegis_llm.scheduler.fleet import ONE_SLOT, shown
@@ -93,8 +93,4 @@ def address(url: str) -> str:
 
 
 QUEUES = Registry()
-
-
-def queues() -> list[QueueState]:
-    """Return what the queue of each server looks like now: what waits, what is in flight."""
-    return QUEUES.states()
+show(QUEUES.states)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from aegis_llm import SchedulerConfig, cache_control
+from aegis_llm import SchedulerConfig, cache_control, queues
 from aegis_llm.batching.jobs import Reply
 from aegis_llm.batching.queue import Queue
 from aegis_llm.scheduled_client import job_of
-from aegis_llm.scheduler.registry import QUEUES, queues
+from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.testing import Timing
 from benchmarks.common.measuring import Effort, Target, interleave, percentile
 from benchmarks.scheduling.prompts import over_contexts, short, text
