@@ -24,7 +24,7 @@ from aegis_llm.scheduler.dispatch import Hold
 from aegis_llm.scheduler.fleet import Fleet
 from aegis_llm.scheduler.read_ahead import AsyncReadAhead, ReadAhead
 from aegis_llm.scheduler.sending import Call, Enter, Pause, Sent, send_plan
-from aegis_llm.scheduling import current_terms
+from aegis_llm.scheduling import current_terms, note_trip
 
 
 class _Scheduled:
@@ -52,6 +52,10 @@ class _Scheduled:
         except Exception:  # noqa: BLE001 - the client tells the caller what is wrong with the body
             job = Job(str(body.get("model")), time.monotonic())
         return send_plan(self._fleet, job, self._retries, random.random)
+
+    def _noted(self, place: int, hold: Hold) -> Hold:
+        note_trip(self._fleet.links[place].name, hold.queued_s)
+        return hold
 
 
 class ScheduledClient(_Scheduled):
@@ -84,7 +88,7 @@ class ScheduledClient(_Scheduled):
     def _perform(self, body: dict[str, Any], effect: Any) -> Any:
         match effect:
             case Enter(place, job):
-                return self._fleet.links[place].dispatcher.enter(job)
+                return self._noted(place, self._fleet.links[place].dispatcher.enter(job))
             case Call(place, hold):
                 answer = self._clients[place].chat(**body)
                 if not body.get("stream"):
@@ -123,7 +127,7 @@ class ScheduledAsyncClient(_Scheduled):
     async def _perform(self, body: dict[str, Any], effect: Any) -> Any:
         match effect:
             case Enter(place, job):
-                return await self._fleet.links[place].dispatcher.aenter(job)
+                return self._noted(place, await self._fleet.links[place].dispatcher.aenter(job))
             case Call(place, hold):
                 answer = await self._clients[place].chat(**body)
                 if not body.get("stream"):

@@ -30,6 +30,7 @@ from aegis_llm.scheduler.notebook import Notebook
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 from aegis_llm.scheduler.recent import RecentHits
 from aegis_llm.scheduler.rejections import Rejections, Removal
+from aegis_llm.scheduling import Trip
 from aegis_llm.stores.local import LocalCopy
 from aegis_llm.values import Answer, Document, Entry, Origin, Request
 
@@ -44,13 +45,14 @@ class Lookup:
     After a miss call exactly one of `store` (or `astore`) and `failed`.
     """
 
-    __slots__ = ("_late", "_opened", "_service", "_started", "origin")
+    __slots__ = ("_late", "_opened", "_service", "_started", "origin", "trip")
 
     def __init__(self, service: Service, opened: p.Opened, started: float) -> None:
         self._service = service
         self._opened = opened
         self._started = started
         self._late: tuple[Document, ...] = ()
+        self.trip = Trip()
         elapsed = (time.perf_counter() - started) * 1000
         self.origin = msgspec.structs.replace(opened.origin, lookup_ms=elapsed)
 
@@ -123,6 +125,9 @@ class Lookup:
 
     def reported(self) -> Origin:
         """Tell `observe()` about this request and return its origin."""
+        if self.trip.server:
+            queued_ms, server = self.trip.queued_s * 1000, self.trip.server
+            self.origin = msgspec.structs.replace(self.origin, queued_ms=queued_ms, server=server)
         report(self.origin)
         return self.origin
 

@@ -52,6 +52,12 @@ def asked_by(sim: OllamaSimulator) -> list[str]:
     return [c.body["messages"][-1]["content"] for c in sim.calls if c.path == CHAT]
 
 
+def told_by(chunks: list[Any]) -> Any:
+    """The origin that a stream tells."""
+    (told,) = [c.response_metadata["aegis"] for c in chunks if "aegis" in c.response_metadata]
+    return told
+
+
 def wait_for_waiting(count: int) -> None:
     done = threading.Event()
     while sum(m.waiting for state in queues() for m in state.models.values()) < count:
@@ -92,6 +98,31 @@ def test_sync_and_async_callers_of_both_kinds_share_one_queue(
         for job in jobs:
             job.result()
     assert one.count(CHAT) == 4
+
+
+async def test_an_answer_tells_where_it_was_made_and_how_long_it_waited(
+    kit: Kit, one: OllamaSimulator
+) -> None:
+    model = on(kit, one, num_parallel=1)
+    one.gate.clear()
+
+    async def streamed() -> Any:
+        return told_by([chunk async for chunk in model.astream("Streamed?")])
+
+    first = asyncio.create_task(model.ainvoke("First?"))
+    await asyncio.to_thread(one.wait_for, 1, CHAT)
+    others = [asyncio.create_task(model.ainvoke("Whole?")), asyncio.create_task(streamed())]
+    with ThreadPoolExecutor(1) as pool:
+        blocking = pool.submit(lambda: told_by(list(model.stream("Blocking?"))))
+        await asyncio.to_thread(wait_for_waiting, 3)
+        one.gate.set()
+        told = [(await first).response_metadata["aegis"]]
+        told += [(await others[0]).response_metadata["aegis"], await others[1]]
+        told += [blocking.result()]
+    assert [each["server"] for each in told] == [one.base_url] * 4
+    assert told[0]["queued_ms"] < min(each["queued_ms"] for each in told[1:])
+    hit = (await model.ainvoke("First?")).response_metadata["aegis"]
+    assert (hit["server"], hit["queued_ms"]) == ("", 0)
 
 
 def test_the_urgent_goes_first(kit: Kit, one: OllamaSimulator) -> None:
