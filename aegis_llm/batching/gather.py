@@ -36,6 +36,9 @@ class Gather(Generic[T]):
         self._waiting: deque[tuple[T, float]] = deque()
         self._in_flight = 0
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is under way."""
@@ -55,7 +58,10 @@ class Gather(Generic[T]):
 
     def take(self, now: float) -> list[T]:
         """Return the batch to send now, in the order of arrival; it is under way until `done`."""
-        if not self._waiting or (not self._ready and now < self._waiting[0][1] + self._window):
+        free = not self._always and self._in_flight < self._max_in_flight
+        full = len(self._waiting) >= self._max_batch
+        due = self.due_at()
+        if due is None or not (free or full or now >= due):
             return []
         self._in_flight += 1
         count = min(len(self._waiting), self._max_batch)
@@ -66,13 +72,5 @@ class Gather(Generic[T]):
         self._in_flight -= 1
 
     def due_at(self) -> float | None:
-        """Return when `take` has a batch if nothing else happens; None when nothing waits."""
-        if not self._waiting:
-            return None
-        arrived = self._waiting[0][1]
-        return arrived if self._ready else arrived + self._window
-
-    @property
-    def _ready(self) -> bool:
-        free = not self._always and self._in_flight < self._max_in_flight
-        return free or len(self._waiting) >= self._max_batch
+        """Return when `take` must be asked again if nothing else happens."""
+        return self._waiting[0][1] + self._window if self._waiting else None

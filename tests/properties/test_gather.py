@@ -66,9 +66,9 @@ class World:
         if name == "wait":
             self.wait(amount)
         elif name == "add":
-            number = len(self.arrived)
-            self.arrived[number] = self.now
-            self.gather.add(number, self.now)
+            for number in range(len(self.arrived), len(self.arrived) + 1 + int(amount) * 2):
+                self.arrived[number] = self.now
+                self.gather.add(number, self.now)
         elif name == "done" and self.in_flight:
             self.in_flight -= 1
             self.gather.done()
