@@ -9,10 +9,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, Self
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForLLMRun,
-    CallbackManagerForLLMRun,
-)
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.base import LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -47,6 +44,7 @@ from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
+from langchain_aegis._many import AllAtOnce
 from langchain_aegis._source import source_of
 from langchain_aegis._surrounded import asurrounded, surrounded
 
@@ -61,7 +59,7 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
+class ChatAegis(Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnce, ChatOllama):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection
