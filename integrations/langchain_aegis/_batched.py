@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
-from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig, run_in_executor
-from langchain_core.runnables.config import (
-    ensure_config,
-    get_async_callback_manager_for_config,
-    get_callback_manager_for_config,
-)
+from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
 
 from aegis_llm.control import Surroundings
 from aegis_llm.scheduler.gathering import ALONE
@@ -70,17 +65,13 @@ class Call:
         self.company = company
         self.context = copy_context()
 
-    def own_config(
-        self, manager: Callable[[RunnableConfig], BaseCallbackManager]
-    ) -> RunnableConfig:
+    def own_config(self) -> RunnableConfig:
         """Return the config with all that its caller's context adds, callbacks above all."""
-        return self.context.run(self._own_config, manager)
+        return self.context.run(self._own_config)
 
-    def _own_config(
-        self, manager: Callable[[RunnableConfig], BaseCallbackManager]
-    ) -> RunnableConfig:
+    def _own_config(self) -> RunnableConfig:
         config = ensure_config(self.config)
-        config["callbacks"] = manager(config)
+        config["callbacks"] = get_callback_manager_for_config(config)
         return config
 
 
@@ -93,7 +84,7 @@ def send(calls: list[Call]) -> Sequence[Any]:
     if company is None:
         return [ALONE] * len(calls)
     inputs = [call.input for call in calls]
-    configs = [call.own_config(get_callback_manager_for_config) for call in calls]
+    configs = [call.own_config() for call in calls]
 
     def batch() -> Any:
         with company.around.restored():
@@ -113,7 +104,7 @@ async def asend(calls: list[Call]) -> Sequence[Any]:
     if company.way == "batch":
         return await run_in_executor(None, send, calls)
     inputs = [call.input for call in calls]
-    configs = [call.own_config(get_async_callback_manager_for_config) for call in calls]
+    configs = [call.own_config() for call in calls]
 
     async def abatch() -> Any:
         with company.around.restored():

@@ -101,26 +101,28 @@ class BatchingRunnable(RunnableBindingBase[I, O]):
     def invoke(self, input: I, config: RunnableConfig | None = None, **kwargs: Any) -> O:
         """Call the runnable, together with others who do so."""
         call = self._call(None, input, config, kwargs)
-        if call is None:
-            return super().invoke(input, config, **kwargs)
-        answer: O = self._gathering.call(call)
+        answer: O
+        if call.company is None and self.window == "busy":
+            answer = call.bound.invoke(input, call.config, **call.kwargs)
+        else:
+            answer = self._gathering.call(call)
         return answer
 
     async def ainvoke(self, input: I, config: RunnableConfig | None = None, **kwargs: Any) -> O:
         """Like `invoke`, awaited."""
         call = self._call(asyncio.get_running_loop(), input, config, kwargs)
-        if call is None:
-            return await super().ainvoke(input, config, **kwargs)
-        answer: O = await self._gathering.acall(call)
+        answer: O
+        if call.company is None and self.window == "busy":
+            answer = await call.bound.ainvoke(input, call.config, **call.kwargs)
+        else:
+            answer = await self._gathering.acall(call)
         return answer
 
     def _call(
         self, loop: object, input: I, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> Call | None:
-        """Return the call to gather; None when waiting gains nothing and is not asked for."""
+    ) -> Call:
+        """Return a call; it has no company when there is nothing to gain from a batch."""
         way = best_way(self.bound, awaited=loop is not None)
-        if way is None and self.window == "busy":
-            return None
         if self.config or self.config_factories:
             config = self._merge_configs(config)
         given = {**self.kwargs, **kwargs}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -12,6 +14,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
 from langchain_aegis import BatchingRunnable
 from tests.langchain.kit import auntil, until
+from tests.races.kit import start
 
 FULL: Any = {"window": "always", "window_ms": 60_000}
 """Settings with which a batch is sent when it is full, and not before."""
@@ -92,8 +95,13 @@ async def together(runnable: Any, calls: Sequence[tuple[Any, Any]], way: str) ->
     if way == "tasks":
         made = [runnable.ainvoke(asked, config) for asked, config in calls]
     else:
-        made = [asyncio.to_thread(runnable.invoke, asked, config) for asked, config in calls]
+        made = [in_thread(runnable.invoke, asked, config) for asked, config in calls]
     return await asyncio.gather(*made, return_exceptions=True)
+
+
+def in_thread(call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    """Call in a thread of its own, however few the loop's executor has."""
+    return asyncio.wrap_future(start(partial(copy_context().run, call, *args)))
 
 
 class Heard(BaseCallbackHandler):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from langchain_aegis._gains import best_way
 from tests.langchain.batching_kit import Counting, full, together
 from tests.langchain.fakes import Named, Streaming
 from tests.langchain.kit import Kit, auntil, outcome
+from tests.races.kit import done, start
 
 PROMPT = ChatPromptTemplate.from_template("{q}")
 
@@ -86,15 +86,15 @@ def test_chat_aegis_answers_one_by_one_and_each_as_soon_as_it_can(kit: Kit) -> N
     model = kit.aegis(embeddings=None)
     assert best_way(model, awaited=False) is best_way(model, awaited=True) is None
     known = model.invoke("What is the capital of France?")
-    runnable = BatchingRunnable(model)
+    runnable = BatchingRunnable(model, window_ms=60_000)
     kit.ollama.gate.clear()
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(runnable.invoke, "How many days are in 2 weeks?")
-        kit.ollama.wait_for(2, "/api/chat")
-        assert runnable.invoke("What is the capital of France?").text == known.text
-        assert not slow.done()
-        kit.ollama.gate.set()
-        assert outcome(slow.result()) == "miss"
+    slow = start(lambda: runnable.invoke("How many days are in 2 weeks?"))
+    kit.ollama.wait_for(2, "/api/chat")
+    (hit,) = done([start(lambda: runnable.invoke("What is the capital of France?"))])
+    assert hit.text == known.text
+    assert not slow.done()
+    kit.ollama.gate.set()
+    assert outcome(done([slow])[0]) == "miss"
 
 
 async def test_what_gains_nothing_is_let_go_together_by_a_window_that_always_holds() -> None:
@@ -181,6 +181,10 @@ def test_in_the_hands_of_lcel() -> None:
     assert (inner.configs[-1]["tags"], inner.kwargs[-1]) == (["x"], {"stop": ["y"]})
     assert (PROMPT | runnable | RunnableLambda(len)).invoke({"q": "a"}) > 0
     assert runnable.map().invoke([1, 2]) == ["1!", "2!"]
+
+    bound = BatchingRunnable(inner, config={"tags": ["z"]}, kwargs={"stop": ["z"]})
+    assert bound.invoke(2, {"tags": ["y"]}) == "2!"
+    assert (inner.configs[-1]["tags"], inner.kwargs[-1]) == (["y", "z"], {"stop": ["z"]})
 
     failures = iter([ValueError("once"), None])
 
