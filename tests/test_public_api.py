@@ -31,7 +31,7 @@ PUBLIC = {
         "Call", "Clock", "Embedder", "Faults", "HashedNgrams", "ManualClock", "MiniLM",
         "OllamaSimulator", "SimulatedModel", "SystemClock", "Timing", "best_embedder",
     ],
-    "langchain_aegis": ["AegisCache", "ChatAegis", "cache_chain"],
+    "langchain_aegis": ["AegisCache", "BatchingRunnable", "ChatAegis", "cache_chain"],
     "langchain_aegis.agents": ["AegisMiddleware"],
     "llama_index.llms.aegis": ["AegisOllama", "AegisQueryEngine"],
 }  # fmt: skip

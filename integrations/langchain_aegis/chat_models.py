@@ -8,10 +8,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, Self, cast
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForLLMRun,
-    CallbackManagerForLLMRun,
-)
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.base import LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -44,6 +41,7 @@ from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
+from langchain_aegis._many import AllAtOnce
 from langchain_aegis._sending import Clients
 from langchain_aegis._surrounded import asurrounded, surrounded
 
@@ -58,7 +56,7 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
+class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnce, ChatOllama):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection

@@ -32,3 +32,20 @@ def test_an_example(
     assert [words[0] for words in told] == ["miss", "hit_local", "hit_semantic"]
     assert len({" ".join(words[-4:]) for words in told}) == 1
     assert kit.calls == 1
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_the_example_of_batching(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", kit.ollama.base_url)
+
+    runpy.run_path(str(EXAMPLES / "langchain_batching.py"), run_name="__main__")
+    forget_stock_models()
+
+    *told, last = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in told] == ["parcel", "account", "payment"]
+    words = last.split()
+    calls = int(words[0])
+    assert words[1:] == ["calls", "for", "60", "messages"]
+    assert kit.ollama.count("/api/embed") == calls + 1 <= 30

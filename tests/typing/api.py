@@ -44,7 +44,7 @@ from aegis_llm import (
 from aegis_llm.matching import route
 from aegis_llm.testing import ManualClock, OllamaSimulator, best_embedder
 from aegis_llm.values import Control, Outcome
-from langchain_aegis import AegisCache, ChatAegis, cache_chain
+from langchain_aegis import AegisCache, BatchingRunnable, ChatAegis, cache_chain
 from langchain_aegis.agents import AegisMiddleware
 from llama_index.llms.aegis import AegisOllama, AegisQueryEngine
 
@@ -226,6 +226,16 @@ def whole_chain(chain: Runnable[dict[str, str], str], config: AegisConfig) -> st
     cache_chain(chain, question=lambda given: str(given["question"]))
     cache_chain(chain, question=7)  # type: ignore[arg-type]
     return (cached | StrOutputParser()).invoke({"question": "Why?"})
+
+
+async def batching(chain: Runnable[dict[str, str], str], llm: ChatAegis) -> str:
+    """BatchingRunnable keeps the types of what it calls."""
+    runnable = BatchingRunnable(chain, window_ms=20, max_batch=8, max_in_flight=2, window="always")
+    assert_type(runnable.invoke({"question": "Why?"}), str)
+    assert_type(await runnable.ainvoke({"question": "Why?"}), str)
+    assert_type(llm.batch(["Why?"]), list[AIMessage])
+    BatchingRunnable(chain, window="never")  # type: ignore[arg-type]
+    return (runnable | StrOutputParser()).invoke({"question": "Why?"})
 
 
 def whole_engine(engine: BaseQueryEngine, config: AegisConfig) -> int:
