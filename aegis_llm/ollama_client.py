@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
+import httpx
 from ollama import AsyncClient, Client, Image
 
 from aegis_llm.ollama_servers import families_of, seen_by
@@ -19,6 +20,7 @@ from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.wiring import server_name
 
 _TAGS_TIMEOUT_S = 5.0
+_CONNECT_S = 5.0
 
 
 class LoopClient:
@@ -117,6 +119,16 @@ class OllamaModels:
                 self._chatting[timeout_s] = client
                 weakref.finalize(client, client._client.close)
         return stream_chat(client, body, going)
+
+
+def quick_to_connect(client: Any) -> Any:
+    """Have a client give a server up that takes no connection, since others may; return it."""
+    limits = client._client.timeout
+    if limits.connect is None or limits.connect > _CONNECT_S:
+        client._client.timeout = httpx.Timeout(
+            connect=_CONNECT_S, read=limits.read, write=limits.write, pool=limits.pool
+        )
+    return client
 
 
 def stream_chat(

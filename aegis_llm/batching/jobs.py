@@ -30,6 +30,8 @@ class Job:
         patience: Most that may be sent before it, given by the queue.
         rank: Requests in flight with it when it was sent, itself included.
         sent: When it was sent.
+        turn: Its place in the order of sending, given by the queue.
+        answered: Whether the first part of its answer is there, where it comes in parts.
         expected: Tokens of its answer, as predicted when it came.
     """
 
@@ -46,6 +48,8 @@ class Job:
     patience: int = 0
     rank: int = 0
     sent: float = 0.0
+    turn: int = 0
+    answered: bool = False
     expected: float = 0.0
 
 

@@ -17,6 +17,7 @@ from aegis_llm.batching.forecast import Forecast
 from aegis_llm.batching.jobs import Job, Reply
 from aegis_llm.batching.limit import Limit
 from aegis_llm.batching.line import Line
+from aegis_llm.batching.placing import Load
 from aegis_llm.batching.residents import TURN, Residents
 from aegis_llm.batching.state import ModelState, QueueState
 from aegis_llm.batching.warm import Slots
@@ -91,6 +92,12 @@ class Queue:
         model = self._models.get(name)
         return self.config.num_parallel if model is None else model.limit.slots
 
+    def load(self, name: str) -> Load:
+        """Return how busy the server is, seen from one model."""
+        return Load(
+            len(self._waiting) + self.flying, self.slots(name), self._residents.displaces(name)
+        )
+
     def submit(self, job: Job, now: float) -> None:
         """Take a request on; ask `next` then.
 
@@ -145,7 +152,7 @@ class Queue:
             model.limit.lost(job)
             self._shares.left(job)
             return
-        if self._residents.replied(job.model, reply.load_s, now, job.sent):
+        if self._residents.replied(job.model, reply.load_s, job.sent, now):
             model.slots.forget()
             model.limit.loaded()
         model.limit.ended(job, reply, now)
@@ -236,16 +243,29 @@ class Queue:
 
     def _may_send(self, name: str) -> bool:
         model = self._models[name]
-        return model.limit.room(len(model.flying)) and self._residents.may_send(
-            name, self._flying, self._queued
+        return (
+            model.limit.room(len(model.flying))
+            and self._residents.may_send(name, self._flying, self._queued)
+            and not self._starves_another(name)
         )
+
+    def _starves_another(self, name: str) -> bool:
+        """Return whether a request for another model may get no answer for those of this one."""
+        for other in self._flying:
+            if other == name or not self._residents.may_starve(other):
+                continue
+            oldest = next(iter(self._models[other].flying))
+            if not oldest.answered and self._sent - oldest.turn >= TURN:
+                return True
+        return False
 
     def _send(self, job: Job, now: float) -> None:
         model = self._models[job.model]
-        self._residents.sent(job.model, self._queued)
+        self._residents.sent(job.model, self._flying, self._queued)
         self._remove(job, model)
         self._sent += 1
         model.sent += 1
+        job.turn = self._sent
         if self._gathered:
             self._gathered -= 1
         if not self._gathered:

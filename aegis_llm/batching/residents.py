@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 
 _LEAST_LOAD_S = 0.2
-_MOMENT_S = 60.0
+_MOMENT_S = 240.0  # less than a server keeps a model that nobody asks
 TURN = 64
 """Requests of a model that are sent while another one waits to be loaded."""
 
@@ -25,7 +25,7 @@ class Residents:
         self._quickest: dict[str, float] = {}
         self._served = 0
         self._claimed: str | None = None
-        self._trial: tuple[str, float] | None = None
+        self._settled: set[str] = set()  # those that answered since the last load of another one
 
     @property
     def room(self) -> int | None:
@@ -36,10 +36,21 @@ class Residents:
         """Return whether the model is loaded, as far as is known."""
         return model in self._loaded
 
+    def may_starve(self, model: str) -> bool:
+        """Return whether a request for the model may wait on the server until others make way.
+
+        The server answers who asks for a loaded model first, as long as such requests come.
+        """
+        return self.room is None and model not in self._settled
+
+    def displaces(self, model: str) -> bool:
+        """Return whether another model would be unloaded for this one, as far as is known."""
+        room = self.room
+        return room is not None and model not in self._loaded and len(self._loaded) >= room
+
     def claim(self, model: str) -> None:
-        """Have the model loaded next: a request for it has waited long enough."""
-        if model not in self._loaded:
-            self._claimed = model
+        """Have the model loaded at the end of the turn: a request for it waited long enough."""
+        self._claimed = model
 
     def may_send(self, model: str, flying: Mapping[str, int], waiting: Mapping[str, int]) -> bool:
         """Return whether a request for the model may be sent now.
@@ -49,24 +60,25 @@ class Residents:
         others = [one for one in flying if one != model]
         room = self.room
         if model in self._loaded:
-            if room is None:
-                on_trial = self._trial is not None and self._trial[0] == model
-                return not (on_trial and others)
-            return len(self._loaded) < room or not self._yields(model, waiting)
+            if room is None or len(self._loaded) < room:
+                return True
+            if any(one not in self._loaded for one in flying):
+                return False  # that one is being loaded in the place of this one, maybe
+            return not self._yields(waiting)
         if room is None:
             # Not all at once: the first one shows whether the models fit together.
             return not others or model not in flying
-        if self._claimed not in (None, model):
+        if self._claim(waiting) not in (None, model):
             return False
         if len(self._loaded) < room:
             return True
         return any(
-            one not in flying and (one not in waiting or self._yields(one, waiting))
+            one not in flying and (one not in waiting or self._yields(waiting))
             for one in self._loaded
         )
 
-    def sent(self, model: str, waiting: Mapping[str, int]) -> None:
-        """Note that a request was sent."""
+    def sent(self, model: str, flying: Mapping[str, int], waiting: Mapping[str, int]) -> None:
+        """Note that a request was sent; `flying` and `waiting` are as they were before."""
         if self._claimed == model:
             self._claimed = None
         if model in self._loaded:
@@ -77,37 +89,29 @@ class Residents:
         if room is None:
             return  # its reply shows what it is
         if len(self._loaded) >= room:
-            idle = next(iter(self._loaded))
-            del self._loaded[idle]
+            idle = next((one for one in self._loaded if one not in flying), None)
+            del self._loaded[idle or next(iter(self._loaded))]
         self._loaded[model] = 0.0
         self._served = 0
 
-    def replied(self, model: str, load_s: float, now: float, sent: float) -> bool:
-        """Learn from a reply; return whether the model was loaded for it.
-
-        A model that was loaded beside others is on trial until one of those has answered a request
-        that was sent later: without a load they fit together.
-        """
+    def replied(self, model: str, load_s: float, sent: float, now: float) -> bool:
+        """Learn from a reply to what was `sent`; return whether the model was loaded for it."""
         quickest = self._quickest[model] = min(load_s, self._quickest.get(model, load_s))
         usual = 4 * quickest if quickest < _LEAST_LOAD_S else 0.0
         loaded = load_s > max(_LEAST_LOAD_S, usual)
-        last, before = self._loaded.get(model), self.room
-        if loaded and last and now - load_s - last < _MOMENT_S:
+        if loaded:
+            self._settled.clear()
+        self._settled.add(model)
+        last = self._loaded.get(model)
+        if loaded and last and last <= sent < last + _MOMENT_S:
             between = [one for one, at in self._loaded.items() if one != model and at >= last]
-            if between and self.given is None:
+            if between:
                 self._learned = max(1, len(self._loaded) - 1)
-        if self._trial is not None and model != self._trial[0]:
-            if loaded or sent >= self._trial[1]:
-                self._trial = None
-        elif loaded and last is None and self._loaded and self.room is None:
-            self._trial = model, now
-        if not loaded and not last and self._learned is not None:
+        elif not loaded and not last and self._learned is not None:
             self._learned = None  # it was there all the time: they fit together after all
-        room = self.room
-        if last is None and room is not None and len(self._loaded) >= room and room == before:
-            return loaded  # it was sent before its turn was over, and has none now
         self._loaded[model] = now
         self._loaded.move_to_end(model)
+        room = self.room
         while room is not None and len(self._loaded) > room:
             self._loaded.popitem(last=False)
         return loaded
@@ -116,8 +120,11 @@ class Residents:
         """Note that the server went away: nothing is loaded."""
         self._loaded.clear()
 
-    def _yields(self, model: str, waiting: Mapping[str, int]) -> bool:
-        """Return whether a loaded model has to make way for one that waits to be loaded."""
-        if not any(one not in self._loaded for one in waiting):
-            return False
-        return self._claimed is not None or self._served >= TURN
+    def _yields(self, waiting: Mapping[str, int]) -> bool:
+        """Return whether those that are loaded have to make way for one that waits for it."""
+        return self._served >= TURN and any(one not in self._loaded for one in waiting)
+
+    def _claim(self, waiting: Mapping[str, int]) -> str | None:
+        """Return the model to be loaded next, unless it was meanwhile or nobody waits for it."""
+        claimed = self._claimed
+        return None if claimed in self._loaded or claimed not in waiting else claimed

@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from aegis_llm.batching.jobs import Job, Reply
+from aegis_llm.batching.placing import Load
 from aegis_llm.batching.queue import Queue
 from aegis_llm.batching.state import QueueState
 from aegis_llm.config import SchedulerConfig
@@ -40,9 +41,17 @@ class Hold:
         self._dispatcher = dispatcher
         self.job = job
         self.loop = loop
-        self.answered = False
         self.still_since: float | None = None
         self._read_ahead: weakref.WeakMethod[Callable[[], None]] | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the first part of the answer is there."""
+        return self.job.answered
+
+    @answered.setter
+    def answered(self, answered: bool) -> None:
+        self.job.answered = answered
 
     @property
     def queued_s(self) -> float:
@@ -110,25 +119,20 @@ class Dispatcher:
         """Whether requests wait."""
         return bool(self._places)
 
-    @property
-    def busy(self) -> int:
-        """How many requests wait or are in flight."""
-        return len(self._places) + self._queue.flying
-
     def state(self) -> QueueState:
         """Return what is to be seen of the queue."""
         with self._lock:
             return self._queue.state()
 
-    def enter(self, job: Job) -> Hold:
-        """Wait for a slot; the request is in flight then.
+    def enter(self, job: Job, *, may_wait: bool = True) -> Hold:
+        """Wait for a slot; the request is in flight then, at once where it may not wait.
 
         Raises:
             QueueFullError: As many requests wait as may.
             QueueTimeoutError: No slot came free in time.
         """
         on_loop = asyncio._get_running_loop() is not None
-        place = self._submit(job, None, may_wait=not on_loop)
+        place = self._submit(job, None, may_wait=may_wait and not on_loop)
         try:
             while not place.done():
                 self._step(place)
@@ -141,9 +145,9 @@ class Dispatcher:
             self._give_up(place)
             raise
 
-    async def aenter(self, job: Job) -> Hold:
+    async def aenter(self, job: Job, *, may_wait: bool = True) -> Hold:
         """Like `enter`, awaited."""
-        place = self._submit(job, asyncio.get_running_loop(), may_wait=True)
+        place = self._submit(job, asyncio.get_running_loop(), may_wait=may_wait)
         try:
             done = None if place.done() else asyncio.wrap_future(place)
             while done is not None and not place.done():
@@ -173,10 +177,10 @@ class Dispatcher:
             finally:
                 self._lock.release()
 
-    def slots(self, model: str) -> int | None:
-        """Return how many requests the server answers at once; None: not known."""
+    def load(self, model: str) -> Load:
+        """Return how busy the server is, seen from one model."""
         with self._lock:
-            return self._queue.slots(model)
+            return self._queue.load(model)
 
     def configure(self, config: SchedulerConfig) -> None:
         """Change the settings; what waits and what was measured stays."""

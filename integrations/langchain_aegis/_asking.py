@@ -11,7 +11,6 @@ from aegis_llm.ollama_client import resolve_images
 from aegis_llm.runner_options import settled
 from aegis_llm.values import Request
 from langchain_aegis._documents import documents_of_call
-from langchain_aegis._sending import Clients
 
 
 class _Model(Protocol):
@@ -57,17 +56,17 @@ class Asks:
         is loaded with other runner options. A message that cannot be converted is left to
         ChatOllama, whose error the caller gets.
         """
-        clients: Clients = self.__pydantic_private__["_clients"]
+        private = self.__pydantic_private__
         try:
             body = self._chat_params(messages, stop, **kwargs)
-            options = settled(clients.fleet, body, rehearsed=rehearsed)
+            options = settled(private["_fleet"], body, rehearsed=rehearsed)
             if options is not body["options"]:
                 body["options"] = options
                 kwargs = {**kwargs, "options": options}
             body["messages"] = resolve_images(body["messages"])
             if body.get("think") and not kwargs.get("reasoning", self.reasoning):
                 body["thinking"] = "hidden"  # what is stored lacks what others would show
-            server = self.__pydantic_private__["_source"].server
+            server = private["_source"].server
             return request_from_body(body, server, *documents_of_call(run)), kwargs
         except UncacheableError:
             return None, kwargs

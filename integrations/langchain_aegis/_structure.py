@@ -22,7 +22,7 @@ from aegis_llm.installed import library
 from aegis_llm.keys import normal_model
 from aegis_llm.members import schema_of
 from aegis_llm.naming import name_of
-from aegis_llm.ollama_client import OllamaModels
+from aegis_llm.ports import ModelSource
 from langchain_aegis._embedder import derived_id
 from langchain_aegis._fingerprint import NOT_IDENTITY
 from langchain_aegis._source import source_of
@@ -49,7 +49,7 @@ class Structure:
     """Tells a chain to a `Teller`, and notes on the way what else there is to know of it."""
 
     def __init__(self) -> None:
-        self.sources: dict[tuple[str, str], OllamaModels] = {}
+        self.sources: dict[tuple[str, str], ModelSource] = {}
         self.local = False
         """Whether something is known by the very object, which no other process has."""
 

@@ -26,6 +26,7 @@ from aegis_llm.invalidating import Invalidating
 from aegis_llm.ollama_servers import urls_of
 from aegis_llm.plan import UNREADABLE
 from aegis_llm.ports import ModelSource
+from aegis_llm.scheduler.fleet import Fleet
 from aegis_llm.service import Service
 from aegis_llm.wiring import connect, say_once
 from langchain_aegis._asking import Asks
@@ -36,13 +37,14 @@ from langchain_aegis._convert import (
     copy_chunk,
     result_of,
 )
+from langchain_aegis._copying import Copies
 from langchain_aegis._documents import KnowsDocuments, listen
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
 from langchain_aegis._many import AllAtOnce
-from langchain_aegis._sending import Clients
+from langchain_aegis._sending import Clients, own_kwargs
 from langchain_aegis._surrounded import asurrounded, surrounded
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
@@ -56,7 +58,9 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnce, ChatOllama):
+class ChatAegis(
+    Asks, Copies, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnce, ChatOllama
+):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection
@@ -93,6 +97,7 @@ class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnc
     _answering: Answering = PrivateAttr()
     _clients: Clients = PrivateAttr()
     _source: ModelSource = PrivateAttr()
+    _fleet: Fleet | None = PrivateAttr()
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         try:
@@ -115,6 +120,7 @@ class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnc
                 if name in OPTION_NAMES:
                     _raise_nested(name)
                 raise unknown_option(str(name), known)
+            urls_of(values.get("base_url"))
         return values
 
     @model_validator(mode="after")
@@ -128,18 +134,20 @@ class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnc
     def _schedule(self) -> None:
         """Have the calls of the clients scheduled as the settings say."""
         config = (self.aegis or AegisConfig()).scheduler
-        self._client, self._async_client = self._clients.schedule(config)
-        self._source = self._clients.source
+        self._client, self._async_client, self._source, self._fleet = self._clients.schedule(
+            config
+        )
         self._answering.service.digests.register(self._source)
 
     @model_validator(mode="after")
     def _set_clients(self) -> Self:
-        base_url = self.base_url
+        given = {name: self.__dict__[name] for name in ("base_url", "client_kwargs")}
         try:
-            self.__dict__["base_url"] = urls_of(base_url)[0]
+            self.__dict__["base_url"] = urls_of(self.base_url)[0]
+            self.__dict__["client_kwargs"] = own_kwargs(self.client_kwargs)
             return cast("Self", ChatOllama._set_clients(self))  # type: ignore[operator]
         finally:
-            self.__dict__["base_url"] = base_url
+            self.__dict__.update(given)
 
     def _wired(self, changed: Mapping[str, Any]) -> Answering:
         fields = {**self.__dict__, **changed}

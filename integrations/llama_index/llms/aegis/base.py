@@ -25,6 +25,7 @@ from aegis_llm.errors import ConfigError
 from aegis_llm.explanation import Explanation
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
+from aegis_llm.ollama_servers import shown_urls, urls_of
 from aegis_llm.runner_options import settled
 from aegis_llm.service import Service
 from aegis_llm.wiring import connect, say_once
@@ -85,6 +86,7 @@ class AegisOllama(Feedback, Invalidating, Ollama):
 
     def __init__(self, model: str, *args: Any, **kwargs: Any) -> None:
         _refuse_unknown(kwargs, frozenset(type(self).model_fields) | _NO_FIELDS)
+        urls_of(args[0] if args else kwargs.get("base_url"))
         super().__init__(model, *args, **kwargs)
         listen()
         self._links = Links(self._connected(), self)
@@ -267,6 +269,10 @@ class AegisOllama(Feedback, Invalidating, Ollama):
         ):  # fmt: skip
             memo[id(shared)] = shared
         return super().__deepcopy__(memo)
+
+    def __repr_args__(self) -> Any:
+        for name, value in super().__repr_args__():
+            yield name, shown_urls(value) if name == "base_url" else value
 
     @property
     def _model_kwargs(self) -> dict[str, Any]:
