@@ -54,7 +54,7 @@ class Residents:
         if room is None:
             # Not all at once: the first one shows whether the models fit together.
             return not others or model not in flying
-        if self._claimed not in (None, model):
+        if self._claim(waiting) not in (None, model):
             return False
         if len(self._loaded) < room:
             return True
@@ -63,8 +63,8 @@ class Residents:
             for one in self._loaded
         )
 
-    def sent(self, model: str, waiting: Mapping[str, int]) -> None:
-        """Note that a request was sent."""
+    def sent(self, model: str, flying: Mapping[str, int], waiting: Mapping[str, int]) -> None:
+        """Note that a request was sent; the arguments are those of `may_send`."""
         if self._claimed == model:
             self._claimed = None
         if model in self._loaded:
@@ -75,8 +75,8 @@ class Residents:
         if room is None:
             return  # its reply shows what it is
         if len(self._loaded) >= room:
-            idle = next(iter(self._loaded))
-            del self._loaded[idle]
+            idle = next((one for one in self._loaded if one not in flying), None)
+            del self._loaded[next(iter(self._loaded)) if idle is None else idle]
         self._loaded[model] = 0.0
         self._served = 0
 
@@ -99,6 +99,16 @@ class Residents:
             self._loaded.popitem(last=False)
         return loaded
 
+    def answered(self, model: str) -> None:
+        """Note that a model has answered, though not how long its load took."""
+        if self.room is None:
+            self._loaded.setdefault(model, 0.0)
+
+    def drop(self, model: str) -> None:
+        """Forget what is known of one model."""
+        self._loaded.pop(model, None)
+        self._quickest.pop(model, None)
+
     def forget(self) -> None:
         """Note that the server went away: nothing is loaded."""
         self._loaded.clear()
@@ -107,4 +117,9 @@ class Residents:
         """Return whether a loaded model has to make way for one that waits to be loaded."""
         if not any(one not in self._loaded for one in waiting):
             return False
-        return self._claimed is not None or self._served >= TURN
+        return self._claim(waiting) is not None or self._served >= TURN
+
+    def _claim(self, waiting: Mapping[str, int]) -> str | None:
+        """Return the model that is to be loaded next, while requests wait for it to be."""
+        claimed = self._claimed
+        return claimed if claimed in waiting and claimed not in self._loaded else None

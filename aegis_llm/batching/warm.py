@@ -40,7 +40,7 @@ class Slots:
         idle = [slot for slot in self._slots if slot.job is None]
         best = max(idle, key=lambda slot: common(slot.prefix, job.prefix), default=None)
         if best is None or not self._similar(best.prefix, job.prefix):
-            if most is None or len(self._slots) < most or best is None:
+            if best is None or (most is not None and len(self._slots) < most):
                 best = _Slot()
                 self._slots.append(best)
             else:
