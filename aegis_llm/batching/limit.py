@@ -133,9 +133,9 @@ class Limit:
 
     def ended(self, job: Job, reply: Reply, now: float) -> None:
         """Learn from a reply that has just come."""
+        self._flying.pop(job.number, None)
         if self.given is not None:
             return
-        self._flying.pop(job.number, None)
         self._since_probe += 1
         self._replies += 1
         run = _run(job, reply, now)

@@ -28,6 +28,7 @@ OVERTAKEN = 2 * TURN
 """After so many requests were sent since it came, a request goes before all others; where more
 than half as many wait, after twice as many as wait."""
 _BURST = 1024  # requests that may come after one and still count for that
+_MOST_MODELS = 256  # names come from callers, also those of models that do not exist
 
 
 @dataclass(slots=True)
@@ -128,7 +129,10 @@ class Queue:
 
     def push(self, job: Job, now: float) -> None:
         """Send a request that waits although no slot is free: its caller cannot wait."""
+        since, gathered = self._gathering_since, self._gathered
         self._send(job, now)
+        self._gathering_since, self._gathered = since, gathered
+        self._ungather()
 
     def due_at(self) -> float | None:
         """Return when `next` is to be asked again although nothing happened."""
@@ -141,14 +145,22 @@ class Queue:
         """Note that a request that waits is given up."""
         self._remove(job, self._models[job.model])
         self._shares.left(job)
-        self._gathered = min(self._gathered, len(self._waiting))
+        self._ungather()
 
-    def done(self, job: Job, now: float, reply: Reply | None = None) -> None:
-        """Note that a request in flight is over; `reply` says what it took, if known."""
+    def done(
+        self, job: Job, now: float, reply: Reply | None = None, *, answered: bool = False
+    ) -> None:
+        """Note that a request in flight is over.
+
+        `reply` says what it took, if known; `answered` that there was an answer, or the beginning
+        of one.
+        """
         model = self._models[job.model]
         cold = model.flying[job]
         self._land(job)
         if reply is None:
+            if answered:
+                self._residents.answered(job.model)
             model.limit.lost(job)
             self._shares.left(job)
             return
@@ -172,9 +184,9 @@ class Queue:
 
     def expected_wait(self, model: str) -> float:
         """Return the seconds after which one more request may be sent; 0: nothing is known."""
-        known = self._model(model)
-        slots = known.limit.slots
-        if slots is None:
+        known = self._models.get(model)
+        slots = None if known is None else known.limit.slots
+        if known is None or slots is None:
             return 0.0
         return math.ceil(max(1, known.waiting) / slots) * known.forecast.service_s
 
@@ -199,8 +211,17 @@ class Queue:
     def _model(self, name: str) -> Model:
         model = self._models.get(name)
         if model is None:
+            if len(self._models) >= _MOST_MODELS:
+                self._forget_idle()
             model = self._models[name] = Model(Limit(self.config.num_parallel))
         return model
+
+    def _forget_idle(self) -> None:
+        """Forget half of the models, the first known first, but none with requests."""
+        idle = [name for name, model in self._models.items() if not (model.flying or model.lines)]
+        for name in idle[: _MOST_MODELS // 2]:
+            del self._models[name]
+            self._residents.drop(name)
 
     def _gathers(self, now: float) -> bool:
         """Return whether the window is open in which nothing is sent."""
@@ -212,6 +233,12 @@ class Queue:
             return True
         self._gathered = len(self._waiting)
         return False
+
+    def _ungather(self) -> None:
+        """Note that a request went out of its turn: the window stays as it is for the others."""
+        self._gathered = min(self._gathered, len(self._waiting))
+        if not self._waiting:
+            self._gathering_since = None
 
     def _urgent(self) -> Job | None:
         """Return the oldest request if it was overtaken too often and can be sent."""
