@@ -135,6 +135,11 @@ class Dispatcher:
         """Whether requests wait."""
         return bool(self._places)
 
+    @property
+    def busy(self) -> int:
+        """How many requests wait or are in flight."""
+        return len(self._places) + len(self._holds)
+
     def state(self) -> QueueState:
         """Return what is to be seen of the queue."""
         return self._ask(self._queue.state)
