@@ -22,12 +22,13 @@ SCHEMA = "v1"
 _NOT_IN_THE_KEY = frozenset({"model", "messages", "stream", "keep_alive"})
 _PLAIN = frozenset({"role", "content"})
 _NOT_IN_A_VECTOR = frozenset({
-    "keep_alive", "main_gpu", "num_batch", "num_gpu", "num_thread", "low_vram", "numa", "use_mlock",
-    "use_mmap", "mirostat", "mirostat_eta", "mirostat_tau", "min_p", "num_keep", "num_predict",
-    "penalize_newline", "frequency_penalty", "presence_penalty", "repeat_last_n", "repeat_penalty",
-    "seed", "stop", "temperature", "tfs_z", "top_k", "top_p", "typical_p",
+    "keep_alive", "low_vram", "main_gpu", "num_batch", "num_gpu", "num_thread", "numa",
+    "use_mlock", "use_mmap", "frequency_penalty", "min_p", "mirostat", "mirostat_eta",
+    "mirostat_tau", "num_keep", "num_predict", "penalize_newline", "presence_penalty",
+    "repeat_last_n", "repeat_penalty", "seed", "stop", "temperature", "tfs_z", "top_k", "top_p",
+    "typical_p",
 })  # fmt: skip
-"""Options that say where and how fast a model runs, or how it picks words: no vector knows them."""
+"""Options that say where a model runs, or how it picks words: no vector knows them."""
 _encode = msgspec.json.Encoder(order="sorted").encode
 _encode_in_order = msgspec.json.Encoder().encode
 _SIZES = [b"%d:" % size for size in range(1024)]

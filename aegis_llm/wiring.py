@@ -8,16 +8,25 @@ import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from aegis_llm.answering import Answering
-from aegis_llm.config import OPTION_NAMES, AegisConfig, CacheConfig, safe_url, unknown_option
+from aegis_llm.config import (
+    OPTION_NAMES,
+    AegisConfig,
+    CacheConfig,
+    SchedulerConfig,
+    safe_url,
+    unknown_option,
+)
 from aegis_llm.learning.learned import Learned
 from aegis_llm.matching import Matcher
 from aegis_llm.plan import Rules
-from aegis_llm.ports import Embedder, Store
+from aegis_llm.ports import Embedder, Store, VectorSource
 from aegis_llm.questions import whole_question
 from aegis_llm.scheduler.digests import DigestBook
 from aegis_llm.scheduler.embedding import Embedding
@@ -28,11 +37,15 @@ from aegis_llm.stores.local import LocalCopy
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.stores.redis import RedisStore
 from aegis_llm.stores.redis_clients import single_node
+from aegis_llm.vectorizing import Apart, Gathers, Vectorizing, VectorStore
+from aegis_llm.vectors import VectorRules
 
 log = logging.getLogger("aegis_llm")
 _lock = threading.Lock()
 _shared: OrderedDict[object, Answering] = OrderedDict()
 _SHARED_KEPT = 8
+_vector_stores: OrderedDict[CacheConfig, VectorStore] = OrderedDict()
+_vectorizing: WeakValueDictionary[object, Vectorizing] = WeakValueDictionary()
 _memory: dict[str, MemoryStore] = {}
 
 
@@ -52,6 +65,52 @@ def connect(config: AegisConfig, embedder: Embedder | None = None) -> Answering:
         while len(_shared) > _SHARED_KEPT:
             _shared.popitem(last=False)
         return answering
+
+
+def connect_vectors(config: AegisConfig, source: VectorSource) -> Vectorizing:
+    """Return the one `Vectorizing` of this process for these settings, server, model and options.
+
+    What several adapters ask the same source at the same time is one request, whatever their
+    settings of the cache. Makes no connection and starts no thread.
+    """
+    identity = (config.cache, config.scheduler, source.identity)
+    with _lock:
+        kept = _vector_stores.get(config.cache)
+        if kept is None:
+            kept = _vector_stores[config.cache] = _vector_store(config)
+        _vector_stores.move_to_end(config.cache)
+        while len(_vector_stores) > _SHARED_KEPT:
+            _vector_stores.popitem(last=False)
+        made = _vectorizing.get(identity)
+        if made is None:
+            gathers = _gathers(config.scheduler, source)
+            rules = VectorRules(
+                config.cache.namespace,
+                source.model,
+                source.options,
+                source.dimensions,
+                partial(_ttl_ms, config.cache, random.random),
+                shared=config.cache.store_prompts,
+            )
+            made = _vectorizing[identity] = Vectorizing(kept, source, gathers, rules)
+    made.kept.digests.register(source.models)
+    return made
+
+
+def _vector_store(config: AegisConfig) -> VectorStore:
+    cache = config.cache
+    pool = DaemonPool("aegis-io", 4)
+    store = make_store(config, None, pool)
+    local = LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic)
+    return VectorStore(store, local, DigestBook(store, cache.namespace, pool))
+
+
+def _gathers(scheduler: SchedulerConfig, source: VectorSource) -> Gathers:
+    return Apart(source)
+
+
+def _ttl_ms(cache: CacheConfig, share: Callable[[], float]) -> int:
+    return max(1, round(1000 * cache.ttl * (1 - cache.ttl_jitter * share())))
 
 
 def build(
@@ -187,5 +246,7 @@ def forget_all() -> None:
     """Forget services, `memory://` stores and what was said once; for tests."""
     with _lock:
         _shared.clear()
+        _vector_stores.clear()
+        _vectorizing.clear()
         _memory.clear()
         _said.clear()

@@ -101,9 +101,7 @@ class DigestBook:
             fetching = known.fetching
             return digest, fetching if old and fetching is not known.late else None
 
-    def ask(
-        self, server: str, model: str, patience_s: float, *, keep: bool = True
-    ) -> str | None:
+    def ask(self, server: str, model: str, patience_s: float, *, keep: bool = True) -> str | None:
         """Return the digest; see `look`, for how long a fetch is waited for."""
         digest, fetching = self.look(server, model, keep=keep)
         if fetching is None:

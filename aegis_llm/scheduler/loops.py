@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
@@ -77,27 +76,6 @@ class PerLoop(Generic[T]):
                 with contextlib.suppress(Exception):
                     for stream in self._streams(held[0]):
                         _sever(loop, stream)
-
-
-def lives(loop: asyncio.AbstractEventLoop | None, patience_s: float) -> bool:
-    """Return whether the loop runs what it is given; a leader without a loop is a thread."""
-    if loop is None:
-        return True
-    beat = threading.Event()
-    try:
-        loop.call_soon_threadsafe(beat.set)
-    except RuntimeError:  # it was closed
-        return False
-    return beat.wait(patience_s)
-
-
-def starves(loop: asyncio.AbstractEventLoop | None, thread: str) -> bool:
-    """Return whether the thread of this name is of the executor that tasks of the loop need."""
-    if loop is None:
-        return False
-    executor = getattr(loop, "_default_executor", None)
-    prefix = getattr(executor, "_thread_name_prefix", "uvloop")  # uvloop hides its executor
-    return thread.startswith(f"{prefix}_")
 
 
 def _sever(loop: asyncio.AbstractEventLoop, stream: Any) -> None:

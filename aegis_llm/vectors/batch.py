@@ -15,21 +15,19 @@ _MAYBE_A_TEXT = frozenset({400, 500})  # 500: a text whose vector holds NaN, amo
 
 
 def batch_plan(callers: Sequence[Texts], *, cut: bool = False) -> Plan[list[Any]]:
-    """Return for each caller the outcomes of its texts, in order, or the error that is its own.
+    """Return for each caller the outcomes of its texts, in order, or an error.
 
     Each text is sent once. A text that is too long is found by halves, and is the only one without
     a vector; with `cut` it gets that of its beginning. Any other refusal that may be due to one
-    text makes each caller ask for itself, as if there were no batch.
-
-    Raises:
-        Exception: Whatever the server's client raised, where it is the fault of no text.
+    text makes each caller ask for itself, as if there were no batch; what is the fault of no text
+    is told to all.
     """
     texts = list(dict.fromkeys(text for caller in callers for text in caller))
     try:
         known = yield from _vectors(texts, cut=cut)
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - it is raised to each of them
         if len(callers) == 1 or getattr(exc, "status_code", None) not in _MAYBE_A_TEXT:
-            raise
+            return [exc] * len(callers)
     else:
         return [[known[text] for text in caller] for caller in callers]
     results: list[Any] = []

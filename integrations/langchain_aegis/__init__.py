@@ -11,5 +11,6 @@ except ModuleNotFoundError as exc:
 from langchain_aegis.caches import AegisCache
 from langchain_aegis.chains import cache_chain
 from langchain_aegis.chat_models import ChatAegis
+from langchain_aegis.embeddings import AegisEmbeddings
 
-__all__ = ["AegisCache", "ChatAegis", "cache_chain"]
+__all__ = ["AegisCache", "AegisEmbeddings", "ChatAegis", "cache_chain"]
