@@ -45,10 +45,9 @@ class Claimed(Generic[K, V]):
         self.others = others
 
     def settle(self, outcomes: Mapping[K, V]) -> None:
-        """Tell those that wait what became of the texts."""
-        while self._led:
-            key, led = self._led.popitem()
-            self._work.end(key, led, outcomes[key])
+        """Tell those that wait what became of these texts."""
+        for key in outcomes:
+            self._work.end(key, self._led.pop(key), outcomes[key])
 
     def release(self) -> None:
         """Let those that wait for what was not settled compute it themselves."""

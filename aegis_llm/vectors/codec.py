@@ -18,9 +18,18 @@ _FLOAT = np.dtype("<f4")
 
 
 def pack(numbers: Sequence[float]) -> bytes:
-    """Return the float32 bytes of a vector; what is too big for one is infinite."""
+    """Return the float32 bytes of a vector; what is too big for one is infinite.
+
+    Raises:
+        ValueError: It is no list of numbers.
+        TypeError: It is no list of numbers.
+    """
     with np.errstate(over="ignore"):
-        return np.asarray(numbers, dtype=_FLOAT).tobytes()
+        vector = np.asarray(numbers, dtype=_FLOAT)
+    if vector.ndim != 1:
+        msg = f"{vector.ndim} dimensions in the place of one"
+        raise ValueError(msg)
+    return vector.tobytes()
 
 
 def unpack(vector: bytes) -> list[float]:

@@ -42,14 +42,16 @@ def embed_plan(texts: Sequence[str], control: Control, rules: VectorRules) -> Pl
     found: dict[str, bytes] = {}
     trouble = False
     if keys and not control.refresh:
-        found, trouble = yield from _found(keys, rules)
+        found, trouble = yield from _found(keys, rules, shared=rules.shared)
     made: dict[str, Outcome] = {}
     if missing := [text for text in unique if text not in found]:
-        made = yield from _made(missing)
+        made, puts = yield from _made(missing, keys, rules, look=not control.refresh)
         if found and _dimensions(made.values()) - _dimensions(found.values()):
-            made |= yield from _made(list(found))  # what was kept is of another model
-            found = {}
-        yield from _kept(made, keys, rules, trouble=trouble)
+            # What was kept is of another model.
+            others, more = yield from _made(list(found), keys, rules, look=False)
+            made, puts, found = made | others, puts + more, {}
+        if puts and rules.shared and not trouble:
+            yield PutVectors(puts)
     return _in_order(texts, {**found, **made}, rules.model)
 
 
@@ -65,9 +67,11 @@ def _keys(texts: list[str], control: Control, rules: VectorRules) -> Plan[dict[s
     return {text: vector_key(rules.namespace, space, rules.model, text) for text in texts}
 
 
-def _found(keys: Mapping[str, str], rules: VectorRules) -> Plan[tuple[dict[str, bytes], bool]]:
+def _found(
+    keys: Mapping[str, str], rules: VectorRules, *, shared: bool
+) -> Plan[tuple[dict[str, bytes], bool]]:
     """Return the vectors that are kept, by their texts, and whether the store was in trouble."""
-    values, trouble = yield GetVectors(tuple(keys.values()), rules.shared)
+    values, trouble = yield GetVectors(tuple(keys.values()), shared)
     found = {}
     for text, key in keys.items():
         data = values.get(key)
@@ -77,17 +81,28 @@ def _found(keys: Mapping[str, str], rules: VectorRules) -> Plan[tuple[dict[str, 
     return (found if len(_dimensions(found.values())) < 2 else {}), trouble
 
 
-def _made(texts: list[str]) -> Plan[dict[str, Outcome]]:
-    """Have texts computed, each by one caller at a time.
+def _made(
+    texts: list[str], keys: Mapping[str, str], rules: VectorRules, *, look: bool
+) -> Plan[tuple[dict[str, Outcome], tuple[Put, ...]]]:
+    """Have texts computed, each by one caller at a time; return what this one has to store.
 
     Whoever computes does so before it waits for others, so that no two wait for each other.
+    `look`: another caller may have computed them since they were looked up.
     """
     made: dict[str, Outcome] = {}
+    puts: tuple[Put, ...] = ()
     claim = yield Claim(tuple(texts))
     try:
-        if claim.mine:
-            made.update(zip(claim.mine, (yield Send(claim.mine)), strict=True))
-            claim.settle(made)
+        mine = {text: keys[text] for text in claim.mine if text in keys}
+        if mine and look:
+            here, _ = yield from _found(mine, rules, shared=False)
+            made.update(here)
+            claim.settle(here)
+        if left := tuple(text for text in claim.mine if text not in made):
+            sent = dict(zip(left, (yield Send(left)), strict=True))
+            puts = yield from _kept(sent, keys, rules)
+            made.update(sent)
+            claim.settle(sent)
     finally:
         claim.release()
     for text, waiting in claim.others.items():
@@ -95,23 +110,24 @@ def _made(texts: list[str]) -> Plan[dict[str, Outcome]]:
         if outcome is not None:
             made[text] = outcome
     if left := tuple(text for text in texts if text not in made):
-        made.update(zip(left, (yield Send(left)), strict=True))
-    return made
+        sent = dict(zip(left, (yield Send(left)), strict=True))
+        puts += yield from _kept(sent, keys, rules)
+        made.update(sent)
+    return made, puts
 
 
 def _kept(
-    made: Mapping[str, Outcome], keys: Mapping[str, str], rules: VectorRules, *, trouble: bool
-) -> Plan[None]:
-    """Keep what was computed of whole texts."""
+    sent: Mapping[str, Outcome], keys: Mapping[str, str], rules: VectorRules
+) -> Plan[tuple[Put, ...]]:
+    """Keep here what was computed of whole texts, and return it for the store."""
     puts = tuple(
         Put(keys[text], codec.encode(keys[text], vector), rules.ttl_ms())
-        for text, vector in made.items()
+        for text, vector in sent.items()
         if text in keys and isinstance(vector, bytes) and codec.sound(vector)
     )
     if puts:
         yield KeepVectors(puts)
-        if rules.shared and not trouble:
-            yield PutVectors(puts)
+    return puts
 
 
 def _in_order(texts: Sequence[str], known: Mapping[str, Outcome], model: str) -> list[bytes]:
