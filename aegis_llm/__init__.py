@@ -5,9 +5,11 @@ from aegis_llm.control import Observation, cache_control, observe
 from aegis_llm.errors import (
     AegisError,
     ConfigError,
+    EmbeddingError,
     MissingExtraError,
     NotCachedError,
     StoreTrouble,
+    TextTooLongError,
 )
 from aegis_llm.explanation import Explanation, Weighed
 from aegis_llm.learning.ledger import Counts, Labels
@@ -23,6 +25,7 @@ __all__ = [
     "CacheConfig",
     "ConfigError",
     "Counts",
+    "EmbeddingError",
     "Entry",
     "Explanation",
     "Labels",
@@ -32,6 +35,7 @@ __all__ = [
     "Origin",
     "SchedulerConfig",
     "StoreTrouble",
+    "TextTooLongError",
     "Weighed",
     "__version__",
     "areject",
