@@ -23,12 +23,17 @@ _quiet = Quiet()
 
 
 class VectorStore:
-    """Where the vectors of one configuration are kept: here, and in the store."""
+    """Where the vectors of one configuration are kept: here, and in the store.
 
-    def __init__(self, store: Store, local: LocalCopy, digests: DigestBook) -> None:
+    What is found in the store is kept here for at most `ttl_s`; how long it lives there yet is not
+    asked.
+    """
+
+    def __init__(self, store: Store, local: LocalCopy, digests: DigestBook, ttl_s: float) -> None:
         self.store = store
         self.local = local
         self.digests = digests
+        self._ttl_s = ttl_s
 
     def get(self, effect: v.GetVectors) -> tuple[dict[str, bytes], bool]:
         """Return the values there are by their keys, and whether the store was in trouble."""
@@ -77,8 +82,11 @@ class VectorStore:
     def _added(
         self, found: dict[str, bytes], keys: list[str], values: Sequence[bytes | None]
     ) -> dict[str, bytes]:
-        pairs = zip(keys, values, strict=True)
-        return found | {key: data for key, data in pairs if data is not None}
+        for key, data in zip(keys, values, strict=True):
+            if data is not None:
+                found[key] = data
+                self.local.put(key, data, self._ttl_s)
+        return found
 
 
 class Gathers(Protocol):

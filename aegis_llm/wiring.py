@@ -102,7 +102,7 @@ def _vector_store(config: AegisConfig) -> VectorStore:
     pool = DaemonPool("aegis-io", 4)
     store = make_store(config, None, pool)
     local = LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic)
-    return VectorStore(store, local, DigestBook(store, cache.namespace, pool))
+    return VectorStore(store, local, DigestBook(store, cache.namespace, pool), cache.ttl)
 
 
 def _gathers(scheduler: SchedulerConfig, source: VectorSource) -> Gathers:

@@ -18,6 +18,7 @@ from aegis_llm.errors import EmbeddingError, TextTooLongError
 from aegis_llm.testing import OllamaSimulator
 from langchain_aegis import AegisEmbeddings
 from langchain_aegis._embedder import derived_id
+from tests.contracts.kit import Watch
 from tests.langchain.embeddings_kit import LONG, MODEL, PATH, Makes, make
 from tests.langchain.kit import NO_TLS
 from tests.redis_server import RedisServer
@@ -76,6 +77,18 @@ def test_a_hit_asks_ollama_nothing_in_a_new_process(
     make.new_process()
     make().embed_documents(["b", "c", "a"])
     assert make.sent == [["a", "b"], ["c"]]
+
+
+def test_what_redis_gave_is_not_asked_for_again_at_once(
+    make: Makes, redis_server: RedisServer
+) -> None:
+    make().embed_query("a")
+    make.new_process()
+    made = make()
+    made.embed_query("a")
+    with Watch(redis_server) as watch:
+        assert made.embed_query("a") == made.embed_query("a")
+    assert "MGET" not in watch.names
 
 
 def test_another_pull_of_the_model_is_another_vector(make: Makes, ollama: OllamaSimulator) -> None:
