@@ -107,6 +107,7 @@ class Vectorizing:
     ) -> None:
         self.kept = kept
         self.source = source
+        self.gathers = gathers
         self._rules = rules
         self._work: UnderWay[str, v.Outcome] = UnderWay()
         self._sync: dict[type, Callable[[Any], Any]] = {

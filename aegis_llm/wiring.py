@@ -30,6 +30,7 @@ from aegis_llm.ports import Embedder, Store, VectorSource
 from aegis_llm.questions import whole_question
 from aegis_llm.scheduler.digests import DigestBook
 from aegis_llm.scheduler.embedding import Embedding
+from aegis_llm.scheduler.gathering import Gathering
 from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.service import Service
 from aegis_llm.stores.known import Known
@@ -37,7 +38,7 @@ from aegis_llm.stores.local import LocalCopy
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.stores.redis import RedisStore
 from aegis_llm.stores.redis_clients import single_node
-from aegis_llm.vectorizing import Apart, Gathers, Vectorizing, VectorStore
+from aegis_llm.vectorizing import Apart, Gathers, Vectorizing, VectorStore, batched
 from aegis_llm.vectors import VectorRules
 
 log = logging.getLogger("aegis_llm")
@@ -46,6 +47,7 @@ _shared: OrderedDict[object, Answering] = OrderedDict()
 _SHARED_KEPT = 8
 _vector_stores: OrderedDict[CacheConfig, VectorStore] = OrderedDict()
 _vectorizing: WeakValueDictionary[object, Vectorizing] = WeakValueDictionary()
+_gatherings: WeakValueDictionary[object, Gathering[Any, Any]] = WeakValueDictionary()
 _memory: dict[str, MemoryStore] = {}
 
 
@@ -106,7 +108,21 @@ def _vector_store(config: AegisConfig) -> VectorStore:
 
 
 def _gathers(scheduler: SchedulerConfig, source: VectorSource) -> Gathers:
-    return Apart(source)
+    """Return what makes requests of calls; for one source it is the same whatever the cache."""
+    if not scheduler.schedule:
+        return Apart(source)
+    identity = (source.identity, scheduler)
+    gathering = _gatherings.get(identity)
+    if gathering is None:
+        send, asend = batched(source)
+        gathering = _gatherings[identity] = Gathering(
+            send,
+            asend,
+            window_s=scheduler.window_ms / 1000,
+            max_batch=scheduler.max_batch,
+            always=scheduler.window == "always",
+        )
+    return gathering
 
 
 def _ttl_ms(cache: CacheConfig, share: Callable[[], float]) -> int:
@@ -248,5 +264,6 @@ def forget_all() -> None:
         _shared.clear()
         _vector_stores.clear()
         _vectorizing.clear()
+        _gatherings.clear()
         _memory.clear()
         _said.clear()

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Generic, TypeVar
 
-from aegis_llm.scheduler.flight import _lives
+from aegis_llm.scheduler.beats import answers, needs
 from aegis_llm.scheduler.forks import renew_in_child
 
 _PATIENCE_S = 1.0  # between two looks at the leader's loop, and for its sign of life
@@ -95,21 +95,14 @@ class UnderWay(Generic[K, V]):
         here = asyncio._get_running_loop()
         if here is not None or led.owner == threading.get_ident():
             return led.result() if led.done() else None
-        while not led.done() and not _needed(led.loop, threading.current_thread().name):
+        while not led.done() and not needs(led.loop, threading.current_thread().name):
             try:
                 return led.result(_PATIENCE_S)
             except FutureTimeoutError:
-                if not _lives(led.loop):
+                if not answers(led.loop, _PATIENCE_S):
                     break
         return led.result() if led.done() else None
 
     async def await_(self, led: Led[V]) -> V | None:
         """Like `wait`, awaited."""
         return await asyncio.wrap_future(led)
-
-
-def _needed(loop: asyncio.AbstractEventLoop | None, thread: str) -> bool:
-    """Return whether the thread of this name is of the executor that tasks of the loop need."""
-    executor = getattr(loop, "_default_executor", None)
-    prefix = getattr(executor, "_thread_name_prefix", "uvloop")  # uvloop hides its executor
-    return loop is not None and thread.startswith(f"{prefix}_")
