@@ -275,9 +275,13 @@ def test_each_event_loop_has_connections_of_its_own(make: Makes) -> None:
 
 
 def test_headers_and_users_part_requests_and_reach_the_server(
-    make: Makes, ollama: OllamaSimulator
+    make: Makes, ollama: OllamaSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OLLAMA_API_KEY", "k")
+    keyed = make()
+    monkeypatch.delenv("OLLAMA_API_KEY")
     plain = make()
+    assert keyed._vectors is not plain._vectors
     token = make(client_kwargs={**NO_TLS, "headers": {"x-token": "t"}})
     url = ollama.base_url.replace("http://", "http://me:secret@")
     user = make(base_url=url, client_kwargs=dict(NO_TLS))

@@ -188,7 +188,6 @@ def test_a_blocking_call_on_the_loop_waits_for_no_task_of_it(
     async def scenario() -> list[Any]:
         leader = asyncio.create_task(embedder.aembed(["a"]))
         await auntil(lambda: source.requests)
-        asyncio.get_running_loop().call_later(0.01, lambda: None)
         opened = start(lambda: until(lambda: source.requests == 2) or source.gate.set())
         blocked = embedder.embed(["a"])
         done([opened])
@@ -209,7 +208,7 @@ def test_a_thread_of_the_loops_executor_waits_for_no_task_of_it(
         await auntil(lambda: source.requests)
         await asyncio.to_thread(lambda: None)
         helper = asyncio.create_task(asyncio.to_thread(embedder.embed, ["a"]))
-        await asyncio.sleep(0.05)
+        await auntil(lambda: source.requests == 2)
         source.gate.set()
         return [await helper, await leader]
 

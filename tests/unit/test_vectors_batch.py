@@ -109,6 +109,15 @@ def test_one_text_that_is_too_long_costs_a_request_for_each_half(
     assert len(server.asked) == requests
 
 
+def test_several_texts_that_are_too_long_are_looked_for_among_the_longest(
+    server: Server,
+) -> None:
+    texts = [f"{'x' * 90}{n}" if n % 4 == 0 else f"t{n}" for n in range(32)]
+    results = sent(server, *([text] for text in texts))
+    assert sum(isinstance(one[0], TooLong) for one in results) == 8
+    assert len(server.asked) == 17
+
+
 def test_a_long_text_that_fits_does_not_take_the_blame(server: Server) -> None:
     """Length in letters tells where to look first, the server tells what is too long."""
 

@@ -102,6 +102,22 @@ def test_every_text_has_its_vector_and_is_computed_once(calls: list[list[str]]) 
     assert sorted(sent) == sorted({text for texts in calls for text in texts})
 
 
+def test_what_another_caller_computed_since_the_look_up_is_not_computed_again(
+    world: World,
+) -> None:
+    claim = world._claim
+
+    def late(effect: v.Claim) -> Any:
+        world.local[key_of("a")] = encode(key_of("a"), vector_of("a"))
+        return claim(effect)
+
+    world._claim = late  # type: ignore[method-assign]
+    assert world.embed("a", "b") == [vector_of("a"), vector_of("b")]
+    assert world.sent == [("b",)]
+    assert world.embed("a", control=Control(refresh=True)) == [vector_of("a")]
+    assert world.sent == [("b",), ("a",)]
+
+
 def test_what_was_computed_is_kept_here_and_in_the_store(world: World) -> None:
     world.embed("a", "b")
     assert world.kept == world.local == {
