@@ -281,7 +281,8 @@ def test_headers_and_users_part_requests_and_reach_the_server(
     keyed = make()
     monkeypatch.delenv("OLLAMA_API_KEY")
     plain = make()
-    assert keyed._vectors is not plain._vectors
+    slow = make(client_kwargs={**NO_TLS, "timeout": 5})
+    assert len({id(one._vectors) for one in (keyed, plain, slow, make(truncate=True))}) == 4
     token = make(client_kwargs={**NO_TLS, "headers": {"x-token": "t"}})
     url = ollama.base_url.replace("http://", "http://me:secret@")
     user = make(base_url=url, client_kwargs=dict(NO_TLS))

@@ -163,6 +163,18 @@ def test_one_call_alone_is_sent_at_once(make: Makes) -> None:
     assert [len(texts) for texts in make.sent] == [1] * 6
 
 
+def test_nobody_waits_longer_than_the_window(make: Makes, ollama: OllamaSimulator) -> None:
+    made = make(window_ms=20)
+    ollama.faults.hang(path=PATH)
+    with ThreadPoolExecutor(3) as pool:
+        hung = pool.submit(made.embed_query, "a")
+        ollama.wait_for(1, PATH)
+        others = [pool.submit(made.embed_query, text) for text in TEXTS[:2]]
+        assert right([one.result(10) for one in others], TEXTS[:2])
+        assert not hung.done()
+        ollama.faults.release()
+
+
 def test_texts_of_one_call_stay_together_and_share_with_others(
     make: Makes, busy: Callable[..., Any]
 ) -> None:
