@@ -10,8 +10,8 @@ from langchain_ollama import OllamaEmbeddings
 
 from aegis_llm import wiring
 from langchain_aegis import AegisEmbeddings
-from tests.langchain.embeddings_kit import Makes, make
-from tests.langchain.kit import NO_TLS, Kit, outcome
+from tests.langchain.embeddings_kit import LONG, Makes, make
+from tests.langchain.kit import NO_TLS, Kit, outcome, reason
 
 __all__ = ["make"]
 ASKED = "What is the capital of France?"
@@ -62,6 +62,21 @@ def test_a_cache_for_any_model_takes_it(kit: Kit, make: Makes) -> None:
     llm.invoke(ASKED)
     llm.invoke(REWORDED)
     assert kit.calls == 1
+
+
+def test_a_question_that_is_too_long_is_said_and_turns_nobody_else_away(
+    kit: Kit, make: Makes
+) -> None:
+    llm = kit.aegis(
+        embeddings=make(),
+        max_question_tokens=100_000,
+        extractor=lambda messages: messages[-1]["content"],
+    )
+    for number in range(6):
+        long = f"What is the capital of {LONG} number {number}?"
+        assert reason(llm.invoke(long)) == "question_too_long"
+    llm.invoke(ASKED)
+    assert outcome(llm.invoke(REWORDED)) == "hit_semantic"
 
 
 async def test_a_retriever_embeds_with_it(make: Makes) -> None:
