@@ -6,11 +6,13 @@ from aegis_llm.control import Observation, cache_control, observe
 from aegis_llm.errors import (
     AegisError,
     ConfigError,
+    EmbeddingError,
     MissingExtraError,
     NotCachedError,
     QueueFullError,
     QueueTimeoutError,
     StoreTrouble,
+    TextTooLongError,
 )
 from aegis_llm.explanation import Explanation, Weighed
 from aegis_llm.learning.ledger import Counts, Labels
@@ -27,6 +29,7 @@ __all__ = [
     "CacheConfig",
     "ConfigError",
     "Counts",
+    "EmbeddingError",
     "Entry",
     "Explanation",
     "Labels",
@@ -40,6 +43,7 @@ __all__ = [
     "QueueTimeoutError",
     "SchedulerConfig",
     "StoreTrouble",
+    "TextTooLongError",
     "Weighed",
     "__version__",
     "areject",

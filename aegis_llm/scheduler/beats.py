@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 
 
 async def lives(loop: asyncio.AbstractEventLoop | None, patience_s: float) -> bool:
@@ -25,3 +26,15 @@ async def lives(loop: asyncio.AbstractEventLoop | None, patience_s: float) -> bo
         async with asyncio.timeout(patience_s):
             await beat.wait()
     return beat.is_set()
+
+
+def answers(loop: asyncio.AbstractEventLoop | None, patience_s: float) -> bool:
+    """Like `lives`, blocking."""
+    if loop is None:
+        return True
+    beat = threading.Event()
+    try:
+        loop.call_soon_threadsafe(beat.set)
+    except RuntimeError:  # it was closed
+        return False
+    return beat.wait(patience_s)
