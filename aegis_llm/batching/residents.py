@@ -132,9 +132,7 @@ class Residents:
 
     def _yields(self, waiting: Mapping[str, int]) -> bool:
         """Return whether those that are loaded have to make way for one that waits for it."""
-        if not any(one not in self._loaded for one in waiting):
-            return False
-        return self._claim(waiting) is not None or self._served >= TURN
+        return self._served >= TURN and any(one not in self._loaded for one in waiting)
 
     def _claim(self, waiting: Mapping[str, int]) -> str | None:
         """Return the model that is to be loaded next, while requests wait for it to be."""
