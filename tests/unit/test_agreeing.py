@@ -177,7 +177,7 @@ def test_callers_one_after_the_other_load_the_model_anew_only_for_a_reason(calle
             assert insist or (size / 3 + 1024 > (context or 4096) and not enough)
         loaded = sent
         assert settled.options.get("temperature") == options.get("temperature")
-        for name, (own, given) in settled.changed.items():
-            assert (options.get(name), settled.options.get(name)) == (own, given)
+        for name, (own, shared) in settled.changed.items():
+            assert (options.get(name), settled.options.get(name)) == (own, shared)
         unchanged = {n: v for n, v in options.items() if n not in settled.changed}
         assert unchanged.items() <= settled.options.items()
