@@ -152,10 +152,10 @@ class Fleet:
             self._placing.told(place, seen.models, seen.loaded)
             odd = self._placing.odd()
         for model, places in odd.items():
-            if _quiet.may_say(f"odd {model}"):
-                names = ", ".join(self.links[p].name for p in places)
+            names = ", ".join(self.links[p].name for p in places)
+            if _quiet.may_say(f"odd {model} {names}"):
                 log.warning(
-                    "%s is not the same model on every server: %s get no requests for it; "
+                    "%s is not the same model on every server: no request for it goes to %s; "
                     "pull it there again",
                     model,
                     names,
