@@ -63,11 +63,11 @@ class Placing:
             self._remember(job, chosen)
         return chosen
 
-    def has_others(self, avoid: Collection[int]) -> bool:
-        """Return whether a server is in service that is not among these."""
+    def has_others(self, model: str, avoid: Collection[int]) -> bool:
+        """Return whether a server with the model is in service that is not among these."""
         return any(
-            server.out_until is None
-            for place, server in enumerate(self._servers)
+            self._servers[place].out_until is None
+            for place in self._able(model)
             if place not in avoid
         )
 

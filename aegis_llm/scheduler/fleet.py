@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -69,10 +70,10 @@ class Fleet:
         self._look_after()
         return chosen
 
-    def has_others(self, avoid: Collection[int]) -> bool:
-        """Return whether a server is in service that is not among these."""
+    def has_others(self, model: str, avoid: Collection[int]) -> bool:
+        """Return whether a server with the model is in service that is not among these."""
         with self._lock:
-            return self.placing.has_others(avoid)
+            return self.placing.has_others(model, avoid)
 
     def lost(self, place: int) -> None:
         """Note that a server could not be reached."""
@@ -132,11 +133,11 @@ class Fleet:
         now = time.monotonic()
         if now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now
-            for place in range(len(self.links)):
-                _pool.submit(self.look, place)
-        elif self.placing.out():
+            due: Collection[int] = range(len(self.links))
+        else:
             with self._lock:
                 due = self.placing.to_check(now)
+        with contextlib.suppress(RuntimeError):  # the interpreter ends: no more threads
             for place in due:
                 _pool.submit(self.look, place)
 

@@ -19,6 +19,10 @@ from aegis_llm.scheduler.fleet import Fleet
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _BUSY = 503
+_LOST = (
+    ConnectionError, httpx.ConnectTimeout, httpx.NetworkError, httpx.RemoteProtocolError,
+    httpx.ProxyError,
+)  # fmt: skip
 
 
 class Enter(NamedTuple):
@@ -32,7 +36,6 @@ class Call(NamedTuple):
     """Call the server -> its answer, or the stream once its first part is there."""
 
     place: int
-    hold: Hold
 
 
 class Pause(NamedTuple):
@@ -57,7 +60,7 @@ def send_plan(
         place = fleet.choose(job, tried)
         hold: Hold = yield Enter(place, replace(job) if attempt else job)
         try:
-            answer = yield Call(place, hold)
+            answer = yield Call(place)
         except Exception as exc:
             hold.end()
             lost = is_lost(exc)
@@ -66,13 +69,14 @@ def send_plan(
             if attempt == retries or not (lost or is_busy(exc)):
                 raise
             tried.add(place)
-            pause = 0.0 if fleet.has_others(tried) else pause_after(attempt, random())
+            pause = 0.0 if fleet.has_others(job.model, tried) else pause_after(attempt, random())
             if job.deadline is not None and time.monotonic() + pause >= job.deadline:
                 raise
         except BaseException:
             hold.end()
             raise
         else:
+            hold.answered = True
             fleet.worked(place)
             return Sent(hold, answer)
         if pause:
@@ -90,11 +94,9 @@ def pause_after(attempt: int, random: float) -> float:
 def is_lost(exc: Exception) -> bool:
     """Return whether the connection to the server was lost, or never came about.
 
-    A time limit of the caller's client is none of it.
+    A time limit of the caller's client is none of it, nor a request that cannot be sent at all.
     """
-    if isinstance(exc, httpx.TimeoutException):
-        return isinstance(exc, httpx.ConnectTimeout)
-    return isinstance(exc, ConnectionError | httpx.TransportError)
+    return isinstance(exc, _LOST)
 
 
 def is_busy(exc: Exception) -> bool:
