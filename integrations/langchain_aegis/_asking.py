@@ -11,7 +11,6 @@ from aegis_llm.ollama_client import resolve_images
 from aegis_llm.runner_options import settled
 from aegis_llm.values import Request
 from langchain_aegis._documents import documents_of_call
-from langchain_aegis._sending import Clients
 
 
 class _Model(Protocol):
@@ -57,10 +56,10 @@ class Asks:
         is loaded with other runner options. A message that cannot be converted is left to
         ChatOllama, whose error the caller gets.
         """
-        clients: Clients = self.__pydantic_private__["_clients"]
+        fleet = self.__pydantic_private__["_fleet"]
         try:
             body = self._chat_params(messages, stop, **kwargs)
-            options = settled(clients.fleet, body, rehearsed=rehearsed)
+            options = settled(fleet, body, rehearsed=rehearsed)
             if options is not body["options"]:
                 body["options"] = options
                 kwargs = {**kwargs, "options": options}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
 from ollama import AsyncClient, Client
@@ -20,8 +20,17 @@ if TYPE_CHECKING:
     from langchain_ollama import ChatOllama
 
 
+class Way(NamedTuple):
+    """How a model asks: its two clients, what they are scheduled on, who knows the digests."""
+
+    client: Any
+    async_client: Any
+    fleet: Fleet | None
+    source: ModelSource
+
+
 class Clients:
-    """The real clients of a model and the stand-ins that schedule; shared by its copies."""
+    """The real clients of a model; shared by its copies, which may schedule otherwise."""
 
     def __init__(self, model: ChatOllama, urls: Sequence[str | None]) -> None:
         self._blocking: list[Client] = []
@@ -42,20 +51,20 @@ class Clients:
             options = {**shared, **(model.sync_client_kwargs or {})}
             sources.append(OllamaModels(str(blocking._client.base_url), options))
         self._sources = sources
-        self.source: ModelSource = sources[0]
-        self.fleet: Fleet | None = None
 
-    def schedule(self, config: SchedulerConfig) -> tuple[Any, Any]:
-        """Return the blocking and the awaited client that a model calls."""
+    def schedule(self, config: SchedulerConfig) -> Way:
+        """Return the way of a model with these settings."""
+        source: ModelSource = self._sources[0]
         if not config.schedule and len(self._sources) == 1:
-            self.fleet = None
-            return self._blocking[0], self._awaited[0]
-        self.fleet = fleet_of(self._sources, config)
+            return Way(self._blocking[0], self._awaited[0], None, source)
+        fleet = fleet_of(self._sources, config)
         if len(self._sources) > 1:
-            self.source = OllamaServers(self._sources, self.fleet)
-        return (
-            ScheduledClient(self._blocking, self.fleet, config.retries),
-            ScheduledAsyncClient(self._awaited, self.fleet, config.retries),
+            source = OllamaServers(self._sources, fleet)
+        return Way(
+            ScheduledClient(self._blocking, fleet, config.retries),
+            ScheduledAsyncClient(self._awaited, fleet, config.retries),
+            fleet,
+            source,
         )
 
 

@@ -29,6 +29,7 @@ from aegis_llm.invalidating import Invalidating
 from aegis_llm.ollama_servers import urls_of
 from aegis_llm.plan import UNREADABLE
 from aegis_llm.ports import ModelSource
+from aegis_llm.scheduler.fleet import Fleet
 from aegis_llm.service import Service
 from aegis_llm.wiring import connect, say_once
 from langchain_aegis._asking import Asks
@@ -94,6 +95,7 @@ class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, ChatOlla
 
     _answering: Answering = PrivateAttr()
     _clients: Clients = PrivateAttr()
+    _fleet: Fleet | None = PrivateAttr()
     _source: ModelSource = PrivateAttr()
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -130,8 +132,8 @@ class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, ChatOlla
     def _schedule(self) -> None:
         """Have the calls of the clients scheduled as the settings say."""
         config = (self.aegis or AegisConfig()).scheduler
-        self._client, self._async_client = self._clients.schedule(config)
-        self._source = self._clients.source
+        way = self._clients.schedule(config)
+        self._client, self._async_client, self._fleet, self._source = way
         self._answering.service.digests.register(self._source)
 
     @model_validator(mode="after")

@@ -119,7 +119,7 @@ class Turn:
 
         async def generate() -> ChatResponse:
             await self._aacquire()
-            response: ChatResponse = await _ACHAT(self._llm, sent, **kwargs)
+            response: ChatResponse = await _ACHAT(self._sender(sent), sent, **kwargs)
             return response
 
         if request is None:
