@@ -9,11 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from itertools import islice
 from typing import Any
+
+import httpx
 
 from aegis_llm.batching.jobs import Job, reply_of
 from aegis_llm.batching.prefix import prefix_of_body
@@ -81,7 +92,7 @@ class ScheduledClient(_Scheduled):
             QueueFullError: As many requests wait as may.
             QueueTimeoutError: No slot came free in time.
         """
-        body = {"model": model, "messages": messages, **rest}
+        body = {"model": model, "messages": _kept(messages), **rest}
         if body.get("stream"):
             return self._stream(body)
         sent = run(self._plan(body), partial(self._perform, body))
@@ -91,7 +102,7 @@ class ScheduledClient(_Scheduled):
     def _stream(self, body: dict[str, Any]) -> Generator[Any, None, None]:
         sent = run(self._plan(body), partial(self._perform, body))
         begun, rest = sent.answer
-        ahead = ReadAhead(begun, rest, partial(_over, sent.hold))
+        ahead = ReadAhead(begun, rest, partial(_over, sent.hold), _cut)
         sent.hold.on_wait(ahead.read_on)
         try:
             yield from ahead
@@ -103,13 +114,11 @@ class ScheduledClient(_Scheduled):
             case Enter(place, job):
                 hold = self._fleet.links[place].dispatcher.enter(job, may_wait=self._may_wait)
                 return self._noted(place, hold)
-            case Call(place, hold):
+            case Call(place):
                 answer = self._clients[place].chat(**body)
                 if not body.get("stream"):
                     return answer
-                first = list(islice(answer, 1))
-                hold.answered = True
-                return first, answer
+                return list(islice(answer, 1)), answer
             case Pause(seconds):
                 return time.sleep(seconds)
         raise TypeError(effect)
@@ -120,7 +129,7 @@ class ScheduledAsyncClient(_Scheduled):
 
     async def chat(self, model: str = "", messages: Any = None, **rest: Any) -> Any:
         """Like `ScheduledClient.chat`, awaited."""
-        body = {"model": model, "messages": messages, **rest}
+        body = {"model": model, "messages": _kept(messages), **rest}
         if body.get("stream"):
             return self._stream(body)
         sent = await arun(self._plan(body), partial(self._perform, body))
@@ -145,13 +154,11 @@ class ScheduledAsyncClient(_Scheduled):
                     job, may_wait=self._may_wait
                 )
                 return self._noted(place, hold)
-            case Call(place, hold):
+            case Call(place):
                 answer = await self._clients[place].chat(**body)
                 if not body.get("stream"):
                     return answer
-                first = [part async for part in _first(answer)]
-                hold.answered = True
-                return first, answer
+                return [part async for part in _first(answer)], answer
             case Pause(seconds):
                 return await asyncio.sleep(seconds)
         raise TypeError(effect)
@@ -187,6 +194,20 @@ async def _first(parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Yield the first part alone."""
     with contextlib.suppress(StopAsyncIteration):
         yield await anext(parts)
+
+
+def _kept(messages: Any) -> Any:
+    """Return messages that can be read more than once: for the queue, and for each try."""
+    return list(messages) if isinstance(messages, Iterator) else messages
+
+
+def _cut(parts: Any) -> None:
+    """Cut the connection of a stream that another thread waits for: nothing else wakes it."""
+    with contextlib.suppress(Exception):  # then it ends with the next part
+        for value in list(parts.gi_frame.f_locals.values()):
+            if isinstance(value, httpx.Response):
+                stream = value.extensions["network_stream"]
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def _over(hold: Hold, last: Any) -> None:

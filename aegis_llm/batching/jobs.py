@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from aegis_llm.batching.prefix import NOTHING, Prefix
 
 _NS = 1e9
+_MOST = 1e9  # seconds, or tokens
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +77,11 @@ class Reply(NamedTuple):
 
 
 def reply_of(part: Mapping[str, Any]) -> Reply | None:
-    """Return what a last line says; None where it has no times (another server, a cut stream)."""
+    """Return what a last line says; None where it has no times (another server, a cut stream).
+
+    Raises:
+        ArithmeticError, TypeError: What it says are no numbers, or none that can be.
+    """
     total = part.get("total_duration")
     if not total:
         return None
@@ -85,6 +90,9 @@ def reply_of(part: Mapping[str, Any]) -> Reply | None:
     )
     wait = max(0.0, total / _NS - load - prefill - decode)
     read, said = part.get("prompt_eval_count") or 0, part.get("eval_count") or 0
+    if not all(0 <= number < _MOST for number in (total / _NS, load, prefill, decode, read, said)):
+        msg = f"no reply says that: {part}"
+        raise ArithmeticError(msg)
     return Reply(load, prefill, decode, wait, read, said, _seconds(part.get("created_at")))
 
 

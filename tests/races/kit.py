@@ -100,7 +100,7 @@ def script(text: str) -> list[str]:
         timeout=120,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr)
     return done.stdout.splitlines()
 
 

@@ -64,9 +64,9 @@ def passes(queue: Dispatcher, model: str = "m") -> None:
     queue.enter(job(model, deadline=time.monotonic() + PATIENCE)).end(REPLY)
 
 
-async def apasses(queue: Dispatcher) -> None:
+async def apasses(queue: Dispatcher, model: str = "m") -> None:
     """Like `passes`, awaited."""
-    (await queue.aenter(job(deadline=time.monotonic() + PATIENCE))).end(REPLY)
+    (await queue.aenter(job(model, deadline=time.monotonic() + PATIENCE))).end(REPLY)
 
 
 async def steps(count: int) -> None:

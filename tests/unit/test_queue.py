@@ -5,6 +5,7 @@ from __future__ import annotations
 from aegis_llm.batching.fair import Shares
 from aegis_llm.batching.jobs import Job, Reply
 from aegis_llm.batching.limit import Limit
+from aegis_llm.batching.placing import Placing
 from aegis_llm.batching.prefix import PLACES, Prefix
 from aegis_llm.batching.queue import Queue
 from aegis_llm.batching.warm import Slots
@@ -127,3 +128,12 @@ def test_a_request_that_began_before_the_slots_were_given_is_not_taken_to_fly_fo
     limit.ended(job, REPLY, 1.0)
     limit.given = None
     assert limit._flying == {}
+
+
+def test_another_server_that_lacks_the_model_is_no_other_server() -> None:
+    placing = Placing(2)
+    assert placing.has_others("m:latest", {0})
+    placing.told(0, {"m:latest": "sha256:1"}, ())
+    placing.told(1, {"n:latest": "sha256:2"}, ())
+    assert not placing.has_others("m:latest", {0})
+    assert placing.has_others("m:latest", ())
