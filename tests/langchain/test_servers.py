@@ -84,9 +84,10 @@ async def test_requests_go_on_when_a_server_dies_and_it_is_used_again_when_it_is
     assert name in said
 
     back = servers.start(port=port)
-    while not asked(back)[0]:
-        await ask(2)
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        while not asked(back)[0]:
+            await ask(2)
+            await asyncio.sleep(0.05)
     await auntil(lambda: any("answers again" in line for line in warnings_of(caplog)))
 
 
@@ -207,6 +208,41 @@ async def test_a_server_that_does_not_say_what_it_has_is_no_server_that_is_gone(
     assert min(asked(*sims)) >= 2
     assert not [line for line in warnings_of(caplog) if "cannot be reached" in line]
     assert sum("does not say which models it has (status 403)" in s for s in caplog.messages) == 2
+
+
+async def test_where_another_one_says_what_it_has_that_one_is_asked(
+    kit: Kit, servers: Servers
+) -> None:
+    """An answer is stored as that of a model whose digest is known."""
+    sims = servers.several(2)
+    sims[0].faults.status(403, {"error": "no"}, n=9, path="/api/tags")
+    model = kit.aegis(base_url=urls(*sims), embeddings=None)
+    await asyncio.gather(*(model.ainvoke(f"Number {n}?") for n in range(8)))
+    assert asked(*sims) == [0, 8]
+
+
+async def test_models_of_the_same_servers_share_what_is_known_of_them(
+    kit: Kit, servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An application may make a model for each request."""
+    stays, dies = servers.several(2, num_parallel=4)
+    both = urls(stays, dies)
+    homes = set()
+    for number in range(6):
+        model = kit.aegis(base_url=both, embeddings=None, num_parallel=4)
+        before = asked(stays, dies)
+        model.invoke([("system", context("item")), ("user", f"{number}?")])
+        homes.add(asked(stays, dies)[0] - before[0])
+    assert len(homes) == 1
+    dies.stop()
+    calls = []
+    for number in range(6):
+        model = kit.aegis(base_url=both, embeddings=None)
+        calls.append(model._fleet.is_out(1))
+        await asyncio.gather(*(model.ainvoke(f"Number {number} {n}?") for n in range(4)))
+    assert calls[1:] == [True] * 5
+    assert sum("cannot be reached" in line for line in warnings_of(caplog)) == 1
+    assert stays.count("/api/tags") <= 4
 
 
 async def test_a_server_that_cannot_say_what_is_loaded_is_used(kit: Kit, servers: Servers) -> None:

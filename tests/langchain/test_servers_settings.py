@@ -197,6 +197,7 @@ BAD: dict[str, Any] = {
     "large port": ["http://127.0.0.1:99999"],
     "slash in the password": [f"http://{USER}:{SECRET}/x@127.0.0.1:1"],
     "hash in the password": [f"http://{USER}:{SECRET}#x@127.0.0.1:1"],
+    "hash in the user": [f"http://{USER}#{SECRET}@127.0.0.1:1"],
     "scheme": ["redis://127.0.0.1:1"],
     "no host": ["http://:11434"],
 }
