@@ -31,7 +31,7 @@ from aegis_llm.batching.prefix import prefix_of_body
 from aegis_llm.control import current_control
 from aegis_llm.drivers import arun, run
 from aegis_llm.keys import normal_model
-from aegis_llm.runner_options import tell
+from aegis_llm.runner_options import checked, tell
 from aegis_llm.scheduler.dispatch import Hold
 from aegis_llm.scheduler.fleet import Fleet
 from aegis_llm.scheduler.read_ahead import AsyncReadAhead, ReadAhead
@@ -97,7 +97,7 @@ class ScheduledClient(_Scheduled):
             return self._stream(body)
         sent = run(self._plan(body), partial(self._perform, body))
         sent.hold.end(_reply(sent.answer))
-        return sent.answer
+        return checked(self._fleet, body, sent.answer)
 
     def _stream(self, body: dict[str, Any]) -> Generator[Any, None, None]:
         sent = run(self._plan(body), partial(self._perform, body))
@@ -105,7 +105,8 @@ class ScheduledClient(_Scheduled):
         ahead = ReadAhead(begun, rest, partial(_over, sent.hold), _cut)
         sent.hold.on_wait(ahead.read_on)
         try:
-            yield from ahead
+            for part in ahead:
+                yield checked(self._fleet, body, part)
         finally:
             ahead.close()
 
@@ -134,7 +135,7 @@ class ScheduledAsyncClient(_Scheduled):
             return self._stream(body)
         sent = await arun(self._plan(body), partial(self._perform, body))
         sent.hold.end(_reply(sent.answer))
-        return sent.answer
+        return checked(self._fleet, body, sent.answer)
 
     async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[Any, None]:
         sent = await arun(self._plan(body), partial(self._perform, body))
@@ -143,7 +144,7 @@ class ScheduledAsyncClient(_Scheduled):
         sent.hold.on_wait(ahead.read_on)
         try:
             async for part in ahead:
-                yield part
+                yield checked(self._fleet, body, part)
         finally:
             await ahead.aclose()
 

@@ -227,7 +227,7 @@ def options(repeat: int) -> list[Line]:
 
 def with_options(stage: Stage, config: SchedulerConfig | None) -> Run:
     """Send 32 requests of callers that differ in `num_ctx`."""
-    sizes = (None, 2048, 3072, 4096)
+    sizes = (4096, None, 2048, 8192)
     ours = None if config is None else stage.aegis(config)
     models = {
         size: stage.stock(num_ctx=size)

@@ -16,7 +16,7 @@ from aegis_llm.batching.jobs import Job
 from aegis_llm.config import SchedulerConfig
 from aegis_llm.drivers import run
 from aegis_llm.errors import QueueFullError
-from aegis_llm.scheduler.dispatch import Dispatcher, Hold, _Place
+from aegis_llm.scheduler.dispatch import Dispatcher, _Place
 from aegis_llm.scheduler.fleet import Fleet, Group, Link, Seen
 from aegis_llm.scheduler.sending import (
     Call,
@@ -126,8 +126,7 @@ class Rig:
             case Enter(place, job):
                 self.entered.append(job)
                 return self.dispatchers[place].enter(job)
-            case Call(place, hold):
-                assert isinstance(hold, Hold)
+            case Call(place):
                 self.called.append(place)
                 return answer(place)
             case Pause(seconds):
