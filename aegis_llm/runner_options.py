@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from aegis_llm.batching.agreeing import SharedOptions
 from aegis_llm.keys import normal_model
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.fleet import Fleet
@@ -14,7 +15,8 @@ from aegis_llm.scheduling import current_terms
 
 log = logging.getLogger("aegis_llm")
 _quiet = Quiet()
-_IMAGE = 6000  # bytes of text that take as many tokens as an image, about
+_IMAGE = 4096  # most tokens that an image takes
+_MARKS = 32  # most tokens that a template puts around a message
 
 
 def settled(
@@ -54,16 +56,33 @@ def tell(fleet: Fleet, body: Mapping[str, Any], *, worked: bool) -> None:
             (agreed.worked if worked else agreed.failed)(options)
 
 
+def checked(fleet: Fleet, body: Mapping[str, Any], part: Any) -> Any:
+    """Return the last part of an answer; one that may have been cut by the context says so.
+
+    The answer is then not kept, and the model is loaded with its caller's own context next time.
+    """
+    options = body.get("options")
+    if not isinstance(options, SharedOptions) or not part.get("done"):
+        return part
+    tokens = (part.get("prompt_eval_count") or 0) + (part.get("eval_count") or 0)
+    if options.filled(tokens):
+        part["done_reason"] = "length"
+        with QUEUES.agreed(fleet.addresses, _model(body)) as agreed:
+            agreed.outgrown(options)
+    return part
+
+
 def _model(body: Mapping[str, Any]) -> str:
     return normal_model(str(body.get("model", "")))
 
 
 def _size(body: Mapping[str, Any]) -> int:
-    """Return about how long a prompt is, in bytes of English text; see `Agreed.settle`."""
-    size = len(str(body.get("tools") or ""))
+    """Return the most tokens that a prompt may have: one a byte; see `Agreed.settle`."""
+    size = _MARKS + _bytes(body.get("tools"))
     for message in body.get("messages") or ():
+        size += _MARKS
         size += _bytes(message.get("content")) + _bytes(message.get("thinking"))
-        size += len(str(message.get("tool_calls") or ""))
+        size += _bytes(message.get("tool_calls"))
         size += _IMAGE * len(message.get("images") or ())
     return size
 

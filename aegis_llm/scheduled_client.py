@@ -9,23 +9,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from itertools import islice
 from typing import Any
+
+import httpx
 
 from aegis_llm.batching.jobs import Job, reply_of
 from aegis_llm.batching.prefix import prefix_of_body
 from aegis_llm.control import current_control
 from aegis_llm.drivers import arun, run
 from aegis_llm.keys import normal_model
-from aegis_llm.runner_options import tell
+from aegis_llm.runner_options import checked, tell
 from aegis_llm.scheduler.dispatch import Hold
 from aegis_llm.scheduler.fleet import Fleet
 from aegis_llm.scheduler.read_ahead import AsyncReadAhead, ReadAhead
 from aegis_llm.scheduler.sending import Call, Enter, Pause, Sent, is_refused, send_plan
-from aegis_llm.scheduling import current_terms
+from aegis_llm.scheduling import current_terms, note_trip
 
 
 class _Scheduled:
@@ -66,6 +77,10 @@ class _Scheduled:
     def _may_wait(self) -> bool:
         return self._fleet.config.schedule
 
+    def _noted(self, place: int, hold: Hold) -> Hold:
+        note_trip(self._fleet.links[place].name, hold.queued_s)
+        return hold
+
 
 class ScheduledClient(_Scheduled):
     """Stands for `ollama.Client`."""
@@ -77,34 +92,34 @@ class ScheduledClient(_Scheduled):
             QueueFullError: As many requests wait as may.
             QueueTimeoutError: No slot came free in time.
         """
-        body = {"model": model, "messages": messages, **rest}
+        body = {"model": model, "messages": _kept(messages), **rest}
         if body.get("stream"):
             return self._stream(body)
         sent = run(self._plan(body), partial(self._perform, body))
         sent.hold.end(_reply(sent.answer))
-        return sent.answer
+        return checked(self._fleet, body, sent.answer)
 
     def _stream(self, body: dict[str, Any]) -> Generator[Any, None, None]:
         sent = run(self._plan(body), partial(self._perform, body))
         begun, rest = sent.answer
-        ahead = ReadAhead(begun, rest, partial(_over, sent.hold))
+        ahead = ReadAhead(begun, rest, partial(_over, sent.hold), _cut)
         sent.hold.on_wait(ahead.read_on)
         try:
-            yield from ahead
+            for part in ahead:
+                yield checked(self._fleet, body, part)
         finally:
             ahead.close()
 
     def _perform(self, body: dict[str, Any], effect: Any) -> Any:
         match effect:
             case Enter(place, job):
-                return self._fleet.links[place].dispatcher.enter(job, may_wait=self._may_wait)
-            case Call(place, hold):
+                hold = self._fleet.links[place].dispatcher.enter(job, may_wait=self._may_wait)
+                return self._noted(place, hold)
+            case Call(place):
                 answer = self._clients[place].chat(**body)
                 if not body.get("stream"):
                     return answer
-                first = list(islice(answer, 1))
-                hold.answered = True
-                return first, answer
+                return list(islice(answer, 1)), answer
             case Pause(seconds):
                 return time.sleep(seconds)
         raise TypeError(effect)
@@ -115,12 +130,12 @@ class ScheduledAsyncClient(_Scheduled):
 
     async def chat(self, model: str = "", messages: Any = None, **rest: Any) -> Any:
         """Like `ScheduledClient.chat`, awaited."""
-        body = {"model": model, "messages": messages, **rest}
+        body = {"model": model, "messages": _kept(messages), **rest}
         if body.get("stream"):
             return self._stream(body)
         sent = await arun(self._plan(body), partial(self._perform, body))
         sent.hold.end(_reply(sent.answer))
-        return sent.answer
+        return checked(self._fleet, body, sent.answer)
 
     async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[Any, None]:
         sent = await arun(self._plan(body), partial(self._perform, body))
@@ -129,23 +144,22 @@ class ScheduledAsyncClient(_Scheduled):
         sent.hold.on_wait(ahead.read_on)
         try:
             async for part in ahead:
-                yield part
+                yield checked(self._fleet, body, part)
         finally:
             await ahead.aclose()
 
     async def _perform(self, body: dict[str, Any], effect: Any) -> Any:
         match effect:
             case Enter(place, job):
-                return await self._fleet.links[place].dispatcher.aenter(
+                hold = await self._fleet.links[place].dispatcher.aenter(
                     job, may_wait=self._may_wait
                 )
-            case Call(place, hold):
+                return self._noted(place, hold)
+            case Call(place):
                 answer = await self._clients[place].chat(**body)
                 if not body.get("stream"):
                     return answer
-                first = [part async for part in _first(answer)]
-                hold.answered = True
-                return first, answer
+                return [part async for part in _first(answer)], answer
             case Pause(seconds):
                 return await asyncio.sleep(seconds)
         raise TypeError(effect)
@@ -181,6 +195,20 @@ async def _first(parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Yield the first part alone."""
     with contextlib.suppress(StopAsyncIteration):
         yield await anext(parts)
+
+
+def _kept(messages: Any) -> Any:
+    """Return messages that can be read more than once: for the queue, and for each try."""
+    return list(messages) if isinstance(messages, Iterator) else messages
+
+
+def _cut(parts: Any) -> None:
+    """Cut the connection of a stream that another thread waits for: nothing else wakes it."""
+    with contextlib.suppress(Exception):  # then it ends with the next part
+        for value in list(parts.gi_frame.f_locals.values()):
+            if isinstance(value, httpx.Response):
+                stream = value.extensions["network_stream"]
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def _over(hold: Hold, last: Any) -> None:

@@ -49,9 +49,10 @@ class Shares:
                 self._forget()
 
     def _forget(self) -> None:
-        """Drop the counters of tenants that would start from the present one all the same."""
-        self._counters = {
-            tenant: counter
-            for tenant, counter in self._counters.items()
-            if tenant in self._jobs or counter > self._now
-        }
+        """Drop half of the counters of tenants that have no requests, the lowest first.
+
+        They start from the present one when they come back: what they got before is forgiven.
+        """
+        idle = [tenant for tenant in self._counters if tenant not in self._jobs]
+        for tenant in sorted(idle, key=self._counters.__getitem__)[: len(idle) // 2]:
+            del self._counters[tenant]

@@ -30,11 +30,13 @@ class _Run:
     """When one request was sent, began to run, had read its prompt and ended; what ran beside it.
 
     `beside` counts the request itself, and those that ended so far and ran when it began. It
-    `shows` the slots if it began because another one ended. `number` and `rank` are the job's.
+    `shows` the slots if it began because another one ended. `number` and `rank` are the job's;
+    `came` is when the reply was there.
     """
 
     number: int
     rank: int
+    came: float
     sent: float
     begun: float
     read: float
@@ -114,6 +116,10 @@ class Limit:
         self._flying.pop(job.number, None)
         self._probes.discard(job.number)
 
+    def loaded(self) -> None:
+        """Note that the model was loaded anew: it may have other slots."""
+        self._probe_after = 1
+
     def doubt(self) -> None:
         """Note that the server went away, and may have come back with other slots.
 
@@ -127,9 +133,9 @@ class Limit:
 
     def ended(self, job: Job, reply: Reply, now: float) -> None:
         """Learn from a reply that has just come."""
+        self._flying.pop(job.number, None)
         if self.given is not None:
             return
-        self._flying.pop(job.number, None)
         self._since_probe += 1
         self._replies += 1
         run = _run(job, reply, now)
@@ -143,7 +149,7 @@ class Limit:
             return
         self._unjudged.append(run)
         oldest = next(iter(self._flying.values()), now)
-        while self._unjudged and self._unjudged[0].ended <= oldest:
+        while self._unjudged and self._unjudged[0].came <= oldest:
             self._judge(self._unjudged.popleft(), self._measured)
         self._probes &= {*self._flying, *(one.number for one in self._unjudged)}
 
@@ -169,7 +175,7 @@ class Limit:
             return False
         near = max(_LEAST_WAIT_S, _NEAR * busy)
         freed = any(
-            abs(other.ended - run.begun) <= near and other.ended - run.sent > least / 2
+            -near / 4 <= run.begun - other.ended <= near and other.ended - run.sent > least / 2
             for other in self._runs
         )
         return freed and not any(
@@ -194,7 +200,7 @@ class Limit:
     def _fewer(self, run: _Run, slots: int) -> None:
         """Note that a request waited although fewer than the slots were busy."""
         if not self._streak:
-            self._streak_since = run.sent
+            self._streak_since = run.begun
         self._streak += 1
         fresh = [one for one in self._runs if one.begun >= self._streak_since]
         if self._streak < _STREAK or len(fresh) < _ENOUGH:
@@ -207,7 +213,11 @@ class Limit:
 
 
 def _run(job: Job, reply: Reply, now: float) -> _Run:
-    # A reader that pauses takes the last line late: the server had ended before.
-    ended = min(now, job.sent + reply.total_s + _LEAST_WAIT_S)
+    """Return when a request ran, by the server's clock if it tells the time, else by ours."""
+    if reply.ended_at is not None:
+        ended, sent = reply.ended_at, reply.ended_at - reply.total_s
+    else:
+        # A reader that pauses takes the last line late: the server had ended before.
+        ended, sent = min(now, job.sent + reply.total_s + _LEAST_WAIT_S), job.sent
     begun = ended - reply.prefill_s - reply.decode_s
-    return _Run(job.number, job.rank, job.sent, begun, begun + reply.prefill_s, ended)
+    return _Run(job.number, job.rank, now, sent, begun, begun + reply.prefill_s, ended)

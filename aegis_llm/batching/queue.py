@@ -25,7 +25,10 @@ from aegis_llm.config import SchedulerConfig
 from aegis_llm.errors import QueueFullError
 
 OVERTAKEN = 2 * TURN
-"""After so many requests were sent since it came, a request goes before all others."""
+"""After so many requests were sent since it came, a request goes before all others; where more
+than half as many wait, after twice as many as wait."""
+_BURST = 1024  # requests that may come after one and still count for that
+_MOST_MODELS = 256  # names come from callers, also those of models that do not exist
 
 
 @dataclass(slots=True)
@@ -108,6 +111,7 @@ class Queue:
         model = self._model(job.model)
         self._numbers += 1
         job.number, job.overtakes = self._numbers, self._sent
+        job.patience = 2 * (len(self._waiting) + _BURST)
         job.expected = model.forecast.tokens(job.template, job.most_tokens)
         self._shares.joined(job)
         self._add(job, model)
@@ -125,7 +129,10 @@ class Queue:
 
     def push(self, job: Job, now: float) -> None:
         """Send a request that waits although no slot is free: its caller cannot wait."""
+        since, gathered = self._gathering_since, self._gathered
         self._send(job, now)
+        self._gathering_since, self._gathered = since, gathered
+        self._ungather()
 
     def due_at(self) -> float | None:
         """Return when `next` is to be asked again although nothing happened."""
@@ -138,20 +145,28 @@ class Queue:
         """Note that a request that waits is given up."""
         self._remove(job, self._models[job.model])
         self._shares.left(job)
-        self._gathered = min(self._gathered, len(self._waiting))
+        self._ungather()
 
-    def done(self, job: Job, now: float, reply: Reply | None = None) -> None:
-        """Note that a request in flight is over; `reply` says what it took, if known."""
+    def done(
+        self, job: Job, now: float, reply: Reply | None = None, *, answered: bool = False
+    ) -> None:
+        """Note that a request in flight is over.
+
+        `reply` says what it took, if known; `answered` that there was an answer, or the beginning
+        of one.
+        """
         model = self._models[job.model]
         cold = model.flying[job]
         self._land(job)
         if reply is None:
+            if answered:
+                self._residents.answered(job.model)
             model.limit.lost(job)
             self._shares.left(job)
             return
         if self._residents.replied(job.model, reply.load_s, job.sent, now):
             model.slots.forget()
-            model.limit.doubt()
+            model.limit.loaded()
         model.limit.ended(job, reply, now)
         model.forecast.note(job, reply, cold=cold)
         self._shares.left(job, reply.output_tokens)
@@ -169,9 +184,9 @@ class Queue:
 
     def expected_wait(self, model: str) -> float:
         """Return the seconds after which one more request may be sent; 0: nothing is known."""
-        known = self._model(model)
-        slots = known.limit.slots
-        if slots is None:
+        known = self._models.get(model)
+        slots = None if known is None else known.limit.slots
+        if known is None or slots is None:
             return 0.0
         return math.ceil(max(1, known.waiting) / slots) * known.forecast.service_s
 
@@ -196,8 +211,17 @@ class Queue:
     def _model(self, name: str) -> Model:
         model = self._models.get(name)
         if model is None:
+            if len(self._models) >= _MOST_MODELS:
+                self._forget_idle()
             model = self._models[name] = Model(Limit(self.config.num_parallel))
         return model
+
+    def _forget_idle(self) -> None:
+        """Forget half of the models, the first known first, but none with requests."""
+        idle = [name for name, model in self._models.items() if not (model.flying or model.lines)]
+        for name in idle[: _MOST_MODELS // 2]:
+            del self._models[name]
+            self._residents.drop(name)
 
     def _gathers(self, now: float) -> bool:
         """Return whether the window is open in which nothing is sent."""
@@ -210,10 +234,19 @@ class Queue:
         self._gathered = len(self._waiting)
         return False
 
+    def _ungather(self) -> None:
+        """Note that a request went out of its turn: the window stays as it is for the others."""
+        self._gathered = min(self._gathered, len(self._waiting))
+        if not self._waiting:
+            self._gathering_since = None
+
     def _urgent(self) -> Job | None:
         """Return the oldest request if it was overtaken too often and can be sent."""
         oldest = next(iter(self._waiting.values()))
-        if self._sent - oldest.overtakes < OVERTAKEN:
+        # In a long queue everybody waits long; a bound for short ones would make it first come,
+        # first served. It grows with the queue, but not without end with those that come later.
+        most = min(2 * len(self._waiting), oldest.patience)
+        if self._sent - oldest.overtakes < max(OVERTAKEN, most):
             return None
         self._residents.claim(oldest.model)
         return oldest if self._may_send(oldest.model) else None

@@ -90,7 +90,7 @@ class Residents:
             return  # its reply shows what it is
         if len(self._loaded) >= room:
             idle = next((one for one in self._loaded if one not in flying), None)
-            del self._loaded[idle or next(iter(self._loaded))]
+            del self._loaded[next(iter(self._loaded)) if idle is None else idle]
         self._loaded[model] = 0.0
         self._served = 0
 
@@ -116,6 +116,16 @@ class Residents:
             self._loaded.popitem(last=False)
         return loaded
 
+    def answered(self, model: str) -> None:
+        """Note that a model has answered, though not how long its load took."""
+        if self.room is None:
+            self._loaded.setdefault(model, 0.0)
+
+    def drop(self, model: str) -> None:
+        """Forget what is known of one model."""
+        self._loaded.pop(model, None)
+        self._quickest.pop(model, None)
+
     def forget(self) -> None:
         """Note that the server went away: nothing is loaded."""
         self._loaded.clear()
@@ -125,6 +135,6 @@ class Residents:
         return self._served >= TURN and any(one not in self._loaded for one in waiting)
 
     def _claim(self, waiting: Mapping[str, int]) -> str | None:
-        """Return the model to be loaded next, unless it was meanwhile or nobody waits for it."""
+        """Return the model that is to be loaded next, while requests wait for it to be."""
         claimed = self._claimed
-        return None if claimed in self._loaded or claimed not in waiting else claimed
+        return claimed if claimed in waiting and claimed not in self._loaded else None

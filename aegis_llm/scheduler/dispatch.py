@@ -4,33 +4,42 @@ No thread of its own: whoever submits a request, ends one, or waits too long mov
 Traps that shape this code: a caller that is cancelled, or whose loop has ended, in the moment it
 is let in must not keep a slot; a blocking call on an event loop's thread never waits, since the
 slot may be held by a task of that loop; nor for long a thread that such a task needs (a name to
-look up); a stream that nobody reads must not keep its slot, so the others have it read ahead;
-garbage collection may end a hold in the very thread that has the lock, so it only leaves word.
+look up), nor anybody for a loop that stands still, since it may be blocked by the one who waits;
+a stream that nobody reads must not keep its slot, so the others have it read ahead; garbage
+collection may end a stream or a task in the very thread that has the lock, or any other that the
+lock's owner wants, so whoever is done never waits for the lock: it leaves word, which the owner
+heeds before it goes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
+from typing import TypeVar
 
 from aegis_llm.batching.jobs import Job, Reply
 from aegis_llm.batching.placing import Load
 from aegis_llm.batching.queue import Queue
 from aegis_llm.batching.state import QueueState
 from aegis_llm.config import SchedulerConfig
-from aegis_llm.errors import QueueTimeoutError
+from aegis_llm.errors import QueueFullError, QueueTimeoutError
 from aegis_llm.scheduler.forks import renew_in_child
-from aegis_llm.scheduler.loops import needs_thread
+from aegis_llm.scheduler.loops import Pulse, is_exhausted, needs_thread
 
+log = logging.getLogger("aegis_llm")
 PATIENCE_S = 1.0  # between two looks at whether those that hold slots are still there
-_GRACE_S = 5.0  # how long a loop may stand still before its requests are taken for lost
+GRACE_S = 2.0  # how long a loop may stand still before its requests are taken for lost
 
+T = TypeVar("T")
 Loop = asyncio.AbstractEventLoop
 
 
@@ -41,7 +50,7 @@ class Hold:
         self._dispatcher = dispatcher
         self.job = job
         self.loop = loop
-        self.still_since: float | None = None
+        self.pulse = None if loop is None else Pulse(loop)
         self._read_ahead: weakref.WeakMethod[Callable[[], None]] | None = None
 
     @property
@@ -66,13 +75,17 @@ class Hold:
         """Have a method called as soon as others wait: it must not block."""
         self._read_ahead = weakref.WeakMethod(read_ahead)
         if self._dispatcher.crowded:
-            read_ahead()
+            self.others_wait()
 
     def others_wait(self) -> None:
         """Have the stream read ahead, if it is one."""
         read_ahead = None if self._read_ahead is None else self._read_ahead()
-        if read_ahead is not None:
+        if read_ahead is None:
+            return
+        try:
             read_ahead()
+        except Exception as exc:  # it is no business of the caller that comes
+            log.error("a stream could not be read ahead", exc_info=exc)
 
     def __del__(self) -> None:
         self._dispatcher.lost(self.job)
@@ -86,7 +99,7 @@ class _Place(Future[Hold]):
         self.job = job
         self.loop = loop
         self.thread = threading.current_thread().name
-        self.since: float | None = None
+        self.since = 0.0
         self.set_running_or_notify_cancel()
 
 
@@ -108,21 +121,28 @@ class Dispatcher:
     def renew(self) -> None:
         """Forget all requests: a forked child has none of their callers."""
         self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
         self._queue = Queue(self.config, self.server)
         self._places: dict[Job, _Place] = {}
         self._let_in: dict[Job, _Place] = {}
         self._holds: dict[Job, weakref.ref[Hold]] = {}
-        self._lost: deque[Job] = deque()
+        self._words: deque[tuple[Job, Reply | None, bool]] = deque()
 
     @property
     def crowded(self) -> bool:
         """Whether requests wait."""
         return bool(self._places)
 
+    @property
+    def busy(self) -> int:
+        """How many requests wait or are in flight."""
+        return len(self._places) + len(self._holds)
+
     def state(self) -> QueueState:
         """Return what is to be seen of the queue."""
-        with self._lock:
-            return self._queue.state()
+        return self._ask(self._queue.state)
 
     def enter(self, job: Job, *, may_wait: bool = True) -> Hold:
         """Wait for a slot; the request is in flight then, at once where it may not wait.
@@ -132,8 +152,9 @@ class Dispatcher:
             QueueTimeoutError: No slot came free in time.
         """
         on_loop = asyncio._get_running_loop() is not None
-        place = self._submit(job, None, may_wait=may_wait and not on_loop)
+        place = _Place(job, None)
         try:
+            self._submit(place, may_wait=may_wait and not on_loop)
             while not place.done():
                 self._step(place)
                 try:
@@ -142,13 +163,14 @@ class Dispatcher:
                     self._tend(place)
             return self._seated(place)
         except BaseException:
-            self._give_up(place)
+            self._over(job)
             raise
 
     async def aenter(self, job: Job, *, may_wait: bool = True) -> Hold:
         """Like `enter`, awaited."""
-        place = self._submit(job, asyncio.get_running_loop(), may_wait=may_wait)
+        place = _Place(job, asyncio.get_running_loop())
         try:
+            self._submit(place, may_wait=may_wait)
             done = None if place.done() else asyncio.wrap_future(place)
             while done is not None and not place.done():
                 self._step(place)
@@ -157,92 +179,144 @@ class Dispatcher:
                     self._tend(place)
             return self._seated(place)
         except BaseException:
-            self._give_up(place)
+            self._over(job)
             raise
 
     def ended(self, hold: Hold, reply: Reply | None) -> None:
         """Note that a request is over; see `Hold.end`."""
-        with self._lock:
-            self._end(hold.job, reply)
-            self._move()
+        self._over(hold.job, reply, answered=hold.answered)
 
     def lost(self, job: Job) -> None:
         """Note that nobody holds a request any more; called by garbage collection, anywhere."""
-        if job not in self._holds:
-            return
-        self._lost.append(job)
-        if self._lock.acquire(blocking=False):
-            try:
-                self._move()
-            finally:
-                self._lock.release()
+        if job in self._holds:
+            self._over(job)
 
     def load(self, model: str) -> Load:
         """Return how busy the server is, seen from one model."""
-        with self._lock:
-            return self._queue.load(model)
+        return self._ask(partial(self._queue.load, model))
 
     def configure(self, config: SchedulerConfig) -> None:
         """Change the settings; what waits and what was measured stays."""
-        with self._lock:
+        with self._turn():
             self.config = config
             self._queue.configure(config)
             self._move()
 
     def went_away(self) -> None:
         """Note that the server cannot be reached."""
-        with self._lock:
+        with self._turn():
             self._queue.went_away()
 
     def family_has(self, model: str, slots: int) -> None:
         """Note how many slots the server gives to models of this family."""
-        with self._lock:
+        with self._turn():
             self._queue.family_has(model, slots)
 
     def expected_wait(self, model: str) -> float:
         """Return the seconds after which one more request may be sent; 0: nothing is known."""
-        with self._lock:
-            return self._queue.expected_wait(model)
+        return self._ask(partial(self._queue.expected_wait, model))
 
-    def _submit(self, job: Job, loop: Loop | None, *, may_wait: bool) -> _Place:
-        place = _Place(job, loop)
-        now = self._now()
-        if job.deadline is not None and job.deadline <= now:
+    def _submit(self, place: _Place, *, may_wait: bool) -> None:
+        job, place.since = place.job, self._now()
+        if job.deadline is not None and job.deadline <= place.since:
             raise self._too_late("its deadline has passed")
-        with self._lock:
-            self._queue.submit(job, now)
+        crowded: list[Hold] = []
+        with self._turn():
             self._places[job] = place
+            try:
+                self._queue.submit(job, place.since)
+            except QueueFullError:
+                del self._places[job]
+                raise
             self._move()
-            if not place.done() and not may_wait:
-                self._overdraw(place)
-            crowded = [] if place.done() else self._holding()
+            if not place.done():
+                if may_wait:
+                    crowded = self._holding()
+                else:
+                    self._overdraw(place)
         for hold in crowded:
             hold.others_wait()
-        return place
 
-    def _end(self, job: Job, reply: Reply | None = None) -> None:
-        """Free the slot of a request, once; the lock is held."""
-        if self._holds.pop(job, None) is not None:
-            self._let_in.pop(job, None)
-            self._queue.done(job, self._now(), reply)
+    def _over(self, job: Job, reply: Reply | None = None, *, answered: bool = False) -> None:
+        """Give up the place or the slot of a request, in a moment; never waits for the lock."""
+        self._words.append((job, reply, answered))
+        self._heed()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Have the lock, and heed what word was left for meanwhile."""
+        try:
+            with self._lock, self._mending():
+                yield
+        finally:
+            self._heed()
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Return what the queue says."""
+        with self._lock:
+            said = question()
+        self._heed()
+        return said
+
+    def _heed(self) -> None:
+        """Do what word was left for, unless somebody has the lock, who does it afterwards."""
+        mine = True
+        while self._words and mine:
+            mine = False
+            try:
+                mine = self._lock.acquire(blocking=False)
+                if mine:
+                    with self._mending():
+                        self._move()
+            finally:
+                if mine:
+                    self._lock.release()
+
+    def _end(self, job: Job, reply: Reply | None = None, *, answered: bool = False) -> None:
+        """Free the place or the slot of a request, once; the lock is held."""
+        self._let_in.pop(job, None)
+        if self._places.pop(job, None) is not None:
+            self._queue.leave(job)
+        elif self._holds.pop(job, None) is not None:
+            self._queue.done(job, self._now(), reply, answered=answered)
 
     def _holding(self) -> list[Hold]:
         """Return what is in flight; the lock is held."""
         return [hold for ref in list(self._holds.values()) if (hold := ref()) is not None]
 
     def _move(self) -> None:
-        """Let in whoever the queue says; the lock is held."""
-        while self._lost:
-            self._end(self._lost.popleft())
-        while (job := self._queue.next(self._now())) is not None:
-            self._admit(self._places.pop(job))
+        """Heed what word was left for, and let in whoever the queue says; the lock is held."""
+        while True:
+            while self._words:
+                job, reply, answered = self._words.popleft()
+                self._end(job, reply, answered=answered)
+            next_one = self._queue.next(self._now())
+            if next_one is None:
+                return
+            self._admit(self._places.pop(next_one))
+
+    @contextlib.contextmanager
+    def _mending(self) -> Iterator[None]:
+        """Begin anew when the queue itself fails; all that wait are sent, as without it."""
+        try:
+            yield
+        except QueueFullError:
+            raise
+        except BaseException as exc:
+            waiting = list(self._places.values())
+            self._forget()
+            for place in waiting:
+                if not place.done():
+                    place.set_result(Hold(self, place.job, place.loop))
+            if not isinstance(exc, Exception):  # Ctrl-C, in the midst of a decision
+                raise
+            log.error("the queue of %s failed and begins anew", self.server, exc_info=exc)
 
     def _admit(self, place: _Place) -> None:
         job, loop = place.job, place.loop
         if loop is not None and loop.is_closed():
             self._queue.done(job, self._now())
             return
-        place.since = self._now()
         if loop is not None:
             self._let_in[job] = place
         hold = Hold(self, job, loop)
@@ -258,19 +332,8 @@ class Dispatcher:
     def _seated(self, place: _Place) -> Hold:
         """Take up the slot, unless it was given to another meanwhile."""
         hold = place.result()
-        with self._lock:
-            self._let_in.pop(place.job, None)
+        self._let_in.pop(place.job, None)
         return hold
-
-    def _give_up(self, place: _Place) -> None:
-        """Leave the queue, or the slot that was given in the last moment."""
-        with self._lock:
-            self._let_in.pop(place.job, None)
-            if self._places.pop(place.job, None) is not None:
-                self._queue.leave(place.job)
-                return
-        if place.done() and place.exception() is None:
-            place.result().end()
 
     def _pause(self, place: _Place) -> float:
         """Return how long to wait before the next look."""
@@ -290,40 +353,40 @@ class Dispatcher:
 
     def _timeout_at(self, place: _Place) -> float | None:
         seconds = self.config.queue_timeout_s
-        return None if seconds is None else place.job.arrived + seconds
+        return None if seconds is None else place.since + seconds
 
     def _too_late(self, why: str) -> QueueTimeoutError:
         return QueueTimeoutError(f"a request for {self.server} was not sent: {why}")
 
     def _tend(self, place: _Place) -> None:
         """See to it that nobody waits for what does not come."""
-        with self._lock:
+        with self._turn():
             now = self._now()
-            for hold in self._holding():
-                if self._is_gone(hold, now):
-                    self._end(hold.job)
+            for job in [job for job, ref in self._holds.items() if self._is_gone(ref(), now)]:
+                self._end(job)
             self._move()
-            if not place.done() and self._starves(place):
+            if place.done():
+                return
+            if place.job not in self._places:  # forgotten with a queue that failed
+                place.set_result(Hold(self, place.job, place.loop))
+            elif self._starves(place):
                 self._overdraw(place)
 
-    def _is_gone(self, hold: Hold, now: float) -> bool:
-        """Return whether a task holds the slot whose loop will not go on."""
-        loop = hold.loop
-        if loop is None:
-            return False
-        if loop.is_closed():
+    def _is_gone(self, hold: Hold | None, now: float) -> bool:
+        """Return whether nobody has the slot, or a task whose loop does not go on."""
+        if hold is None:
             return True
-        if loop.is_running():
-            hold.still_since = None
+        if hold.pulse is None:
             return False
-        if hold.still_since is None:
-            hold.still_since = now
-        grace = PATIENCE_S if hold.job in self._let_in else _GRACE_S
-        return now - hold.still_since >= grace
+        grace = PATIENCE_S if hold.job in self._let_in else GRACE_S
+        return hold.pulse.still_for(now) >= grace
 
     def _starves(self, place: _Place) -> bool:
         """Return whether a task that holds a slot may need the very thread that waits here."""
         return place.loop is None and any(
-            not hold.answered and hold.loop is not None and needs_thread(hold.loop, place.thread)
+            not hold.answered
+            and hold.loop is not None
+            and needs_thread(hold.loop, place.thread)
+            and is_exhausted(hold.loop)
             for hold in self._holding()
         )

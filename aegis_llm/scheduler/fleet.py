@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
@@ -184,13 +185,14 @@ class Fleet:
     def _look_after(self) -> None:
         """Have servers asked in the background whose time has come."""
         now = time.monotonic()
+        due: Collection[int] = ()
         if now - self._group.looked_at >= _LOOK_EVERY_S:
             self._group.looked_at = now
-            for place in range(len(self.links)):
-                _pool.submit(self.look, place)
+            due = range(len(self.links))
         elif self._placing.out():
             with self._group.lock:
                 due = self._placing.to_check(now)
+        with contextlib.suppress(RuntimeError):  # the interpreter ends: no more threads
             for place in due:
                 _pool.submit(self.look, place)
 

@@ -75,13 +75,22 @@ class _Buffer(Generic[T]):
 
 
 class ReadAhead(Iterator[T]):
-    """A blocking stream, of which `begun` was read already; see the module."""
+    """A blocking stream, of which `begun` was read already; see the module.
+
+    `cut` makes a pull that goes on in another thread end at once.
+    """
 
     def __init__(
-        self, begun: Iterable[T], upstream: Iterator[T], over: Callable[[T | None], None]
+        self,
+        begun: Iterable[T],
+        upstream: Iterator[T],
+        over: Callable[[T | None], None],
+        cut: Callable[[Iterator[T]], None] | None = None,
     ) -> None:
         self._upstream = upstream
         self._buffer = _Buffer(begun, over)
+        self._cut = cut
+        self._context = copy_context()  # the reader's, not that of whoever waits
         self._changed = threading.Condition()
         self._helped = False
 
@@ -105,9 +114,11 @@ class ReadAhead(Iterator[T]):
             if self._buffer.left or self._buffer.ended:
                 return
             self._buffer.left = True
-            if self._buffer.pulling:
-                return  # who pulls closes it
-        self._close()
+            pulled = self._buffer.pulling
+        if not pulled:
+            self._close()
+        elif self._cut is not None:  # who pulls closes it, as soon as something comes
+            self._cut(self._upstream)
 
     def read_on(self) -> None:
         """Have the stream read by somebody else while its reader pauses; returns at once."""
@@ -115,7 +126,10 @@ class ReadAhead(Iterator[T]):
             if self._helped or self._buffer.ended or self._buffer.left:
                 return
             self._helped = True
-        _pool.submit(copy_context().run, self._help)
+        try:
+            _pool.submit(self._context.run, self._help)
+        except RuntimeError:  # there is no thread to be had, as at the end of the interpreter
+            self._buffer.tell()
 
     def _help(self) -> None:
         buffer = self._buffer
@@ -140,21 +154,24 @@ class ReadAhead(Iterator[T]):
         except BaseException as exc:  # noqa: BLE001 - it belongs to the reader
             end = exc
         with self._changed:
-            if end is None:
-                buffer.got(item)
-            else:
-                buffer.finish(None if isinstance(end, StopIteration) else end)
-            buffer.pause()
-            left = buffer.left and not buffer.ended
-            self._changed.notify_all()
+            try:
+                if end is None:
+                    buffer.got(item)
+                else:
+                    buffer.finish(None if isinstance(end, StopIteration) else end)
+            finally:
+                buffer.pause()
+                left = buffer.left and not buffer.ended
+                self._changed.notify_all()
         if left:
             self._close()
 
     def _close(self) -> None:
+        close = getattr(self._upstream, "close", None)
         try:
-            close = getattr(self._upstream, "close", None)
-            if close is not None:
-                close()
+            with contextlib.suppress(Exception):  # nobody reads it any more
+                if close is not None:
+                    close()
         finally:
             self._buffer.finish(RuntimeError("the stream was closed"))
 
@@ -171,6 +188,7 @@ class AsyncReadAhead(AsyncIterator[T]):
         self._upstream = upstream
         self._buffer = _Buffer(begun, over)
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
         self._changed = asyncio.Event()
         self._helper: asyncio.Task[None] | None = None
 
@@ -192,17 +210,23 @@ class AsyncReadAhead(AsyncIterator[T]):
     async def aclose(self) -> None:
         """Leave the stream: the server stops, and the slot is free."""
         buffer = self._buffer
-        if self._helper is not None and not self._helper.done():
-            self._helper.cancel()
-            await asyncio.wait([self._helper])
-        if not buffer.left and not buffer.ended:
-            buffer.left = True
-            await self._close()
+        try:
+            if self._helper is not None and not self._helper.done():
+                self._helper.cancel()
+                await asyncio.wait([self._helper])
+        finally:  # also for a reader that is cancelled twice
+            if not buffer.left and not buffer.ended:
+                buffer.left = True
+                await self._close()
 
     def read_on(self) -> None:
         """Have the stream read by a task while its reader pauses; from any thread, at once."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._start)
+        if self._helper is not None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._start, context=self._context)
+        except RuntimeError:  # the loop has ended
+            self._buffer.tell()
 
     def _start(self) -> None:
         if self._helper is None and not self._buffer.ended and not self._buffer.left:
@@ -237,10 +261,11 @@ class AsyncReadAhead(AsyncIterator[T]):
             self._changed.set()
 
     async def _close(self) -> None:
+        close: Any = getattr(self._upstream, "aclose", None)
         try:
-            close: Any = getattr(self._upstream, "aclose", None)
-            if close is not None:
-                await close()
+            with contextlib.suppress(Exception):  # the end of a loop closes it as well
+                if close is not None:
+                    await close()
         finally:
             self._buffer.finish(RuntimeError("the stream was closed"))
 

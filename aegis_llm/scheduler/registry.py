@@ -10,7 +10,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from aegis_llm.batching.agreeing import Agreed
-from aegis_llm.batching.state import QueueState
+from aegis_llm.batching.state import QueueState, show
 from aegis_llm.config import SchedulerConfig
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.dispatch import Dispatcher
@@ -118,8 +118,4 @@ def _of_the_queue(config: SchedulerConfig) -> SchedulerConfig:
 
 
 QUEUES = Registry()
-
-
-def queues() -> list[QueueState]:
-    """Return what the queue of each server looks like now: what waits, what is in flight."""
-    return QUEUES.states()
+show(QUEUES.states)

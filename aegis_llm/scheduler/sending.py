@@ -20,6 +20,10 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _BUSY = (502, 503)
 _ENDED = "process no longer running"
+_LOST = (
+    ConnectionError, httpx.ConnectTimeout, httpx.NetworkError, httpx.RemoteProtocolError,
+    httpx.ProxyError,
+)  # fmt: skip
 
 
 class Enter(NamedTuple):
@@ -33,7 +37,6 @@ class Call(NamedTuple):
     """Call the server -> its answer, or the stream once its first part is there."""
 
     place: int
-    hold: Hold
 
 
 class Pause(NamedTuple):
@@ -62,7 +65,7 @@ def send_plan(
         last = attempt + 1 == tries
         place, hold = yield from _entered(fleet, job, tried, again=attempt > 0)
         try:
-            answer = yield Call(place, hold)
+            answer = yield Call(place)
         except Exception as exc:
             hold.end()
             lost = is_lost(exc)
@@ -78,6 +81,7 @@ def send_plan(
             hold.end()
             raise
         else:
+            hold.answered = True
             fleet.worked(place)
             return Sent(hold, answer)
         if pause:
@@ -108,13 +112,9 @@ def pause_after(attempt: int, random: float) -> float:
 def is_lost(exc: Exception) -> bool:
     """Return whether the connection to the server was lost, or never came about.
 
-    A time limit of the caller's client is none of it, nor a request that could not be made.
+    A time limit of the caller's client is none of it, nor a request that cannot be sent at all.
     """
-    if isinstance(exc, httpx.TimeoutException):
-        return isinstance(exc, httpx.ConnectTimeout)
-    if isinstance(exc, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
-        return False
-    return isinstance(exc, ConnectionError | httpx.TransportError)
+    return isinstance(exc, _LOST)
 
 
 def is_busy(exc: Exception) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from aegis_llm import SchedulerConfig, cache_control
-from aegis_llm.batching.jobs import Job, Reply
+from aegis_llm import SchedulerConfig, cache_control, queues
+from aegis_llm.batching.jobs import Reply
 from aegis_llm.batching.queue import Queue
-from aegis_llm.scheduler.registry import QUEUES, queues
+from aegis_llm.scheduled_client import job_of
+from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.testing import Timing
 from benchmarks.common.measuring import Effort, Target, interleave, percentile
 from benchmarks.scheduling.prompts import over_contexts, short, text
@@ -90,9 +93,9 @@ def contexts(repeat: int) -> list[Line]:
             work, times, semaphores = [], [], []
             for _ in range(repeat):
                 prompts = over_contexts(8, 8, 2000)
-                mine = _fresh(stage, lambda: together(stage.aegis(), prompts))
-                peer = _fresh(stage, lambda: together(stage.stock(), prompts))
-                limited = _fresh(stage, lambda: together(stage.stock(), prompts, SLOTS))
+                mine = _fresh(stage, partial(together, stage.aegis(), prompts))
+                peer = _fresh(stage, partial(together, stage.stock(), prompts))
+                limited = _fresh(stage, partial(together, stage.stock(), prompts, SLOTS))
                 work.append(mine.prefilled / peer.prefilled)
                 times.append(mine.seconds / peer.seconds)
                 semaphores.append(mine.seconds / limited.seconds)
@@ -130,8 +133,8 @@ def swaps(repeat: int) -> list[Line]:
             loads, times = [], []
             for _ in range(repeat):
                 asked = [(stage.models[number % 2], short()) for number in range(64)]
-                mine = counted(stage, lambda: _alternating(stage, asked, config))
-                peer = counted(stage, lambda: _alternating(stage, asked, None))
+                mine = counted(stage, partial(alternating, stage, asked, config))
+                peer = counted(stage, partial(alternating, stage, asked, None))
                 loads.append(mine.loads / peer.loads)
                 times.append(mine.seconds / peer.seconds)
         share = statistics.median(loads)
@@ -143,25 +146,27 @@ def swaps(repeat: int) -> list[Line]:
     return lines
 
 
-def _alternating(
-    stage: Stage, asked: list[tuple[str, str]], config: SchedulerConfig | None
-) -> Run:
+def alternating(stage: Stage, asked: list[tuple[str, str]], config: SchedulerConfig | None) -> Run:
     def model(name: str) -> Any:
         return stage.stock(model=name) if config is None else stage.aegis(config, model=name)
 
-    first = stage.models[0]
     models = {name: model(name) for name in stage.models}
-    if config is not None:  # both share the queue of the server
+    if config is not None:  # they share the queue of the server
         QUEUES.forget()
         models = {n: m.model_copy(update={"aegis": m.aegis}) for n, m in models.items()}
 
-    class Both:
-        _async_client = models[first]._async_client
+    return together(_Each(models), asked)
 
-        async def ainvoke(self, pair: Any) -> Any:
-            return await models[pair[0]].ainvoke(pair[1])
 
-    return together(Both(), asked)  # type: ignore[arg-type]
+class _Each:
+    """Asks the model that each request names."""
+
+    def __init__(self, models: Any) -> None:
+        self._models = models
+        self._async_client = next(iter(models.values()))._async_client
+
+    async def ainvoke(self, asked: tuple[Any, str]) -> Any:
+        return await self._models[asked[0]].ainvoke(asked[1])
 
 
 def tenants(repeat: int) -> list[Line]:
@@ -184,8 +189,6 @@ def tenants(repeat: int) -> list[Line]:
 
 
 def _light(stage: Stage, model: Any, heavy: int = 100, most: int | None = None) -> list[float]:
-    import asyncio
-
     async def work() -> list[float]:
         gate = asyncio.Semaphore(most or 1000)
 
@@ -198,9 +201,7 @@ def _light(stage: Stage, model: Any, heavy: int = 100, most: int | None = None) 
 
         crowd = [asyncio.create_task(one("heavy")) for _ in range(heavy)]
         await asyncio.sleep(0.1)
-        taken = []
-        for _ in range(8):
-            taken.append(await one("light"))
+        taken = [await one("light") for _ in range(8)]
         await asyncio.gather(*crowd)
         client = model._async_client
         if type(client).__module__.startswith("ollama"):
@@ -213,40 +214,32 @@ def _light(stage: Stage, model: Any, heavy: int = 100, most: int | None = None) 
 
 def options(repeat: int) -> list[Line]:
     """Callers with different `num_ctx` for one model."""
-    sizes = (None, 2048, 8192, 4096)
     with simulated() as stage:
-        counts = {}
-        for name in ("ours", "gather"):
-            config = SchedulerConfig(num_parallel=SLOTS)
-            QUEUES.forget()
-            ours = stage.aegis(config)
-            models = [
-                ours.model_copy(update={"num_ctx": n})
-                if name == "ours"
-                else stage.stock(num_ctx=n)
-                for n in sizes
-            ]
-            asked = [(number % 4, short()) for number in range(32)]
-
-            class Each:
-                _async_client = models[0]._async_client
-
-                async def ainvoke(self, pair: Any, models: Any = models) -> Any:
-                    return await models[pair[0]].ainvoke(pair[1])
-
-            counts[name] = counted(stage, lambda: together(Each(), asked)).loads  # type: ignore[arg-type]  # noqa: B023
-    again = counts["ours"] - 1
+        config = SchedulerConfig(num_parallel=SLOTS)
+        again = counted(stage, partial(with_options, stage, config)).loads - 1
+        peer = counted(stage, partial(with_options, stage, None)).loads - 1
     return [
         ("callers with four different num_ctx: loads after the first", str(again), "0",
          yes(again == 0)),
-        ("the same with asyncio.gather", str(counts["gather"] - 1), "", ""),
+        ("the same with asyncio.gather", str(peer), "", ""),
     ]  # fmt: skip
+
+
+def with_options(stage: Stage, config: SchedulerConfig | None) -> Run:
+    """Send 32 requests of callers that differ in `num_ctx`."""
+    sizes = (4096, None, 2048, 8192)
+    ours = None if config is None else stage.aegis(config)
+    models = {
+        size: stage.stock(num_ctx=size)
+        if ours is None
+        else ours.model_copy(update={"num_ctx": size})
+        for size in sizes
+    }
+    return together(_Each(models), [(sizes[number % 4], short()) for number in range(32)])
 
 
 def cost(repeat: int) -> list[Line]:
     """The scheduler's own cost with 1,000 waiting."""
-    import aegis_llm.scheduled_client as client
-
     bodies = [
         {"model": "m", "messages": [{"role": "system", "content": text(1500, number % 20)},
                                     {"role": "user", "content": f"{text(20, number)}?"}]}
@@ -257,11 +250,11 @@ def cost(repeat: int) -> list[Line]:
         queue, now = Queue(SchedulerConfig(num_parallel=4)), 0.0
         flying = []
         for body in bodies[:1000]:
-            queue.submit(client.job_of(body), now)
+            queue.submit(job_of(body), now)
         begun = time.perf_counter()
         for number in range(2000):
             body = bodies[number % 1500]
-            queue.submit(client.job_of(body), now)
+            queue.submit(job_of(body), now)
             now += 0.01
             while (job := queue.next(now)) is not None:
                 flying.append(job)

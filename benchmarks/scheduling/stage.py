@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama
 
 from aegis_llm import AegisConfig, CacheConfig, SchedulerConfig
@@ -20,10 +19,11 @@ from langchain_aegis import ChatAegis
 SLOTS = 4
 TIMING = Timing(load=0.5, prefill=15_000.0, decode=450.0, contention=0.04)
 """An 8B model on a good GPU, ten times as fast, so that a row takes seconds."""
-IDEAL = Timing(prefill=15_000.0, decode=450.0)
+IDEAL = Timing(prefill=6_000.0, decode=150.0)
 """Slots that do not slow each other down."""
 
-Prompt = str | list[BaseMessage]
+Prompt = Any
+"""What a model is asked."""
 
 
 @dataclass

@@ -26,6 +26,7 @@ from aegis_llm.ports import ModelSource
 from langchain_aegis._embedder import derived_id
 from langchain_aegis._fingerprint import NOT_IDENTITY
 from langchain_aegis._source import source_of
+from langchain_aegis.batching import SETTINGS, BatchingRunnable
 
 _ON_OLLAMA = (ChatOllama, OllamaLLM)
 _OF_THE_CACHE = frozenset(
@@ -95,6 +96,8 @@ class Structure:
             if isinstance(value, _ON_OLLAMA):
                 left_out |= {"base_url"}  # the digest tells the model, wherever it runs
                 self._uses(value, value.model)
+        elif isinstance(value, BatchingRunnable):
+            left_out = _LABELS | SETTINGS
         elif isinstance(value, Runnable):
             left_out = _LABELS
         elif isinstance(value, Document):

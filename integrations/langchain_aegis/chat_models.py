@@ -8,10 +8,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, Self, cast
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForLLMRun,
-    CallbackManagerForLLMRun,
-)
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.base import LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -21,9 +18,8 @@ from langchain_ollama import ChatOllama
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from aegis_llm.answering import Answering
-from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.config import AegisConfig
 from aegis_llm.control import cache_control
-from aegis_llm.errors import ConfigError
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.ollama_servers import urls_of
@@ -46,7 +42,9 @@ from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
+from langchain_aegis._many import AllAtOnce
 from langchain_aegis._sending import Clients, own_kwargs
+from langchain_aegis._settings import refuse_unknown, reraise_ours
 from langchain_aegis._surrounded import asurrounded, surrounded
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
@@ -60,7 +58,9 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(Asks, Copies, Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
+class ChatAegis(
+    Asks, Copies, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnce, ChatOllama
+):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection
@@ -103,23 +103,14 @@ class ChatAegis(Asks, Copies, Explains, Feedback, Invalidating, KnowsDocuments, 
         try:
             super().__init__(*args, **settings)
         except ValidationError as exc:
-            for error in exc.errors(include_input=False):
-                if isinstance(cause := error.get("ctx", {}).get("error"), ConfigError):
-                    raise cause from None
+            reraise_ours(exc)
             raise
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, values: Any) -> Any:
+        refuse_unknown(cls.model_fields, values, _IGNORED)
         if isinstance(values, Mapping):
-            fields = cls.model_fields
-            known = frozenset(fields) | {f.alias for f in fields.values() if f.alias}
-            for name in values:
-                if name in known or name in _IGNORED:
-                    continue
-                if name in OPTION_NAMES:
-                    _raise_nested(name)
-                raise unknown_option(str(name), known)
             urls_of(values.get("base_url"))
         return values
 
@@ -387,8 +378,3 @@ for _method in (ChatAegis._generate, ChatAegis._agenerate):
 def _part(model: ChatAegis, name: str) -> Any:
     """Return a private attribute; pydantic's own way to it takes ten times as long."""
     return (model.__pydantic_private__ or {})[name]
-
-
-def _raise_nested(name: str) -> None:
-    msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
-    raise ConfigError(msg)

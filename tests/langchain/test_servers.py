@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aegis_llm.scheduler.registry import queues
+from aegis_llm import queues
 from tests.langchain.kit import MODEL, Kit, auntil, error_awaited, outcome, warm_up
 from tests.langchain.ways import WAYS
 from tests.servers import Servers, asked, context, nobody, servers_running, urls

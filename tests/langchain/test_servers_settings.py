@@ -17,8 +17,7 @@ import pytest
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
-from aegis_llm import AegisConfig, ConfigError, cache_control
-from aegis_llm.scheduler.registry import queues
+from aegis_llm import AegisConfig, ConfigError, cache_control, queues
 from aegis_llm.testing import SimulatedModel
 from langchain_aegis import ChatAegis, cache_chain
 from tests.langchain.kit import MODEL, PATIENT, Kit, auntil, outcome, until

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from aegis_llm.scheduler import dispatch
 from tests.races.kit import Bench, until
+from tests.races.queue_kit import Counter, nothing_is_left
 
 settings.register_profile("aegis", deadline=None, print_blob=True)
 settings.load_profile("aegis")
@@ -32,6 +34,22 @@ def bench() -> Iterator[Bench]:
     yield made
     assert made.flights == []
     until(lambda: not _left(before))
+
+
+@pytest.fixture
+def counter() -> Iterator[Counter]:
+    """Makes queues and counts what is in flight; afterwards no request may be left in them."""
+    made = Counter()
+    yield made
+    for queue in made.queues:
+        nothing_is_left(queue)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have those that wait look around all the time."""
+    monkeypatch.setattr(dispatch, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(dispatch, "GRACE_S", 0.03)
 
 
 def _left(before: set[threading.Thread]) -> list[threading.Thread]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing, closing
+from pathlib import Path
 from typing import Any, TypeVar
 
 from aegis_llm.answering import Answering
@@ -22,6 +26,7 @@ from aegis_llm.wiring import build
 T = TypeVar("T")
 PATIENCE = 30.0  # seconds after which a test that waits has failed
 END = "."
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class ModelError(Exception):
@@ -82,6 +87,21 @@ def run(scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return result
 
     return start(lambda: asyncio.run(watched())).result(PATIENCE + 5)
+
+
+def script(text: str) -> list[str]:
+    """Run a script to its end and return the lines that it printed; it may warn of nothing."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", text],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'integrations'}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr)
+    return done.stdout.splitlines()
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:

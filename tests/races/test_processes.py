@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.races.kit import script
 
 FORKED = """
 import os, random, signal, sys, warnings
@@ -143,21 +140,6 @@ async def main():
 asyncio.run(main())
 print(model.closed)
 """
-
-
-def script(text: str) -> list[str]:
-    """Run a script to its end and return the lines that it printed; it may warn of nothing."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", text],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'integrations'}"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.splitlines()
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_llm.batching.agreeing import RUNNER, Agreed
+from aegis_llm.batching.agreeing import RUNNER, Agreed, SharedOptions
 
 
 def agreed(**options: Any) -> Agreed:
@@ -41,9 +41,9 @@ def test_every_option_that_a_model_is_loaded_with_is_shared(name: str) -> None:
 
 
 def test_an_option_that_the_others_do_not_have_is_left_out() -> None:
-    settled = agreed().settle({"num_ctx": 8192, "num_gpu": 0}, 10)
+    settled = agreed().settle({"num_thread": 4, "num_gpu": 0}, 10)
     assert settled.options == {}
-    assert settled.changed == {"num_ctx": (8192, None), "num_gpu": (0, None)}
+    assert settled.changed == {"num_thread": (4, None), "num_gpu": (0, None)}
 
 
 def test_an_option_that_the_others_have_is_added() -> None:
@@ -55,7 +55,7 @@ def test_an_option_that_the_others_have_is_added() -> None:
 def test_an_option_that_is_none_is_absent() -> None:
     made = agreed(num_ctx=None, seed=None)
     assert made.settle({}, 10).options == {}
-    assert agreed(num_ctx=None).settle({"num_ctx": 8192}, 10).options == {}
+    assert agreed(num_gpu=None).settle({"num_gpu": 1}, 10).options == {}
     assert agreed(num_ctx=4096).settle({"num_ctx": None}, 10).options == {"num_ctx": 4096}
 
 
@@ -67,14 +67,32 @@ def test_a_prompt_that_does_not_fit_keeps_its_own_context_and_the_others_follow(
     assert made.settle({"num_ctx": 2048}, 10).options == {"num_ctx": 16_384}
 
 
-def test_a_prompt_fits_when_its_answer_does_as_well() -> None:
+def test_a_prompt_fits_when_its_answer_does_as_well_and_every_byte_were_a_token() -> None:
     long = {"num_ctx": 8192, "num_predict": 3000}
-    assert agreed(num_ctx=4096).settle(long, 3000).changed == {"num_ctx": (8192, 4096)}
-    assert agreed(num_ctx=4096).settle(long, 3300).changed == {}
+    assert agreed(num_ctx=4096).settle(long, 1000).changed == {"num_ctx": (8192, 4096)}
+    assert agreed(num_ctx=4096).settle(long, 1100).changed == {}
     usual = {"num_ctx": 8192}
-    assert agreed(num_ctx=4096).settle(usual, 9000).changed == {"num_ctx": (8192, 4096)}
-    assert agreed(num_ctx=4096).settle(usual, 9300).changed == {}
-    assert agreed(num_ctx=4096).settle(usual | {"num_predict": -1}, 9300).changed == {}
+    assert agreed(num_ctx=4096).settle(usual, 3000).changed == {"num_ctx": (8192, 4096)}
+    assert agreed(num_ctx=4096).settle(usual, 3100).changed == {}
+
+
+@pytest.mark.parametrize("most", [-1, -2, 0, "many"])
+def test_an_answer_without_limit_does_not_fit(most: Any) -> None:
+    options = {"num_ctx": 8192, "num_predict": most}
+    assert agreed(num_ctx=4096).settle(options, 10).changed == {}
+
+
+def test_an_answer_that_filled_the_context_of_others_makes_its_callers_the_one() -> None:
+    made = agreed(num_ctx=2048)
+    sent = made.settle({"num_ctx": 8192}, 500).options
+    assert isinstance(sent, SharedOptions)
+    assert not sent.filled(1900)
+    assert sent.filled(2040)
+    made.outgrown(sent)
+    assert made.settle({"num_ctx": 2048}, 500).options == {"num_ctx": 8192}
+    larger = made.settle({"num_ctx": 2048}, 500).options
+    assert isinstance(larger, SharedOptions)
+    assert not larger.filled(8192)  # its caller would have had less
 
 
 def test_a_caller_that_asked_for_less_may_be_cut_by_its_own_wish_alone() -> None:
@@ -82,16 +100,15 @@ def test_a_caller_that_asked_for_less_may_be_cut_by_its_own_wish_alone() -> None
     assert settled.options == {"num_ctx": 8192}
 
 
-def test_a_server_that_nobody_told_a_context_may_have_a_small_one() -> None:
-    assert agreed().settle({"num_ctx": 8192}, 9000).options == {}
-    assert agreed().settle({"num_ctx": 8192}, 9300).options == {"num_ctx": 8192}
-    assert agreed().settle({"num_ctx": 2048}, 9300).options == {"num_ctx": 2048}
+def test_the_context_of_a_server_that_nobody_told_one_is_not_known() -> None:
+    made = agreed()
+    assert made.settle({"num_ctx": 2048}, 10).options == {"num_ctx": 2048}
+    assert made.settle({}, 10).options == {"num_ctx": 2048}
 
 
 def test_who_says_no_context_keeps_the_servers_own_when_the_prompt_is_long() -> None:
     made = agreed(num_ctx=2048)
     assert made.settle({}, 3300).options == {}
-    assert made.settle({"num_ctx": 2048}, 3300).options == {}
 
 
 def test_who_insists_keeps_its_own_and_the_others_follow() -> None:
@@ -174,7 +191,8 @@ def test_callers_one_after_the_other_load_the_model_anew_only_for_a_reason(calle
         if loaded is not None and sent != loaded:
             context, asked = loaded["num_ctx"], options.get("num_ctx")
             enough = asked is not None and context is not None and asked <= context
-            assert insist or (size / 3 + 1024 > (context or 4096) and not enough)
+            told_none = context is None and asked is not None
+            assert insist or told_none or (size + 1024 > (context or 0) and not enough)
         loaded = sent
         assert settled.options.get("temperature") == options.get("temperature")
         for name, (own, shared) in settled.changed.items():

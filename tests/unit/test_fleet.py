@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from ollama import ResponseError
 
+from aegis_llm import queues
 from aegis_llm.batching.jobs import Job, Reply
 from aegis_llm.config import SchedulerConfig
 from aegis_llm.ollama_servers import OllamaServers, fleet_of
 from aegis_llm.scheduler.fleet import Fleet, Seen, shown
-from aegis_llm.scheduler.registry import QUEUES, Registry, address, queues
+from aegis_llm.scheduler.registry import QUEUES, Registry, address
 from tests.langchain.kit import until
 
 

@@ -16,7 +16,7 @@ from aegis_llm.batching.jobs import Job
 from aegis_llm.config import SchedulerConfig
 from aegis_llm.drivers import run
 from aegis_llm.errors import QueueFullError
-from aegis_llm.scheduler.dispatch import Dispatcher, Hold
+from aegis_llm.scheduler.dispatch import Dispatcher, _Place
 from aegis_llm.scheduler.fleet import Fleet, Group, Link, Seen
 from aegis_llm.scheduler.sending import (
     Call,
@@ -126,8 +126,7 @@ class Rig:
             case Enter(place, job):
                 self.entered.append(job)
                 return self.dispatchers[place].enter(job)
-            case Call(place, hold):
-                assert isinstance(hold, Hold)
+            case Call(place):
                 self.called.append(place)
                 return answer(place)
             case Pause(seconds):
@@ -331,7 +330,8 @@ def test_what_the_queue_says_is_the_callers() -> None:
     rig = Rig(2, num_parallel=1, max_queue=1)
     holds = [rig.send(lambda _: "answer")[0].hold for _ in range(2)]
     for dispatcher in rig.dispatchers:
-        place = dispatcher._submit(Job("m:latest", time.monotonic()), None, may_wait=True)
+        place = _Place(Job("m:latest", time.monotonic()), None)
+        dispatcher._submit(place, may_wait=True)
         assert not place.done()
     with pytest.raises(QueueFullError):
         rig.send(lambda _: "answer")

@@ -1,0 +1,352 @@
+"""The stand-ins for Ollama's clients, against a server that fails in all its ways."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from ollama import AsyncClient, Client, ResponseError
+
+from aegis_llm import scheduled_client
+from aegis_llm.config import SchedulerConfig
+from aegis_llm.ollama_client import LoopClient
+from aegis_llm.scheduled_client import ScheduledAsyncClient, ScheduledClient
+from aegis_llm.scheduler import read_ahead, sending
+from aegis_llm.scheduler.dispatch import Dispatcher
+from aegis_llm.scheduler.fleet import Fleet, Link
+from aegis_llm.scheduling import scheduling
+from aegis_llm.testing import OllamaSimulator
+from tests.races.kit import auntil, cancelled, done, run, start, until
+from tests.races.queue_kit import apasses, flying, nothing_is_left, passes
+
+MODEL = "llama3.1:8b"
+LONG = {"role": "user", "content": "Count from one to ten, slowly."}
+BODY = {"model": MODEL, "messages": [LONG]}
+WAYS = [(kind, stream) for kind in ("blocking", "awaited") for stream in (False, True)]
+every_way = pytest.mark.parametrize(("kind", "stream"), WAYS)
+
+
+class Asking:
+    """A scheduled client of each kind on some servers, which share their queues."""
+
+    def __init__(self, *urls: str, slots: int | None = 1, retries: int = 2) -> None:
+        self.queues = [Dispatcher(SchedulerConfig(num_parallel=slots), url) for url in urls]
+        links = [Link(q.server, q, Nowhere()) for q in self.queues]
+        self.tries = 0
+        self.clients = [self._counting(Client(host=url, verify=False)) for url in urls]
+        awaited = [LoopClient(partial(AsyncClient, host=url, verify=False)) for url in urls]
+        self.blocking = ScheduledClient(self.clients, Fleet(links), retries)
+        self.awaited = ScheduledAsyncClient(
+            [self._counting(client) for client in awaited], Fleet(links), retries
+        )
+
+    def ask(self, kind: str, stream: bool, **body: Any) -> str:
+        """Return the whole answer."""
+        asked = {**BODY, **body}
+        if kind == "awaited":
+            return asyncio.run(self.aask(stream, asked))
+        if not stream:
+            return str(self.blocking.chat(**asked).message.content)
+        return "".join(part.message.content for part in self.blocking.chat(**asked, stream=True))
+
+    async def aask(self, stream: bool, asked: Any = BODY) -> str:
+        """Like `ask`, awaited."""
+        if not stream:
+            return str((await self.awaited.chat(**asked)).message.content)
+        parts = await self.awaited.chat(**asked, stream=True)
+        return "".join([part.message.content async for part in parts])
+
+    def _counting(self, client: Any) -> Any:
+        chat = client.chat
+
+        def counted(**body: Any) -> Any:
+            self.tries += 1
+            return chat(**body)
+
+        client.chat = counted
+        return client
+
+
+class Nowhere:
+    """Knows no models."""
+
+    def look(self) -> Any:
+        """Fail."""
+        raise ConnectionError
+
+
+@pytest.fixture
+def asking(ollama: OllamaSimulator, pauses: list[float]) -> Iterator[Asking]:
+    """Clients of the session's server, which has one slot; nothing may be left in its queue."""
+    made = Asking(ollama.base_url)
+    yield made
+    nothing_is_left(made.queues[0])
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between tries, which take no time."""
+    made: list[float] = []
+
+    def pause_after(attempt: int, random: float) -> float:
+        made.append(pause(attempt, random))
+        return 0.001
+
+    pause = sending.pause_after
+    monkeypatch.setattr(sending, "pause_after", pause_after)
+    return made
+
+
+FAILURES: dict[str, Callable[[Any], None]] = {
+    "it is busy": lambda faults: faults.status(503, {"error": "busy"}, n=2),
+    "it resets the connection": lambda faults: faults.reset(after=0, n=2),
+}
+
+
+@every_way
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_server_that_has_no_time_is_asked_again(
+    asking: Asking, ollama: OllamaSimulator, pauses: list[float],
+    kind: str, stream: bool, failure: str,
+) -> None:  # fmt: skip
+    FAILURES[failure](ollama.faults)
+    assert asking.ask(kind, stream)
+    assert asking.tries == ollama.count("/api/chat") == 3
+    assert 0.05 <= pauses[0] <= 0.1 <= pauses[1] <= 0.2
+
+
+@every_way
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_an_error_of_the_request_is_final(
+    asking: Asking, ollama: OllamaSimulator, kind: str, stream: bool, status: int
+) -> None:
+    ollama.faults.status(status, {"error": "no"})
+    with pytest.raises(ResponseError, match="no") as caught:
+        asking.ask(kind, stream)
+    assert caught.value.status_code == status
+    assert asking.tries == 1
+
+
+@every_way
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_server_that_is_not_there_is_tried_as_often_as_the_settings_say(
+    pauses: list[float], kind: str, stream: bool, retries: int
+) -> None:
+    with OllamaSimulator() as sim:
+        url = sim.base_url
+    asking = Asking(url, retries=retries)
+    with pytest.raises((ConnectionError, httpx.ConnectError)):
+        asking.ask(kind, stream)
+    assert (asking.tries, len(pauses)) == (retries + 1, retries)
+    nothing_is_left(asking.queues[0])
+
+
+@every_way
+def test_no_further_try_is_made_beyond_the_deadline(
+    asking: Asking, ollama: OllamaSimulator, monkeypatch: pytest.MonkeyPatch,
+    kind: str, stream: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sending, "pause_after", lambda *_: 100.0)
+    ollama.faults.status(503, {"error": "busy"})
+    with scheduling(deadline_s=50.0), pytest.raises(ResponseError, match="busy"):
+        asking.ask(kind, stream)
+    assert asking.tries == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.UnsupportedProtocol, KeyError])
+def test_what_no_other_try_can_help_is_raised_at_once(
+    asking: Asking, stream: bool, error: type[Exception]
+) -> None:
+    def chat(**_: Any) -> Any:
+        asking.tries += 1
+        raise error("no")
+
+    asking.clients[0].chat = chat
+    with pytest.raises(error):
+        asking.ask("blocking", stream)
+    assert asking.tries == 1
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+@pytest.mark.parametrize("failure", ["reset", "midstream_error", "no_done"])
+def test_a_stream_that_has_begun_is_not_asked_for_again(
+    asking: Asking, ollama: OllamaSimulator, kind: str, failure: str
+) -> None:
+    plain = asking.ask(kind, stream=True)
+    more = {"text": "broken"} if failure == "midstream_error" else {}
+    getattr(ollama.faults, failure)(after=3, **more)
+    text, count = "", 0
+
+    async def aread() -> None:
+        nonlocal text, count
+        async for part in await asking.awaited.chat(**BODY, stream=True):
+            text, count = text + part.message.content, count + 1
+
+    def read() -> None:
+        nonlocal text, count
+        for part in asking.blocking.chat(**BODY, stream=True):
+            text, count = text + part.message.content, count + 1
+
+    errors = (ResponseError, httpx.TransportError)
+    failing = contextlib.nullcontext() if failure == "no_done" else pytest.raises(errors)
+    with failing:
+        asyncio.run(aread()) if kind == "awaited" else read()
+    assert count == 3
+    assert plain.startswith(text)
+    assert asking.tries == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_task_that_is_cancelled_between_two_tries(
+    asking: Asking, ollama: OllamaSimulator, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    monkeypatch.setattr(sending, "pause_after", lambda *_: 1000.0)
+    ollama.faults.status(503)
+    queue = asking.queues[0]
+
+    async def scenario() -> None:
+        task = asyncio.create_task(asking.aask(stream))
+        await auntil(lambda: asking.tries and queue.busy == 0)
+        await apasses(queue, MODEL)  # the pause holds no slot
+        await cancelled(task)
+
+    run(scenario)
+    assert asking.tries == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_ctrl_c_between_two_tries(
+    asking: Asking, ollama: OllamaSimulator, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    def interrupted(_: float) -> None:
+        passes(asking.queues[0], MODEL)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scheduled_client.time, "sleep", interrupted)
+    ollama.faults.status(503)
+    with pytest.raises(KeyboardInterrupt):
+        asking.ask("blocking", stream)
+    monkeypatch.undo()
+
+
+@every_way
+def test_messages_that_can_be_read_once_only_are_sent_whole(
+    asking: Asking, ollama: OllamaSimulator, kind: str, stream: bool
+) -> None:
+    ollama.faults.status(503)
+    assert asking.ask(kind, stream, messages=iter([LONG]))
+    sent = [call.body["messages"] for call in ollama.calls if call.path == "/api/chat"]
+    assert sent == [[LONG], [LONG]]
+
+
+@every_way
+def test_a_body_that_the_queue_cannot_read_is_sent(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch, kind: str, stream: bool
+) -> None:
+    def unreadable(_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scheduled_client, "prefix_of_body", unreadable)
+    assert asking.ask(kind, stream)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [{}, {"total_duration": None}, {"total_duration": "long"}, {"total_duration": 10**400},
+     {"total_duration": 5, "prompt_eval_count": "many", "eval_count": [], "eval_duration": -1},
+     {"total_duration": float("nan"), "eval_count": 10**400}],
+)  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True])
+def test_replies_that_say_nothing_or_nonsense_of_their_times(
+    asking: Asking, stream: bool, times: dict[str, Any], caplog: Any
+) -> None:
+    last = {"done": True, "message": {"content": "x"}, **times}
+
+    def chat(**_: Any) -> Any:
+        return iter([{"done": False}, last]) if stream else last
+
+    asking.clients[0].chat = chat
+    for _ in range(3):
+        answer = asking.blocking.chat(**BODY, stream=stream)
+        assert (list(answer)[-1] if stream else answer) == last
+    assert caplog.records == []
+
+
+def test_a_stream_without_a_part_ends(asking: Asking) -> None:
+    asking.clients[0].chat = lambda **_: iter(())
+    assert list(asking.blocking.chat(**BODY, stream=True)) == []
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+@pytest.mark.parametrize("others", [False, True])
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_stream_that_is_left_early_stops_the_server(
+    asking: Asking, ollama: OllamaSimulator, monkeypatch: pytest.MonkeyPatch,
+    kind: str, others: bool, hangs: bool,
+) -> None:  # fmt: skip
+    """Also one that says nothing at that moment, while others have it read ahead."""
+    got, keep = 0, read_ahead._Buffer.got
+
+    def counted(self: Any, item: Any) -> None:
+        nonlocal got
+        keep(self, item)
+        got += 1
+
+    monkeypatch.setattr(read_ahead._Buffer, "got", counted)
+    queue = asking.queues[0]
+    if hangs:
+        ollama.faults.hang(after=2)
+    pulled = int(others and hangs)  # by others, before the server says nothing more
+
+    async def awaited() -> None:
+        parts = await asking.awaited.chat(**BODY, stream=True)
+        await anext(parts)
+        waits = asyncio.create_task(apasses(queue, MODEL)) if others else None
+        await auntil(lambda: got == pulled or not hangs)
+        await parts.aclose()
+        await auntil(lambda: ollama.in_flight == 0)
+        if waits is not None:
+            await waits
+
+    def blocking() -> None:
+        parts = asking.blocking.chat(**BODY, stream=True)
+        next(parts)
+        waits = [start(partial(passes, queue, MODEL))] if others else []
+        until(lambda: got == pulled or not hangs)
+        parts.close()
+        until(lambda: ollama.in_flight == 0)
+        done(waits)
+
+    run(awaited) if kind == "awaited" else blocking()
+    assert flying(queue) == 0
+
+
+def test_a_loop_that_ends_with_an_unread_stream_stops_the_server(
+    asking: Asking, ollama: OllamaSimulator
+) -> None:
+    left = []
+
+    async def main() -> None:
+        left.append(await asking.awaited.chat(**BODY, stream=True))
+        await anext(left[0])
+
+    start(lambda: asyncio.run(main())).result(30)
+    passes(asking.queues[0], MODEL)
+    until(lambda: ollama.in_flight == 0)
+
+
+def test_of_two_servers_the_other_answers(ollama: OllamaSimulator, pauses: list[float]) -> None:
+    with OllamaSimulator() as gone:
+        url = gone.base_url
+    for kind, stream in WAYS:
+        asking = Asking(url, ollama.base_url)
+        assert all(asking.ask(kind, stream) for _ in range(3))
+        for queue in asking.queues:
+            nothing_is_left(queue)
+    assert pauses == []
