@@ -14,7 +14,7 @@ from llama_index.core.llms import ChatMessage
 from ollama import ResponseError
 
 from aegis_llm import AegisConfig, scheduling
-from aegis_llm.keys import query_hash, request_from_body
+from aegis_llm.keys import edition_of, query_hash, request_from_body
 from aegis_llm.testing import OllamaSimulator, Timing
 from aegis_llm.values import Control
 from langchain_aegis import ChatAegis
@@ -101,13 +101,20 @@ def stored(callers: Callers) -> set[str]:
         return {key.decode().split(":")[4] for key in client.scan_iter(pattern)}
 
 
-def sent(sim: OllamaSimulator) -> set[str]:
+def sent(callers: Callers, sim: OllamaSimulator) -> set[str]:
     """The hashes of the requests that the server received."""
+    edition = edition_of(None, callers.chain()._cached_by.rules.state().version)
     return {
-        query_hash(request_from_body(call.body), sim.digest(MODEL), Control())
+        query_hash(request_from_body(call.body), sim.digest(MODEL), Control(), edition)
         for call in sim.calls
         if call.path == "/api/chat"
     }
+
+
+def contexts(*sims: OllamaSimulator) -> list[Any]:
+    """The contexts of the requests that servers received."""
+    calls = [call for sim in sims for call in sim.calls if call.path == "/api/chat"]
+    return [call.body.get("options", {}).get("num_ctx") for call in calls]
 
 
 @pytest.mark.parametrize("first", WAYS)
@@ -115,23 +122,33 @@ async def test_the_model_is_loaded_once_whoever_comes_first(
     callers: Callers, sim: OllamaSimulator, first: str
 ) -> None:
     await callers.ask(first, 4096, "The first one.")
-    contexts = [2048, 8192, None, 16_384]
+    others = [2048, 8192, None, 16_384]
     for number, way in enumerate(WAYS):
-        await callers.ask(way, contexts[number % 4], f"Number {number}?")
+        await callers.ask(way, others[number % 4], f"Number {number}?")
     assert sim.loads == 1
     assert len(stored(callers)) == 9
-    assert stored(callers) == sent(sim)
+    assert stored(callers) == sent(callers, sim)
 
 
 async def test_callers_that_come_all_at_once_make_one_load(
     callers: Callers, sim: OllamaSimulator
 ) -> None:
-    contexts = [4096, 2048, 8192, None, 16_384]
+    own = [4096, 2048, 8192, 16_384]
     await asyncio.gather(
-        *(callers.ask(way, contexts[n % 5], f"{way} {n}?") for n in range(15) for way in WAYS)
+        *(callers.ask(way, own[n % 4], f"{way} {n}?") for n in range(12) for way in WAYS)
     )
     assert sim.loads == 1
-    assert len({str(call.body["options"].get("num_ctx")) for call in sim.calls if call.body}) == 1
+    assert len(set(contexts(sim))) == 1
+
+
+async def test_callers_without_a_context_follow_the_first_that_has_one(
+    callers: Callers, sim: OllamaSimulator
+) -> None:
+    own = [None, 2048, 8192, None]
+    for number in range(16):
+        await callers.ask(WAYS[number % 8], own[number % 4], f"Number {number}?")
+    assert sim.loads <= 2
+    assert contexts(sim) == [None] + [2048] * 15
 
 
 def test_no_entry_is_stored_under_options_that_it_was_not_made_with(
@@ -151,9 +168,9 @@ def test_no_entry_is_stored_under_options_that_it_was_not_made_with(
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(one, enumerate(asked)))
-    assert len({str(c.body["options"].get("num_ctx")) for c in sim.calls if c.body}) >= 2
+    assert len(set(contexts(sim))) >= 2
     assert len(stored(callers)) == len(asked)
-    assert stored(callers) == sent(sim)
+    assert stored(callers) == sent(callers, sim)
 
 
 def test_a_long_prompt_loads_the_model_anew_once_and_the_others_follow(
@@ -175,7 +192,7 @@ def test_text_of_many_bytes_is_longer_than_it_looks(
     """A Chinese character is about a token."""
     callers.chain(2048).invoke("Number 1?")
     callers.chain(8192).invoke("数" * 1500)
-    assert [call.body["options"]["num_ctx"] for call in sim.calls if call.body] == [2048, 8192]
+    assert contexts(sim) == [2048, 8192]
 
 
 def test_who_insists_gets_its_own(callers: Callers, sim: OllamaSimulator) -> None:
@@ -185,15 +202,14 @@ def test_who_insists_gets_its_own(callers: Callers, sim: OllamaSimulator) -> Non
     callers.chain(2048).invoke("Number 3?")
     off = CONFIG.with_options(normalise_options=False)
     callers.chain(2048, aegis=off).invoke("Number 4?")
-    contexts = [call.body["options"]["num_ctx"] for call in sim.calls if call.body]
-    assert contexts == [2048, 4096, 4096, 2048]
+    assert contexts(sim) == [2048, 4096, 4096, 2048]
 
 
 def test_explaining_agrees_nothing(callers: Callers, sim: OllamaSimulator) -> None:
     callers.chain(2048).explain("Number 1?")
     callers.index(8192).explain("Number 1?")
     callers.chain(4096).invoke("Number 1?")
-    assert [call.body["options"]["num_ctx"] for call in sim.calls if call.body] == [4096]
+    assert contexts(sim) == [4096]
 
 
 def test_what_is_changed_is_said_once(
@@ -229,8 +245,7 @@ def test_what_no_server_takes_harms_nobody_else(callers: Callers, sim: OllamaSim
     with pytest.raises(ResponseError, match="num_ctx"):
         bad.complete("Number 4?")
     callers.chain(4096).invoke("Number 5?")
-    contexts = [call.body["options"]["num_ctx"] for call in sim.calls if call.body]
-    assert contexts == ["4096", 2048, 2048, "4096", 2048]
+    assert contexts(sim) == ["4096", 2048, 2048, "4096", 2048]
     assert len(stored(callers)) == 3
 
 
@@ -240,13 +255,11 @@ def test_callers_of_several_servers_and_of_one_of_them_share_theirs(
     with OllamaSimulator([MODEL], timing=Timing(load=0.05)) as other:
         both = [sim.base_url, other.base_url]
         lists = (other.base_url, both, both[::-1], sim.base_url)
-        for number, (base_url, num_ctx) in enumerate(zip(lists, (2048, 4096, 8192, None))):
-            callers = Callers(base_url, redis_url, namespace)
+        for number, num_ctx in enumerate((2048, 4096, 8192, None)):
+            callers = Callers(lists[number], redis_url, namespace)
             for turn in range(4):
                 callers.chain(num_ctx).invoke(f"Number {number} {turn}?")
                 callers.index(num_ctx).complete(f"Letter {number} {turn}?")
         assert sim.loads <= 1
         assert other.loads == 1
-        bodies = [call.body for call in (*sim.calls, *other.calls) if call.path == "/api/chat"]
-        assert {body["options"]["num_ctx"] for body in bodies} == {2048}
-        assert len(bodies) == 32
+        assert contexts(sim, other) == [2048] * 32

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from llama_index.core.llms import ChatMessage
 
-from aegis_llm import ConfigError, cache_control, observe
-from aegis_llm.scheduler.registry import queues
+from aegis_llm import ConfigError, cache_control, observe, queues
 from aegis_llm.testing import SimulatedModel
 from llama_index.llms.aegis import AegisOllama
 from tests.langchain.kit import auntil, error_awaited
