@@ -118,6 +118,7 @@ class Residents:
 
     def answered(self, model: str) -> None:
         """Note that a model has answered, though not how long its load took."""
+        self._settled.add(model)
         if self.room is None:
             self._loaded.setdefault(model, 0.0)
 
@@ -125,6 +126,7 @@ class Residents:
         """Forget what is known of one model."""
         self._loaded.pop(model, None)
         self._quickest.pop(model, None)
+        self._settled.discard(model)
 
     def forget(self) -> None:
         """Note that the server went away: nothing is loaded."""
