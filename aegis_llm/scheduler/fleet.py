@@ -96,6 +96,11 @@ class Fleet:
         with self._group.lock:
             return self._placing.has_others(model, avoid)
 
+    def knows_slots(self, model: str) -> bool:
+        """Return whether it is known how many requests of a model each server answers at once."""
+        name = normal_model(model)
+        return all(link.dispatcher.load(name).slots is not None for link in self.links)
+
     def digests(self) -> Mapping[str, str]:
         """Return the digest of each model: that of the first server that has it."""
         with self._group.lock:
