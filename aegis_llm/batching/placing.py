@@ -177,12 +177,13 @@ class Placing:
     def _able(self, model: str) -> list[int]:
         """Return the servers that have the model, all with the same digest; all if none has.
 
-        A server that has said nothing yet may have it.
+        A server that has said nothing yet may have it, or another one of that name: it is able as
+        long as none is known to have it.
         """
         model = model.casefold()
         told = [None if s.models is None else s.models.get(model, "") for s in self._servers]
         digest = next(filter(None, told), None)
-        able = [place for place, one in enumerate(told) if one is None or one == digest]
+        able = [place for place, one in enumerate(told) if one == digest]
         return able or list(range(self.count))
 
     def _warm(self, job: Job) -> int:

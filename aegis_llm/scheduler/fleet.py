@@ -96,6 +96,11 @@ class Fleet:
         with self._group.lock:
             return self._placing.has_others(model, avoid)
 
+    def knows_slots(self, model: str) -> bool:
+        """Return whether it is known how many requests of a model each server answers at once."""
+        name = normal_model(model)
+        return all(link.dispatcher.load(name).slots is not None for link in self.links)
+
     def digests(self) -> Mapping[str, str]:
         """Return the digest of each model: that of the first server that has it."""
         with self._group.lock:
@@ -121,9 +126,13 @@ class Fleet:
                 log.warning("%s cannot be reached; requests go to the other servers", link.name)
 
     def worked(self, place: int) -> None:
-        """Note that a server answered a request."""
-        if self._returned(place):
-            _pool.submit(self.look, place)  # it may have other models now
+        """Note that a server answered a request; one that was left out is asked what it has now.
+
+        It may have come back with another model of the same name.
+        """
+        if len(self.links) > 1 and self._placing.is_out(place):
+            with contextlib.suppress(RuntimeError):  # the interpreter ends: no more threads
+                _pool.submit(self.look, place)
 
     def look(self, place: int) -> None:
         """Ask a server what it has, and note whether it answers."""
@@ -172,15 +181,14 @@ class Fleet:
             if place not in out or len(out) == len(self.links):
                 asking.result()
 
-    def _returned(self, place: int) -> bool:
-        """Take a server in again that answers; return whether it had been left out."""
+    def _returned(self, place: int) -> None:
+        """Take a server in again that answers."""
         if len(self.links) == 1 or not self._placing.is_out(place):
-            return False
+            return
         with self._group.lock:
             back = self._placing.worked(place)
         if back and _quiet.may_say(f"back {self.links[place].name}"):
             log.warning("%s answers again", self.links[place].name)
-        return back
 
     def _look_after(self) -> None:
         """Have servers asked in the background whose time has come."""

@@ -148,10 +148,12 @@ def test_a_model_that_nobody_has_goes_anywhere() -> None:
     assert places(told({"m:latest": "1"}, {}), [IDLE] * 2, "other:latest") == {0, 1}
 
 
-def test_a_server_that_said_nothing_yet_may_have_the_model() -> None:
+def test_a_server_that_said_nothing_yet_gets_only_what_nobody_else_is_known_to_have() -> None:
+    """It may have another model of that name."""
     placing = Placing(2)
-    placing.told(0, {"m:latest": "1"}, ())
     assert places(placing, [IDLE] * 2) == {0, 1}
+    placing.told(0, {"m:latest": "1"}, ())
+    assert places(placing, [IDLE] * 2) == {0}
     assert places(placing, [IDLE] * 2, "other:latest") == {1}
 
 
