@@ -109,6 +109,8 @@ class Residents:
                 self._learned = max(1, len(self._loaded) - 1)
         elif not loaded and not last and self._learned is not None:
             self._learned = None  # it was there all the time: they fit together after all
+        if last is None:
+            self._served = 0  # its turn begins
         self._loaded[model] = now
         self._loaded.move_to_end(model)
         room = self.room
