@@ -32,6 +32,7 @@ class Job:
         rank: Requests in flight with it when it was sent, itself included.
         sent: When it was sent.
         turn: Its place in the order of sending, given by the queue.
+        held_since: Since when others are held back for it, given by the queue.
         answered: Whether the first part of its answer is there, where it comes in parts.
         expected: Tokens of its answer, as predicted when it came.
     """
@@ -50,6 +51,7 @@ class Job:
     rank: int = 0
     sent: float = 0.0
     turn: int = 0
+    held_since: float | None = None
     answered: bool = False
     expected: float = 0.0
 

@@ -50,6 +50,7 @@ class _Server:
     failures: int = 0
     out_until: float | None = None
     asked: bool = False  # whether it answers again; the reply is not there yet
+    answers: bool = False  # though it is left out until it is known what it has
 
 
 @dataclass(slots=True)
@@ -93,7 +94,7 @@ class Placing:
             return False
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(server.failures, _DOUBLINGS))
         server.failures += 1
-        server.out_until, server.asked = now + pause, False
+        server.out_until, server.asked, server.answers = now + pause, False, False
         if was_in:
             self._seen = OrderedDict((m, p) for m, p in self._seen.items() if p != place)
         return was_in
@@ -104,6 +105,10 @@ class Placing:
         was_out = server.out_until is not None
         server.failures, server.out_until, server.asked = 0, None, False
         return was_out
+
+    def answered(self, place: int) -> None:
+        """Note that a server answers that is left out until it is known what it has."""
+        self._servers[place].answers = True
 
     def to_check(self, now: float) -> list[int]:
         """Return the servers whose pause is over; ask each whether it answers."""
@@ -155,7 +160,8 @@ class Placing:
         places = [p for p in able if p not in avoid and not self.is_out(p)]
         if not places:  # whatever is left is tried: the caller gets its error, not ours
             places = [p for p in able if p not in avoid] or able
-            return min(places, key=lambda p: self._servers[p].out_until or 0.0)
+            servers = self._servers
+            return min(places, key=lambda p: (not servers[p].answers, servers[p].out_until or 0.0))
         all_loads = [loads[p] for p in places]
         warm = self._warm(job)
         if warm in places and self._bounded(loads[warm], all_loads):

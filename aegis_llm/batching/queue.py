@@ -27,6 +27,7 @@ from aegis_llm.errors import QueueFullError
 OVERTAKEN = 2 * TURN
 """After so many requests were sent since it came, a request goes before all others; where more
 than half as many wait, after twice as many as wait."""
+_HELD_S = 10.0  # for which other models are held back for one that may get no answer
 _BURST = 1024  # requests that may come after one and still count for that
 _MOST_MODELS = 256  # names come from callers, also those of models that do not exist
 
@@ -70,6 +71,7 @@ class Queue:
         self._queued: dict[str, int] = {}
         self._gathering_since: float | None = None
         self._gathered = 0
+        self._now = 0.0
 
     @property
     def waiting(self) -> int:
@@ -120,6 +122,7 @@ class Queue:
 
     def next(self, now: float) -> Job | None:
         """Return a request to send now, in flight from then on; None: there is none."""
+        self._now = now
         if not self._waiting or self._gathers(now):
             return None
         job = self._urgent() or self._best(now)
@@ -282,7 +285,12 @@ class Queue:
             if other == name or not self._residents.may_starve(other):
                 continue
             oldest = next(iter(self._models[other].flying))
-            if not oldest.answered and self._sent - oldest.turn >= TURN:
+            if oldest.answered or self._sent - oldest.turn < TURN:
+                continue
+            if oldest.held_since is None:
+                oldest.held_since = self._now
+            # Long enough for a load; it may be that its answer merely takes long.
+            if self._now - oldest.held_since < _HELD_S:
                 return True
         return False
 

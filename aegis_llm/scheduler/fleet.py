@@ -131,6 +131,8 @@ class Fleet:
         It may have come back with another model of the same name.
         """
         if len(self.links) > 1 and self._placing.is_out(place):
+            with self._group.lock:
+                self._placing.answered(place)
             with contextlib.suppress(RuntimeError):  # the interpreter ends: no more threads
                 _pool.submit(self.look, place)
 
