@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
+from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth, validate_model
 from ollama import AsyncClient, Client
 
 from aegis_llm.config import SchedulerConfig
@@ -52,6 +52,18 @@ class Clients:
             make = _maker(host, {**shared, **(model.async_client_kwargs or {})}, prepare)
             self._awaited.append(LoopClient(make, awaited))
             self._sources.append(OllamaModels(str(blocking._client.base_url), sync))
+        if len(urls) > 1 and model.validate_model_on_init:
+            self._validate(model.model)
+
+    def _validate(self, name: str) -> None:
+        """Raise what ChatOllama would if no server has the model."""
+        for client in self._blocking:
+            try:
+                return validate_model(client, name)
+            except Exception:  # it is gone, or has no such model
+                if client is self._blocking[-1]:
+                    raise
+        return None
 
     def __deepcopy__(self, memo: Any) -> Clients:
         return self

@@ -132,9 +132,12 @@ class ChatAegis(
 
     @model_validator(mode="after")
     def _set_clients(self) -> Self:
-        given = {name: self.__dict__[name] for name in ("base_url", "client_kwargs")}
+        names = ("base_url", "client_kwargs", "validate_model_on_init")
+        given = {name: self.__dict__[name] for name in names}
+        urls = urls_of(self.base_url)
         try:
-            self.__dict__["base_url"] = urls_of(self.base_url)[0]
+            self.__dict__["base_url"] = urls[0]
+            self.__dict__["validate_model_on_init"] &= len(urls) == 1  # else `Clients` does it
             self.__dict__["client_kwargs"] = own_kwargs(self.client_kwargs)
             return cast("Self", ChatOllama._set_clients(self))  # type: ignore[operator]
         finally:

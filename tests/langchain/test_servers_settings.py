@@ -229,6 +229,14 @@ def test_servers_are_told_apart_by_host_port_and_path(given: Any, meant: list[st
     assert len(queues()) == len(meant)
 
 
+def test_a_model_is_looked_for_on_every_server_when_it_is_made(kit: Kit, servers: Servers) -> None:
+    both = [nobody(), *urls(servers.start(["other:7b"]), servers.start())]
+    kit.aegis(base_url=both, validate_model_on_init=True, warm=False).invoke("Number 1?")
+    for given in (both, both[1], both[0], both[:2]):
+        with pytest.raises((ValueError, ConnectionError), match=r"not found|Failed to connect"):
+            ChatAegis(model="absent:7b", base_url=given, validate_model_on_init=True)
+
+
 @pytest.mark.parametrize("kwargs", [{}, {"headers": {"x-team": "a"}}], ids=str)
 def test_credentials_go_to_their_server_alone_and_are_shown_nowhere(
     kit: Kit, servers: Servers, caplog: pytest.LogCaptureFixture, kwargs: dict[str, Any]
