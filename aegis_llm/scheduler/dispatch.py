@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 import time
 import weakref
@@ -129,6 +130,7 @@ class Dispatcher:
         self._let_in: dict[Job, _Place] = {}
         self._holds: dict[Job, weakref.ref[Hold]] = {}
         self._words: deque[tuple[Job, Reply | None, bool]] = deque()
+        self._looked_at = -math.inf
 
     @property
     def crowded(self) -> bool:
@@ -362,8 +364,10 @@ class Dispatcher:
         """See to it that nobody waits for what does not come."""
         with self._turn():
             now = self._now()
-            for job in [job for job, ref in self._holds.items() if self._is_gone(ref(), now)]:
-                self._end(job)
+            if now - self._looked_at >= PATIENCE_S:  # however many wait
+                self._looked_at = now
+                for job in [job for job, ref in self._holds.items() if self._is_gone(ref(), now)]:
+                    self._end(job)
             self._move()
             if place.done():
                 return

@@ -13,6 +13,7 @@ import pytest
 from aegis_llm.batching.jobs import Reply
 from aegis_llm.config import SchedulerConfig
 from aegis_llm.errors import QueueFullError, QueueTimeoutError
+from aegis_llm.scheduler import dispatch
 from aegis_llm.scheduler.dispatch import Dispatcher
 from tests.races.kit import auntil, cancelled, done, run, start, until
 from tests.races.queue_kit import (
@@ -27,6 +28,12 @@ from tests.races.queue_kit import (
 )
 
 LOOPS, EACH, TURNS = 4, 16, 4
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nobody look around: what happens, happens for another reason."""
+    monkeypatch.setattr(dispatch, "PATIENCE_S", 1e6)
 
 
 @pytest.mark.parametrize("slots", [1, 3])
@@ -214,6 +221,7 @@ def test_a_full_queue_says_so_at_once_and_goes_on(counter: Counter) -> None:
     done(threads)
 
 
+@pytest.mark.usefixtures("still")
 @pytest.mark.parametrize("awaited", [False, True])
 def test_the_unconditional_window_ends_without_another_event(
     counter: Counter, awaited: bool
@@ -257,6 +265,7 @@ def test_a_window_is_not_put_off_by_calls_that_cannot_wait(counter: Counter) -> 
     nothing_is_left(queue)
 
 
+@pytest.mark.usefixtures("still")
 def test_new_settings_hold_for_those_that_wait(counter: Counter) -> None:
     queue = counter.queue(window="always", window_ms=60_000)
     gathered = start(partial(queue.enter, job()))

@@ -21,7 +21,7 @@ from aegis_llm.batching.prefix import prefix_of
 from aegis_llm.batching.queue import Queue
 from aegis_llm.config import SchedulerConfig
 from aegis_llm.scheduler import dispatch
-from aegis_llm.scheduler.dispatch import Dispatcher
+from aegis_llm.scheduler.dispatch import Dispatcher, Hold
 from tests.races.kit import done, run, start, until
 from tests.races.queue_kit import (
     REPLY,
@@ -107,8 +107,10 @@ def test_ctrl_c_in_any_line_of_a_call_loses_no_slot(busy: bool, caplog: Any) -> 
     assert place > 50
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_thread_that_is_interrupted_while_it_waits_leaves_its_place(counter: Counter) -> None:
+def test_a_thread_that_is_interrupted_while_it_waits_leaves_its_place(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "PATIENCE_S", 0.3)  # a blocked thread is not interrupted before
     queue, waits = counter.queue(), []
     hold = queue.enter(job())
 
@@ -121,7 +123,7 @@ def test_a_thread_that_is_interrupted_while_it_waits_leaves_its_place(counter: C
         return "let in"
 
     thread = start(wait)
-    until(lambda: waiting(queue) == 1)
+    until(lambda: [place for place in queue._places.values() if place._condition._waiters])
     interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
     interrupt(ctypes.c_ulong(waits[0]), ctypes.py_object(KeyboardInterrupt))
     assert done([thread]) == ["interrupted"]
@@ -134,6 +136,7 @@ def test_a_thread_that_is_interrupted_while_it_waits_leaves_its_place(counter: C
 def test_a_queue_that_fails_costs_no_call(
     counter: Counter, monkeypatch: pytest.MonkeyPatch, caplog: Any, method: str
 ) -> None:
+    monkeypatch.setattr(dispatch, "PATIENCE_S", 1e6)  # nobody looks around
     queue = counter.queue()
     hold = queue.enter(job())
     waits = [start(partial(queue.enter, job())) for _ in range(3)]
@@ -225,6 +228,20 @@ def test_models_whose_replies_say_nothing_are_sent_as_without_a_queue(counter: C
     assert (waiting(queue), flying(queue)) == (0, 4)
     for hold in holds:
         hold.end(None)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_slot_is_found_that_nobody_left_word_of(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """An interruption in a finalizer is swallowed with all that it had to do."""
+    queue = counter.queue()
+    with monkeypatch.context() as patched:
+        patched.setattr(Hold, "__del__", lambda _: None)
+        queue.enter(job())
+    assert flying(queue) == 1
+    passes(queue)
+    assert caplog.records == []
 
 
 def test_a_hold_ends_once(counter: Counter) -> None:

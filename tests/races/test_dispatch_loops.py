@@ -146,6 +146,29 @@ def test_threads_that_wait_give_way_to_a_task_that_needs_one(counter: Counter) -
     run(scenario)
 
 
+@pytest.mark.usefixtures("impatient")
+def test_threads_that_wait_do_not_give_way_to_a_stream_that_has_begun(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, looks = counter.queue(), []
+    monkeypatch.setattr(dispatch, "GRACE_S", 30.0)
+    tend = queue._tend
+    monkeypatch.setattr(queue, "_tend", lambda place: (looks.append(1), tend(place)))
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        hold = await queue.aenter(job())
+        hold.answered = True
+        calls = [asyncio.ensure_future(asyncio.to_thread(passes, queue)) for _ in range(4)]
+        await auntil(lambda: len(looks) >= 20)
+        assert (waiting(queue), flying(queue)) == (2, 1)
+        assert not any(call.done() for call in calls)
+        hold.end()
+        await asyncio.gather(*calls)
+
+    run(scenario)
+
+
 def test_a_blocking_call_on_the_thread_of_a_loop_never_waits(counter: Counter) -> None:
     queue = counter.queue()
 
@@ -237,22 +260,23 @@ def test_what_the_collector_ends_while_the_lock_is_held(
         gc.enable()
 
 
+@pytest.mark.parametrize("method", ["state", "went_away"])
 def test_an_end_while_another_thread_has_the_lock_is_heeded_after_it(
-    counter: Counter, monkeypatch: pytest.MonkeyPatch
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """Nobody who ends waits, and no other event is needed."""
     queue = counter.queue()
     hold = queue.enter(job())
     inside, gate = threading.Event(), threading.Event()
-    state = queue._queue.state
+    right = getattr(queue._queue, method)
 
     def slow() -> Any:
         inside.set()
         until(gate.is_set)
-        return state()
+        return right()
 
-    monkeypatch.setattr(queue._queue, "state", slow)
-    looking = start(queue.state)
+    monkeypatch.setattr(queue._queue, method, slow)
+    looking = start(getattr(queue, method))
     until(inside.is_set)
     done([start(partial(hold.end, REPLY))])
     assert flying(queue) == 1

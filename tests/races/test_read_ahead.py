@@ -113,6 +113,20 @@ def test_a_stream_is_read_ahead_that_began_while_others_waited(counter: Counter)
     assert list(chunks) == [1, 2, 3, 4]
 
 
+def test_a_reader_that_goes_on_while_another_thread_reads_waits_for_it(counter: Counter) -> None:
+    queue, source = counter.queue(), Source(allowed=2)
+    chunks: Any = stream(queue, source)
+    assert next(chunks) == 0
+    ahead = chunks.gi_yieldfrom
+    thread = start(partial(passes, queue))
+    until(lambda: source.pulling and source.pulls == 2)
+    reader = start(lambda: list(chunks))
+    until(lambda: ahead._changed._waiters)
+    source.allowed = 5
+    assert done([reader]) == [[1, 2, 3, 4]]
+    done([thread])
+
+
 def test_many_unread_streams(counter: Counter) -> None:
     queue = counter.queue(8)
     sources = [Source(50) for _ in range(8)]

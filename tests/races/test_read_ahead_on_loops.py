@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aegis_llm.scheduler import dispatch, read_ahead
+from aegis_llm.scheduler import read_ahead
 from aegis_llm.scheduler.dispatch import Dispatcher, Hold
 from aegis_llm.scheduler.read_ahead import AsyncReadAhead
 from tests.races.kit import auntil, cancelled, done, run, start
@@ -239,6 +239,27 @@ def test_a_reader_that_is_cancelled_while_it_leaves_still_stops_its_server(
     run(scenario)
 
 
+def test_a_stream_that_was_cut_off_does_not_look_whole(counter: Counter) -> None:
+    """Whoever cancels all tasks of a loop cancels the one that reads ahead, too."""
+    queue, source = counter.queue(), Source(allowed=2)
+
+    async def scenario() -> None:
+        chunks = stream(queue, source)
+        assert await anext(chunks) == 0
+        mine = asyncio.all_tasks()
+        waits = asyncio.create_task(apasses(queue))
+        await auntil(lambda: source.pulling and source.pulls == 2)
+        (helper,) = asyncio.all_tasks() - mine - {waits}
+        await cancelled(helper)
+        await waits
+        assert await anext(chunks) == 1
+        with pytest.raises(RuntimeError, match="closed"):
+            await anext(chunks)
+        assert source.closed == 1
+
+    run(scenario)
+
+
 def test_beyond_the_bound_the_slot_is_given_up(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,8 +302,8 @@ def test_what_is_read_ahead_is_read_in_the_readers_context(counter: Counter) -> 
 def test_a_stream_whose_loop_has_ended_gives_its_slot_up_at_once(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "PATIENCE_S", 1e6)  # nobody looks around
     queue, source = counter.queue(), Source()
+    monkeypatch.setattr(queue, "_tend", lambda _: None)  # nobody looks around
     loop = asyncio.new_event_loop()
     chunks = stream(queue, source)
     assert loop.run_until_complete(anext(chunks)) == 0  # type: ignore[arg-type]

@@ -229,11 +229,40 @@ def test_ctrl_c_between_two_tries(
         passes(asking.queues[0], MODEL)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scheduled_client.time, "sleep", interrupted)
     ollama.faults.status(503)
+    with monkeypatch.context() as patched:
+        patched.setattr(scheduled_client.time, "sleep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            asking.ask("blocking", stream)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_task_that_is_cancelled_while_the_server_works(
+    asking: Asking, ollama: OllamaSimulator, stream: bool
+) -> None:
+    ollama.gate.clear()
+
+    async def scenario() -> None:
+        task = asyncio.create_task(asking.aask(stream))
+        await auntil(lambda: ollama.in_flight == 1)
+        waits = asyncio.create_task(apasses(asking.queues[0], MODEL))
+        await cancelled(task)
+        await waits
+        await auntil(lambda: ollama.in_flight == 0)
+
+    run(scenario)
+    assert asking.tries == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_ctrl_c_while_the_server_works(asking: Asking, stream: bool) -> None:
+    def interrupted(**_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    asking.clients[0].chat = interrupted
     with pytest.raises(KeyboardInterrupt):
         asking.ask("blocking", stream)
-    monkeypatch.undo()
+    assert asking.queues[0].busy == 0
 
 
 @every_way
@@ -292,24 +321,26 @@ def test_a_stream_that_is_left_early_stops_the_server(
     kind: str, others: bool, hangs: bool,
 ) -> None:  # fmt: skip
     """Also one that says nothing at that moment, while others have it read ahead."""
-    got, keep = 0, read_ahead._Buffer.got
+    buffers, keep = [], read_ahead._Buffer.got
 
-    def counted(self: Any, item: Any) -> None:
-        nonlocal got
+    def kept(self: Any, item: Any) -> None:
         keep(self, item)
-        got += 1
+        buffers.append(self)
 
-    monkeypatch.setattr(read_ahead._Buffer, "got", counted)
+    def in_the_midst() -> bool:
+        """Return whether somebody waits for what the server does not say."""
+        return not (others and hangs) or (len(buffers) == 1 and buffers[0].pulling)
+
+    monkeypatch.setattr(read_ahead._Buffer, "got", kept)
     queue = asking.queues[0]
     if hangs:
         ollama.faults.hang(after=2)
-    pulled = int(others and hangs)  # by others, before the server says nothing more
 
     async def awaited() -> None:
         parts = await asking.awaited.chat(**BODY, stream=True)
         await anext(parts)
         waits = asyncio.create_task(apasses(queue, MODEL)) if others else None
-        await auntil(lambda: got == pulled or not hangs)
+        await auntil(in_the_midst)
         await parts.aclose()
         await auntil(lambda: ollama.in_flight == 0)
         if waits is not None:
@@ -319,13 +350,26 @@ def test_a_stream_that_is_left_early_stops_the_server(
         parts = asking.blocking.chat(**BODY, stream=True)
         next(parts)
         waits = [start(partial(passes, queue, MODEL))] if others else []
-        until(lambda: got == pulled or not hangs)
+        until(in_the_midst)
         parts.close()
         until(lambda: ollama.in_flight == 0)
         done(waits)
 
     run(awaited) if kind == "awaited" else blocking()
     assert flying(queue) == 0
+
+
+def test_a_stream_that_is_broken_off_by_an_error_of_its_reader_stops_the_server(
+    asking: Asking, ollama: OllamaSimulator
+) -> None:
+    ollama.faults.hang(after=2)
+    parts = asking.blocking.chat(**BODY, stream=True)
+    next(parts)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        parts.throw(KeyboardInterrupt)
+    until(lambda: ollama.in_flight == 0)
+    assert asking.queues[0].busy == 0
+    assert caught.traceback  # it keeps the stream from being collected
 
 
 def test_a_loop_that_ends_with_an_unread_stream_stops_the_server(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import threading
 import weakref
 
 import pytest
 
-from aegis_llm.scheduler.loops import PerLoop
+from aegis_llm.scheduler.loops import PerLoop, Pulse
 
 
 class Client:
@@ -151,3 +152,14 @@ def test_a_loop_that_is_gone_is_forgotten() -> None:
     gc.collect()
     assert loop() is None
     assert len(per_loop._by_loop) == 0
+
+
+def test_the_pulse_of_a_loop_tells_how_long_it_has_stood_still() -> None:
+    loop = asyncio.new_event_loop()
+    pulse = Pulse(loop)
+    assert [pulse.still_for(now) for now in (1.0, 2.0, 4.5)] == [0.0, 1.0, 3.5]
+    loop.run_until_complete(asyncio.sleep(0))
+    assert [pulse.still_for(now) for now in (9.0, 10.0)] == [0.0, 1.0]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert [pulse.still_for(now) for now in (11.0, 12.0)] == [math.inf, math.inf]
