@@ -189,8 +189,8 @@ class Limit:
         seen = max(one.beside for one in list(self._runs)[-since:])
         if self._is_sure(seen, since):
             self._measured, self._guessed_at = seen, None
-        elif run.rank >= slots and not _waited(run, reply, _LEAST_WAIT_S, _TOLERANCE):
-            self._measured = slots + 1
+        elif run.rank >= slots <= seen and not _waited(run, reply, _LEAST_WAIT_S, _TOLERANCE):
+            self._measured = slots + 1  # one more than were seen at once, never further ahead
 
     def _is_sure(self, seen: int, replies: int) -> bool:
         """Return whether `seen` at once are all the slots, after so many replies."""
