@@ -40,8 +40,9 @@ bench: $(STAMP) ## measure speed and correctness beside the peers (about ten min
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks
 
-soak: $(STAMP) ## hours of mixed traffic and faults, in one minute or as long as SECONDS says
+soak: $(STAMP) ## hours of mixed traffic and faults, in one minute or as long as SECONDS says; then a long simulation
 	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),60)
+	$(BIN)/python -m benchmarks.simulation
 
 clean: ## delete the environment and what tools left
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.streams import ENDED, LEFT, AsyncSharedStream, End, Reader, SharedStream
 from aegis_llm.scheduler.traffic import TRAFFIC
+from aegis_llm.scheduling import followed
 from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Request
 
 log = logging.getLogger("aegis_llm")
 _quiet = Quiet()
+
+
+class _NoChunk:
+    """Stands for the end of a stream."""
+
+
+_NO_CHUNK = _NoChunk()
 R = TypeVar("R")
 C = TypeVar("C")
 
@@ -47,7 +56,7 @@ class Answering:
             lookup.reported()
             return None
         try:
-            with TRAFFIC.begin():
+            with TRAFFIC.begin(), followed(lookup.trip):
                 native = generate()
             lookup.store(*_answers(answers_of, native))
         except BaseException as exc:  # Ctrl-C, too, must not leave followers waiting
@@ -78,7 +87,7 @@ class Answering:
             lookup.reported()
             return None
         try:
-            with TRAFFIC.begin():
+            with TRAFFIC.begin(), followed(lookup.trip):
                 native = await generate()
             await lookup.astore(*_answers(answers_of, native))
         except BaseException as exc:
@@ -103,7 +112,7 @@ class Answering:
         if reader is None:
             lookup.alone("leader_left")
             with TRAFFIC.begin():
-                yield from upstream()
+                yield from _tracked(upstream(), lookup)
             lookup.reported()
             return
         seen: list[C] = []
@@ -123,7 +132,7 @@ class Answering:
             reader.close()
         lookup.alone("leader_failed")
         with TRAFFIC.begin():
-            yield from upstream()
+            yield from _tracked(upstream(), lookup)
         lookup.reported()
 
     async def astream(
@@ -139,7 +148,7 @@ class Answering:
         if not shared.attach():
             lookup.alone("leader_left")
             with TRAFFIC.begin():
-                async for chunk in upstream():
+                async for chunk in _atracked(upstream(), lookup):
                     yield chunk
             lookup.reported()
             return
@@ -162,7 +171,7 @@ class Answering:
             await reader.aclose()
         lookup.alone("leader_failed")
         with TRAFFIC.begin():
-            async for chunk in upstream():
+            async for chunk in _atracked(upstream(), lookup):
                 yield chunk
         lookup.reported()
 
@@ -182,7 +191,7 @@ class Answering:
             else:
                 lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
 
-        shared = SharedStream(_begun(lookup, upstream), finish)
+        shared = SharedStream(_tracked(_begun(lookup, upstream), lookup), finish)
         reader = shared.attach()
         lookup.publish(shared)
         return reader
@@ -203,7 +212,7 @@ class Answering:
             else:
                 lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
 
-        return AsyncSharedStream(_begun(lookup, upstream), finish)
+        return AsyncSharedStream(_atracked(_begun(lookup, upstream), lookup), finish)
 
 
 def _begun(lookup: Lookup, upstream: Callable[[], R]) -> R:
@@ -213,6 +222,33 @@ def _begun(lookup: Lookup, upstream: Callable[[], R]) -> R:
     except BaseException as exc:
         lookup.failed(exc)
         raise
+
+
+def _tracked(chunks: Iterator[C], lookup: Lookup) -> Generator[C, None, None]:
+    """Yield the chunks; the call is made, and its way followed, when the first is asked for."""
+    try:
+        with followed(lookup.trip):
+            begun = list(islice(chunks, 1))
+        yield from begun
+        yield from chunks
+    finally:
+        if isinstance(chunks, Generator):
+            chunks.close()
+
+
+async def _atracked(chunks: AsyncIterator[C], lookup: Lookup) -> AsyncGenerator[C, None]:
+    """Like `_tracked`, awaited."""
+    try:
+        with followed(lookup.trip):
+            first = await anext(chunks, _NO_CHUNK)
+        if isinstance(first, _NoChunk):
+            return
+        yield first
+        async for chunk in chunks:
+            yield chunk
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 def _answers(answers_of: Callable[[R], list[Answer]], native: R) -> list[Answer]:

@@ -15,6 +15,7 @@ from aegis_llm import cli_cache
 from aegis_llm.cli_calibrate import calibrate
 from aegis_llm.cli_explain import explain
 from aegis_llm.cli_learning import labels, reject
+from aegis_llm.cli_simulate import simulate
 from aegis_llm.demo import ASKS, Row, Stage, demos, wrong
 from aegis_llm.errors import AegisError
 
@@ -29,6 +30,7 @@ app.command()(labels)
 cli_cache.add_to(app)
 app.command()(explain)
 app.command()(calibrate)
+app.command()(simulate)
 
 
 @app.callback(invoke_without_command=True)

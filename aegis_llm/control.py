@@ -123,7 +123,8 @@ def observe() -> Iterator[Observation]:
 class Surroundings:
     """What the blocks of `cache_control` and the like around this place say, to be restored later.
 
-    A stream is often read outside the block, or in a thread, that asked for it.
+    A stream is often read outside the block, or in a thread, that asked for it. Two are equal when
+    the cache does the same in both, and the same `observe` blocks see it.
     """
 
     __slots__ = ("_asked", "_observing", "_terms")
@@ -132,6 +133,16 @@ class Surroundings:
         self._asked = _control.get()
         self._observing = _observers.get()
         self._terms = current_terms()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Surroundings) and self._told == other._told
+
+    def __hash__(self) -> int:
+        return hash(self._told)
+
+    @property
+    def _told(self) -> tuple[Control, tuple[int, ...]]:
+        return self._asked, tuple(map(id, self._observing))
 
     @contextmanager
     def restored(self) -> Iterator[None]:

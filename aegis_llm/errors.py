@@ -7,6 +7,8 @@ AegisError
 ├── NotCachedError       cache_control(only_if_cached=True) and there is no entry
 ├── QueueFullError       as many requests wait as `max_queue` allows
 ├── QueueTimeoutError    no slot came free before `queue_timeout_s` or the deadline
+├── EmbeddingError       the server's reply holds no usable vectors
+│   └── TextTooLongError a text is longer than the embedding model reads
 └── Trouble              (internal) a part did not answer; the request goes on without it
     ├── StoreTrouble     Redis: down, slow, refused, full
     ├── EmbedTrouble     the embedder: failed, slow, unusable vector
@@ -15,6 +17,10 @@ AegisError
 
 Trouble never reaches the caller of a model: the plan turns it into a miss with a reason.
 """
+
+from typing import Any
+
+_SHOWN = 40
 
 
 class AegisError(Exception):
@@ -55,6 +61,34 @@ class QueueFullError(AegisError, RuntimeError):
 
 class QueueTimeoutError(AegisError, TimeoutError):
     """No slot came free in time: `queue_timeout_s`, or the deadline of the request, has passed."""
+
+
+class EmbeddingError(AegisError, RuntimeError):
+    """What the server replied are not the vectors of the texts that were sent."""
+
+
+class TextTooLongError(EmbeddingError, ValueError):
+    """A text is longer than the embedding model reads, and cutting it was not asked for.
+
+    Attributes:
+        index: Its place among the texts of the call.
+        characters: Its length.
+    """
+
+    def __init__(self, model: str, text: str, index: int, count: int) -> None:
+        place = f"text {index + 1} of {count}" if count > 1 else "the text"
+        shown = text[:_SHOWN] + "..." if len(text) > _SHOWN else text
+        super().__init__(
+            f"{place} ({shown!r}, {len(text)} characters) is longer than {model} reads: split it,"
+            " raise num_ctx if the model can, or give truncate=True to embed its beginning only"
+        )
+        self.index = index
+        self.characters = len(text)
+        self._given = model, text, index, count
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be the same in the process that waits for a worker."""
+        return type(self), self._given
 
 
 class Trouble(AegisError):  # noqa: N818 - it is no error of the caller's

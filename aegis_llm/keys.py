@@ -21,6 +21,14 @@ from aegis_llm.values import Body, Control, Document, Request
 SCHEMA = "v1"
 _NOT_IN_THE_KEY = frozenset({"model", "messages", "stream", "keep_alive"})
 _PLAIN = frozenset({"role", "content"})
+_NOT_IN_A_VECTOR = frozenset({
+    "keep_alive", "low_vram", "main_gpu", "num_batch", "num_gpu", "num_thread", "numa",
+    "use_mlock", "use_mmap", "frequency_penalty", "min_p", "mirostat", "mirostat_eta",
+    "mirostat_tau", "num_keep", "num_predict", "penalize_newline", "presence_penalty",
+    "repeat_last_n", "repeat_penalty", "seed", "stop", "temperature", "tfs_z", "top_k", "top_p",
+    "typical_p",
+})  # fmt: skip
+"""Options that say where a model runs, or how it picks words: no vector knows them."""
 _encode = msgspec.json.Encoder(order="sorted").encode
 _encode_in_order = msgspec.json.Encoder().encode
 _SIZES = [b"%d:" % size for size in range(1024)]
@@ -139,6 +147,27 @@ def exact_key(namespace: str, hashed: str, request: Request) -> str:
 def semantic_prefix(namespace: str, index_id: str) -> str:
     """Return the prefix of the semantic tier's hashes for one embedder."""
     return f"aegis:{SCHEMA}:{namespace}:s:{index_id}:"
+
+
+def vector_space(digest: str, options: Mapping[str, Any], dimensions: int | None) -> str:
+    """Return the hash of all that tells the vectors of one text apart.
+
+    Raises:
+        UncacheableError: An option has no canonical form.
+    """
+    told = {n: v for n, v in options.items() if v is not None and n not in _NOT_IN_A_VECTOR}
+    size = b"" if dimensions is None else b"%d" % dimensions
+    return _hash(b"aegis-space-1", (_text(digest), size, _json(told, _encode)))
+
+
+def vector_key(namespace: str, space: str, model: str, text: str) -> str:
+    """Return the Redis key of a text's vector; its tail is for the eyes of a person only.
+
+    Raises:
+        UncacheableError: The text holds lone surrogates.
+    """
+    hashed = _hash(b"aegis-vector-1", (space.encode(), _text(text)))
+    return f"aegis:{SCHEMA}:{namespace}:v:{hashed}:{_eyes(model)}"
 
 
 def digest_key(namespace: str, server: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+import httpx
 from ollama import AsyncClient, Client, Image
 
+from aegis_llm.keys import normal_model
 from aegis_llm.ollama_servers import families_of, seen_by
-from aegis_llm.ports import Reply
+from aegis_llm.ports import ModelSource, Reply
 from aegis_llm.scheduler.fleet import Seen
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.loops import PerLoop
@@ -19,6 +21,7 @@ from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.wiring import server_name
 
 _TAGS_TIMEOUT_S = 5.0
+_CONNECT_S = 5.0
 
 
 class LoopClient:
@@ -117,6 +120,89 @@ class OllamaModels:
                 self._chatting[timeout_s] = client
                 weakref.finalize(client, client._client.close)
         return stream_chat(client, body, going)
+
+
+def quick_to_connect(client: Any) -> Any:
+    """Have a client give a server up that takes no connection, since others may; return it."""
+    limits = client._client.timeout
+    if limits.connect is None or limits.connect > _CONNECT_S:
+        client._client.timeout = httpx.Timeout(
+            connect=_CONNECT_S, read=limits.read, write=limits.write, pool=limits.pool
+        )
+    return client
+
+
+class OllamaVectors:
+    """One embedding model on one Ollama, asked through the clients of an adapter.
+
+    Args:
+        client: Asks for blocking calls.
+        async_client: Asks for awaited calls, in every event loop.
+        models: Asked for the digest.
+        model: Name of the model, as it is sent.
+        options: Options as they are sent; those that are None are left out.
+        dimensions: Numbers asked for.
+        keep_alive: How long the model stays loaded.
+        truncate: Whether a text that is too long is cut.
+        made_with: Arguments of the clients beside their URL; only models that were made with the
+            same share a request.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        async_client: LoopClient,
+        models: ModelSource,
+        *,
+        model: str,
+        options: Mapping[str, Any],
+        dimensions: int | None = None,
+        keep_alive: float | str | None = None,
+        truncate: bool = False,
+        made_with: Mapping[str, Any],
+    ) -> None:
+        self._client = client
+        self._async_client = async_client
+        self._made_with = made_with  # kept alive: the identity may name parts of it by their ids
+        self.models = models
+        self.model = normal_model(model)
+        self.options = {name: value for name, value in options.items() if value is not None}
+        self.dimensions = dimensions
+        self.truncate = truncate
+        self._sent: dict[str, Any] = {
+            "model": model,
+            "options": self.options,
+            "dimensions": dimensions,
+            "keep_alive": keep_alive,
+        }
+        http = client._client
+        self.identity = (
+            str(http.base_url),
+            tuple(sorted(http.headers.items())),
+            _told(made_with),
+            _told(self._sent | {"model": self.model}),
+            truncate,
+        )
+
+    def embed(self, texts: Sequence[str], *, truncate: bool) -> Sequence[Sequence[float]]:
+        """Send one request."""
+        return self._client.embed(input=texts, truncate=truncate, **self._sent).embeddings
+
+    async def aembed(self, texts: Sequence[str], *, truncate: bool) -> Sequence[Sequence[float]]:
+        """Like `embed`, awaited."""
+        reply = await self._async_client.embed(input=texts, truncate=truncate, **self._sent)
+        vectors: Sequence[Sequence[float]] = reply.embeddings
+        return vectors
+
+
+def _told(value: Any) -> Hashable:
+    """Return a value that is equal for equal settings; what cannot be compared is its own."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(name), _told(one)) for name, one in value.items()))
+    if isinstance(value, list | tuple):
+        return tuple(_told(one) for one in value)
+    plain = value is None or isinstance(value, str | int | float | bytes)
+    return (type(value).__name__, repr(value) if plain else id(value))
 
 
 def stream_chat(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -57,6 +57,18 @@ class Store(Protocol):
 
     async def aput(self, put: Put) -> None:
         """Like `put`, awaited."""
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return values that nothing invalidates (vectors), in order."""
+
+    async def aget_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Like `get_many`, awaited."""
+
+    def put_many(self, puts: Sequence[Put]) -> None:
+        """Store such values: each by itself, some of them may be stored when there is trouble."""
+
+    async def aput_many(self, puts: Sequence[Put]) -> None:
+        """Like `put_many`, awaited."""
 
     @property
     def searches(self) -> bool:
@@ -131,6 +143,40 @@ class Store(Protocol):
 
     async def aclose(self) -> None:
         """Like `close`, for those of the running event loop too."""
+
+
+class VectorSource(Protocol):
+    """One model on one Ollama that computes vectors, with the options it is asked with."""
+
+    @property
+    def identity(self) -> Hashable:
+        """What tells it apart: the same for all whose requests may be one."""
+
+    @property
+    def models(self) -> ModelSource:
+        """The server, asked for the digest of the model."""
+
+    @property
+    def model(self) -> str:
+        """Full name of the model."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of its requests."""
+
+    @property
+    def dimensions(self) -> int | None:
+        """How many numbers are asked for."""
+
+    @property
+    def truncate(self) -> bool:
+        """Whether a text that is too long is cut."""
+
+    def embed(self, texts: Sequence[str], *, truncate: bool) -> Sequence[Sequence[float]]:
+        """Send one request; blocks, and raises what the client raises."""
+
+    async def aembed(self, texts: Sequence[str], *, truncate: bool) -> Sequence[Sequence[float]]:
+        """Like `embed`, awaited."""
 
 
 class Embedder(Protocol):

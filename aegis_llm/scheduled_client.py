@@ -31,23 +31,23 @@ from aegis_llm.batching.prefix import prefix_of_body
 from aegis_llm.control import current_control
 from aegis_llm.drivers import arun, run
 from aegis_llm.keys import normal_model
+from aegis_llm.runner_options import checked, tell
 from aegis_llm.scheduler.dispatch import Hold
 from aegis_llm.scheduler.fleet import Fleet
 from aegis_llm.scheduler.read_ahead import AsyncReadAhead, ReadAhead
-from aegis_llm.scheduler.sending import Call, Enter, Pause, Sent, send_plan
-from aegis_llm.scheduling import current_terms
+from aegis_llm.scheduler.sending import Call, Enter, Pause, Sent, is_refused, send_plan
+from aegis_llm.scheduling import current_terms, note_trip
 
 
 class _Scheduled:
     """What both stand-ins share: they are the first of their clients in all but `chat`."""
 
-    def __init__(self, clients: Sequence[Any], fleet: Fleet, retries: int) -> None:
+    def __init__(self, clients: Sequence[Any], fleet: Fleet) -> None:
         self._clients = tuple(clients)
         self._fleet = fleet
-        self._retries = retries
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("_clients", "_fleet", "_retries"):
+        if name.startswith("__") or name in ("_clients", "_fleet"):
             raise AttributeError(name)
         return getattr(self._clients[0], name)
 
@@ -62,7 +62,24 @@ class _Scheduled:
             job = job_of(body)
         except Exception:  # noqa: BLE001 - the client tells the caller what is wrong with the body
             job = Job(str(body.get("model")), time.monotonic())
-        return send_plan(self._fleet, job, self._retries, random.random)
+        try:
+            sent = yield from send_plan(
+                self._fleet, job, self._fleet.config.retries, random.random
+            )
+        except Exception as exc:
+            if is_refused(exc):
+                tell(self._fleet, body, worked=False)
+            raise
+        tell(self._fleet, body, worked=True)
+        return sent
+
+    @property
+    def _may_wait(self) -> bool:
+        return self._fleet.config.schedule
+
+    def _noted(self, place: int, hold: Hold) -> Hold:
+        note_trip(self._fleet.links[place].name, hold.queued_s)
+        return hold
 
 
 class ScheduledClient(_Scheduled):
@@ -80,7 +97,7 @@ class ScheduledClient(_Scheduled):
             return self._stream(body)
         sent = run(self._plan(body), partial(self._perform, body))
         sent.hold.end(_reply(sent.answer))
-        return sent.answer
+        return checked(self._fleet, body, sent.answer)
 
     def _stream(self, body: dict[str, Any]) -> Generator[Any, None, None]:
         sent = run(self._plan(body), partial(self._perform, body))
@@ -88,14 +105,16 @@ class ScheduledClient(_Scheduled):
         ahead = ReadAhead(begun, rest, partial(_over, sent.hold), _cut)
         sent.hold.on_wait(ahead.read_on)
         try:
-            yield from ahead
+            for part in ahead:
+                yield checked(self._fleet, body, part)
         finally:
             ahead.close()
 
     def _perform(self, body: dict[str, Any], effect: Any) -> Any:
         match effect:
             case Enter(place, job):
-                return self._fleet.links[place].dispatcher.enter(job)
+                hold = self._fleet.links[place].dispatcher.enter(job, may_wait=self._may_wait)
+                return self._noted(place, hold)
             case Call(place):
                 answer = self._clients[place].chat(**body)
                 if not body.get("stream"):
@@ -116,7 +135,7 @@ class ScheduledAsyncClient(_Scheduled):
             return self._stream(body)
         sent = await arun(self._plan(body), partial(self._perform, body))
         sent.hold.end(_reply(sent.answer))
-        return sent.answer
+        return checked(self._fleet, body, sent.answer)
 
     async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[Any, None]:
         sent = await arun(self._plan(body), partial(self._perform, body))
@@ -125,14 +144,17 @@ class ScheduledAsyncClient(_Scheduled):
         sent.hold.on_wait(ahead.read_on)
         try:
             async for part in ahead:
-                yield part
+                yield checked(self._fleet, body, part)
         finally:
             await ahead.aclose()
 
     async def _perform(self, body: dict[str, Any], effect: Any) -> Any:
         match effect:
             case Enter(place, job):
-                return await self._fleet.links[place].dispatcher.aenter(job)
+                hold = await self._fleet.links[place].dispatcher.aenter(
+                    job, may_wait=self._may_wait
+                )
+                return self._noted(place, hold)
             case Call(place):
                 answer = await self._clients[place].chat(**body)
                 if not body.get("stream"):

@@ -63,6 +63,37 @@ def scheduling(
         _terms.reset(token)
 
 
+class Trip:
+    """What became of one model call on its way: where it was sent, and how long it waited here."""
+
+    __slots__ = ("queued_s", "server")
+
+    def __init__(self) -> None:
+        self.server = ""
+        self.queued_s = 0.0
+
+
+_trip: ContextVar[Trip | None] = ContextVar("aegis_trip", default=None)
+
+
+@contextmanager
+def followed(trip: Trip) -> Iterator[None]:
+    """Have the model call that is made inside the block noted in `trip`."""
+    token = _trip.set(trip)
+    try:
+        yield
+    finally:
+        _trip.reset(token)
+
+
+def note_trip(server: str, queued_s: float) -> None:
+    """Note where a call was sent and how long it waited, for whoever follows it."""
+    trip = _trip.get()
+    if trip is not None:
+        trip.server = server
+        trip.queued_s += queued_s
+
+
 def current_terms() -> Terms:
     """Return what the enclosing `scheduling` blocks ask for."""
     return _terms.get()

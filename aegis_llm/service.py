@@ -14,7 +14,7 @@ from aegis_llm import events, rejecting
 from aegis_llm import plan as p
 from aegis_llm.control import current_control, report
 from aegis_llm.drivers import arun, run
-from aegis_llm.errors import EmbedTrouble, NotCachedError, Trouble
+from aegis_llm.errors import EmbedTrouble, NotCachedError
 from aegis_llm.explaining import Explaining
 from aegis_llm.learning.ledger import Labels
 from aegis_llm.names import Ids, names_given
@@ -27,15 +27,15 @@ from aegis_llm.scheduler.flight import ALONE, Flights
 from aegis_llm.scheduler.judge import Judge
 from aegis_llm.scheduler.learner import Learner
 from aegis_llm.scheduler.notebook import Notebook
-from aegis_llm.scheduler.pool import DaemonPool, await_, wait
+from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.scheduler.recent import RecentHits
 from aegis_llm.scheduler.rejections import Rejections, Removal
+from aegis_llm.scheduling import Trip
 from aegis_llm.stores.local import LocalCopy
 from aegis_llm.values import Answer, Document, Entry, Origin, Request
 
 log = logging.getLogger("aegis_llm")
 _quiet = Quiet()
-_NOT_YET = Trouble("digest_pending")
 
 
 class Lookup:
@@ -44,13 +44,14 @@ class Lookup:
     After a miss call exactly one of `store` (or `astore`) and `failed`.
     """
 
-    __slots__ = ("_late", "_opened", "_service", "_started", "origin")
+    __slots__ = ("_late", "_opened", "_service", "_started", "origin", "trip")
 
     def __init__(self, service: Service, opened: p.Opened, started: float) -> None:
         self._service = service
         self._opened = opened
         self._started = started
         self._late: tuple[Document, ...] = ()
+        self.trip = Trip()
         elapsed = (time.perf_counter() - started) * 1000
         self.origin = msgspec.structs.replace(opened.origin, lookup_ms=elapsed)
 
@@ -94,7 +95,7 @@ class Lookup:
         try:
             self._unstored(await arun(plan, self._service.aperform))
             self._service.learner.answered(self._opened, answers)
-        except Exception as exc:  # noqa: BLE001
+        except Exception as exc:  # noqa: BLE001 - as in `store`
             self._broken(exc)
 
     def failed(self, error: BaseException) -> None:
@@ -123,6 +124,9 @@ class Lookup:
 
     def reported(self) -> Origin:
         """Tell `observe()` about this request and return its origin."""
+        if self.trip.server:
+            queued_ms, server = self.trip.queued_s * 1000, self.trip.server
+            self.origin = msgspec.structs.replace(self.origin, queued_ms=queued_ms, server=server)
         report(self.origin)
         return self.origin
 
@@ -324,25 +328,11 @@ class Service(Explaining):
 
     def _digest(self, effect: p.Digest) -> str | None:
         server, model = effect.request.server, effect.request.model
-        digest, fetching = self.digests.look(server, model, keep=effect.keep)
-        if fetching is None:
-            return digest
-        try:
-            wait(fetching, FIRST_WAIT_S, _NOT_YET)
-        except Trouble:
-            self.digests.gave_up(server, fetching)
-        return self.digests.known(server, model)
+        return self.digests.ask(server, model, FIRST_WAIT_S, keep=effect.keep)
 
     async def _adigest(self, effect: p.Digest) -> str | None:
         server, model = effect.request.server, effect.request.model
-        digest, fetching = self.digests.look(server, model, keep=effect.keep)
-        if fetching is None:
-            return digest
-        try:
-            await await_(fetching, FIRST_WAIT_S, _NOT_YET)
-        except Trouble:
-            self.digests.gave_up(server, fetching)
-        return self.digests.known(server, model)
+        return await self.digests.aask(server, model, FIRST_WAIT_S, keep=effect.keep)
 
     def _embed(self, effect: p.Embed) -> bytes:
         embedding = self._worth_it()

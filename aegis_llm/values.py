@@ -89,7 +89,8 @@ class Origin(msgspec.Struct, frozen=True):
 
     `outcome` is one word, `reason` says why it was not a better one (empty on a plain hit).
     `lookup_ms` is the time that the cache took, `saved_tokens` the tokens that the model did not
-    have to compute (prompt and completion).
+    have to compute (prompt and completion). `queued_ms` is the time that a model call waited in
+    the queue of this process, `server` where it was sent; empty where none was, or not by us.
     """
 
     outcome: Outcome
@@ -100,6 +101,8 @@ class Origin(msgspec.Struct, frozen=True):
     matched_question: str | None = None
     lookup_ms: float = 0.0
     saved_tokens: int = 0
+    queued_ms: float = 0.0
+    server: str = ""
 
     @property
     def hit(self) -> bool:

@@ -8,19 +8,29 @@ import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from aegis_llm.answering import Answering
-from aegis_llm.config import OPTION_NAMES, AegisConfig, CacheConfig, safe_url, unknown_option
+from aegis_llm.config import (
+    OPTION_NAMES,
+    AegisConfig,
+    CacheConfig,
+    SchedulerConfig,
+    safe_url,
+    unknown_option,
+)
 from aegis_llm.learning.learned import Learned
 from aegis_llm.matching import Matcher
 from aegis_llm.plan import Rules
-from aegis_llm.ports import Embedder, Store
+from aegis_llm.ports import Embedder, Store, VectorSource
 from aegis_llm.questions import whole_question
 from aegis_llm.scheduler.digests import DigestBook
 from aegis_llm.scheduler.embedding import Embedding
+from aegis_llm.scheduler.gathering import Gathering
 from aegis_llm.scheduler.pool import DaemonPool
 from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.service import Service
@@ -29,11 +39,16 @@ from aegis_llm.stores.local import LocalCopy
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.stores.redis import RedisStore
 from aegis_llm.stores.redis_clients import single_node
+from aegis_llm.vectorizing import Apart, Gathers, Vectorizing, VectorStore, batched
+from aegis_llm.vectors import VectorRules
 
 log = logging.getLogger("aegis_llm")
 _lock = threading.Lock()
 _shared: OrderedDict[object, Answering] = OrderedDict()
 _SHARED_KEPT = 8
+_vector_stores: OrderedDict[CacheConfig, VectorStore] = OrderedDict()
+_vectorizing: WeakValueDictionary[object, Vectorizing] = WeakValueDictionary()
+_gatherings: WeakValueDictionary[object, Gathering[Any, Any]] = WeakValueDictionary()
 _memory: dict[str, MemoryStore] = {}
 
 
@@ -53,6 +68,66 @@ def connect(config: AegisConfig, embedder: Embedder | None = None) -> Answering:
         while len(_shared) > _SHARED_KEPT:
             _shared.popitem(last=False)
         return answering
+
+
+def connect_vectors(config: AegisConfig, source: VectorSource) -> Vectorizing:
+    """Return the one `Vectorizing` of this process for these settings, server, model and options.
+
+    What several adapters ask the same source at the same time is one request, whatever their
+    settings of the cache. Makes no connection and starts no thread.
+    """
+    identity = (config.cache, config.scheduler, source.identity)
+    with _lock:
+        kept = _vector_stores.get(config.cache)
+        if kept is None:
+            kept = _vector_stores[config.cache] = _vector_store(config)
+        _vector_stores.move_to_end(config.cache)
+        while len(_vector_stores) > _SHARED_KEPT:
+            _vector_stores.popitem(last=False)
+        made = _vectorizing.get(identity)
+        if made is None:
+            gathers = _gathers(config.scheduler, source)
+            rules = VectorRules(
+                config.cache.namespace,
+                source.model,
+                source.options,
+                source.dimensions,
+                partial(_ttl_ms, config.cache, random.random),
+                shared=config.cache.store_prompts,
+            )
+            made = _vectorizing[identity] = Vectorizing(kept, source, gathers, rules)
+    made.kept.digests.register(source.models)
+    return made
+
+
+def _vector_store(config: AegisConfig) -> VectorStore:
+    cache = config.cache
+    pool = DaemonPool("aegis-io", 4)
+    store = make_store(config, None, pool)
+    local = LocalCopy(cache.local_max_bytes, cache.local_max_age_s, time.monotonic)
+    return VectorStore(store, local, DigestBook(store, cache.namespace, pool), cache.ttl)
+
+
+def _gathers(scheduler: SchedulerConfig, source: VectorSource) -> Gathers:
+    """Return what makes requests of calls; for one source it is the same whatever the cache."""
+    if not scheduler.schedule:
+        return Apart(source)
+    identity = (source.identity, scheduler)
+    gathering = _gatherings.get(identity)
+    if gathering is None:
+        send, asend = batched(source)
+        gathering = _gatherings[identity] = Gathering(
+            send,
+            asend,
+            window_s=scheduler.window_ms / 1000,
+            max_batch=scheduler.max_batch,
+            always=scheduler.window == "always",
+        )
+    return gathering
+
+
+def _ttl_ms(cache: CacheConfig, share: Callable[[], float]) -> int:
+    return max(1, round(1000 * cache.ttl * (1 - cache.ttl_jitter * share())))
 
 
 def build(
@@ -188,6 +263,9 @@ def forget_all() -> None:
     """Forget services, `memory://` stores, queues and what was said once; for tests."""
     with _lock:
         _shared.clear()
+        _vector_stores.clear()
+        _vectorizing.clear()
+        _gatherings.clear()
         _memory.clear()
         _said.clear()
     QUEUES.forget()

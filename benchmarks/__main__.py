@@ -1,10 +1,16 @@
-"""Run both comparisons and write their tables into docs/benchmarks.md: `python -m benchmarks`."""
+"""Run all comparisons and write their tables into the pages: `python -m benchmarks`."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-for name in ("performance", "correctness"):
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--markdown", "docs/benchmarks.md"]
+PAGES = {
+    "performance": "docs/benchmarks.md",
+    "correctness": "docs/benchmarks.md",
+    "scheduling": "docs/scheduling.md",
+}
+
+for name, page in PAGES.items():
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--markdown", page]
     subprocess.run(command, check=True)

@@ -20,18 +20,22 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = {
     "aegis_llm": [
-        "AegisConfig", "AegisError", "Answer", "CacheConfig", "ConfigError", "Counts", "Entry",
-        "Explanation", "Labels",
-        "MissingExtraError", "NotCachedError", "Observation", "Origin", "SchedulerConfig",
-        "StoreTrouble", "Weighed", "__version__", "areject", "cache_control", "observe", "reject",
+        "AegisConfig", "AegisError", "Answer", "CacheConfig", "ConfigError", "Counts",
+        "EmbeddingError", "Entry", "Explanation", "Labels",
+        "MissingExtraError", "ModelState", "NotCachedError", "Observation", "Origin",
+        "QueueFullError", "QueueState", "QueueTimeoutError", "SchedulerConfig", "StoreTrouble",
+        "TextTooLongError", "Weighed", "__version__", "areject", "cache_control", "observe",
+        "queues", "reject", "scheduling",
     ],
     "aegis_llm.testing": [
         "Call", "Clock", "Embedder", "Faults", "HashedNgrams", "ManualClock", "MiniLM",
         "OllamaSimulator", "SimulatedModel", "SystemClock", "Timing", "best_embedder",
     ],
-    "langchain_aegis": ["AegisCache", "ChatAegis", "cache_chain"],
+    "langchain_aegis": [
+        "AegisCache", "AegisEmbeddings", "BatchingRunnable", "ChatAegis", "cache_chain",
+    ],
     "langchain_aegis.agents": ["AegisMiddleware"],
-    "llama_index.llms.aegis": ["AegisOllama", "AegisQueryEngine"],
+    "llama_index.llms.aegis": ["AegisEmbedding", "AegisOllama", "AegisQueryEngine"],
 }  # fmt: skip
 HEAVY = ("langchain_core", "langchain_ollama", "llama_index", "redisvl", "ollama", "httpx")
 README = (ROOT / "README.md").read_text()

@@ -15,9 +15,8 @@ RUNNER = (
 )  # fmt: skip
 """The options that a model is loaded with."""
 
-_CHARS_A_TOKEN = 3.0  # on the safe side: a prompt that is cut gives a wrong answer
 _USUAL_OUTPUT = 1024
-_SMALLEST_DEFAULT = 4096  # the context that a server gives where nobody says one
+_FULL = 0.95  # share of a context from which on an answer may have been cut by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,28 @@ class Settled:
     changed: Mapping[str, tuple[Any, Any]]
 
 
+class SharedOptions(dict[str, Any]):
+    """Options with the runner options of others in place of `own`."""
+
+    def __init__(self, options: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self.own = own
+
+    def filled(self, tokens: int) -> bool:
+        """Return whether prompt and answer took up the context, which may have cut them."""
+        context = self.get("num_ctx")
+        own = self.own.get("num_ctx")
+        if context is None or (own is not None and own <= context):
+            return False
+        return bool(tokens >= _FULL * context)
+
+
 class Agreed:
     """The runner options that the callers of one model share."""
 
     def __init__(self) -> None:
         self._given: dict[str, Any] | None = None
+        self._proven: dict[str, Any] | None = None
 
     def settle(
         self,
@@ -44,13 +60,15 @@ class Agreed:
     ) -> Settled:
         """Return the options of a request with the runner options that the model is loaded with.
 
-        A caller that insists, or whose prompt of `size` characters does not fit into the context
-        of the others, keeps its own, which are those of all that come after.
+        A caller that insists, or whose prompt of `size` bytes might not fit into the context of
+        the others, keeps its own, which are those of all that come after. No token is less than a
+        byte, so a prompt is never cut for it; an answer without limit does not fit, and one that
+        says none is taken to have 1,024 tokens at most, which is looked at when it is there.
         """
-        asked = {name: options[name] for name in RUNNER if options.get(name) is not None}
+        asked = _runner(options)
         given = self._given
-        if given is None or asked == given or insist or not self._fits(given, options, size):
-            if not rehearsed:
+        if given is None or asked == given or insist or not _fits(given, options, size):
+            if not rehearsed and _usable(asked):
                 self._given = asked
             return Settled(dict(options), {})
         kept = {name: value for name, value in options.items() if name not in RUNNER}
@@ -59,15 +77,53 @@ class Agreed:
             for name in RUNNER
             if asked.get(name) != given.get(name)
         }
-        return Settled({**kept, **given}, changed)
+        return Settled(SharedOptions({**kept, **given}, options), changed)
 
-    @staticmethod
-    def _fits(given: Mapping[str, Any], options: Mapping[str, Any], size: int) -> bool:
-        context = given.get("num_ctx") or _SMALLEST_DEFAULT
-        asked = options.get("num_ctx")
-        if isinstance(asked, int) and asked <= context and "num_ctx" in given:
-            return True
-        most = options.get("num_predict")
-        output = most if isinstance(most, int) and most > 0 else _USUAL_OUTPUT
-        fits: bool = size / _CHARS_A_TOKEN + output <= context
-        return fits
+    def outgrown(self, options: SharedOptions) -> None:
+        """Note that an answer filled the context: its caller's own is the one from now on."""
+        if _runner(options) == self._given:
+            self._given = _runner(options.own)
+
+    def worked(self, options: Mapping[str, Any]) -> None:
+        """Note that the server answered a request that was sent with these options."""
+        sent = _runner(options)
+        if sent == self._given:
+            self._proven = sent
+
+    def failed(self, options: Mapping[str, Any]) -> None:
+        """Note that the server failed a request with these options; others get them no more.
+
+        It may be for them: too little memory for that context. Those that worked hold again.
+        """
+        if _runner(options) == self._given:
+            self._given = self._proven
+
+
+def _runner(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the runner options among these."""
+    return {name: options[name] for name in RUNNER if options.get(name) is not None}
+
+
+def _usable(runner: Mapping[str, Any]) -> bool:
+    """Return whether the server takes these at all; else its error is for their caller alone."""
+    return all(isinstance(value, int | float) for value in runner.values())
+
+
+def _fits(given: Mapping[str, Any], options: Mapping[str, Any], size: int) -> bool:
+    """Return whether a prompt and its answer fit into the context that the others have.
+
+    That of the server's default is not known.
+    """
+    context, asked = given.get("num_ctx"), options.get("num_ctx")
+    if asked is not None and not isinstance(asked, int | float):
+        return False
+    if context is None:
+        return asked is None
+    if asked and asked <= context:
+        return True
+    most = options.get("num_predict")
+    if most is None:
+        most = _USUAL_OUTPUT
+    unlimited = not isinstance(most, int) or most <= 0
+    fits: bool = not unlimited and size + most <= context
+    return fits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from aegis_llm.batching.prefix import NOTHING, Prefix
@@ -27,8 +28,12 @@ class Job:
         most_tokens: Most tokens of its answer; None: no limit is known.
         number: Its place in the order of arrival, given by the queue.
         overtakes: How many requests had been sent when it came, given by the queue.
+        patience: Most that may be sent before it, given by the queue.
         rank: Requests in flight with it when it was sent, itself included.
         sent: When it was sent.
+        turn: Its place in the order of sending, given by the queue.
+        held_since: Since when others are held back for it, given by the queue.
+        answered: Whether the first part of its answer is there, where it comes in parts.
         expected: Tokens of its answer, as predicted when it came.
     """
 
@@ -42,8 +47,12 @@ class Job:
     most_tokens: int | None = None
     number: int = 0
     overtakes: int = 0
+    patience: int = 0
     rank: int = 0
     sent: float = 0.0
+    turn: int = 0
+    held_since: float | None = None
+    answered: bool = False
     expected: float = 0.0
 
 
@@ -51,7 +60,8 @@ class Reply(NamedTuple):
     """What the last line of an answer says, times in seconds.
 
     `wait_s` is the wait for a slot of the server. It begins after the load and is not reported:
-    it is what the parts leave of the total.
+    it is what the parts leave of the total. `ended_at` is when the answer ended, by the server's
+    clock.
     """
 
     load_s: float
@@ -60,6 +70,7 @@ class Reply(NamedTuple):
     wait_s: float
     prompt_tokens: int
     output_tokens: int
+    ended_at: float | None = None
 
     @property
     def total_s(self) -> float:
@@ -84,4 +95,11 @@ def reply_of(part: Mapping[str, Any]) -> Reply | None:
     if not all(0 <= number < _MOST for number in (total / _NS, load, prefill, decode, read, said)):
         msg = f"no reply says that: {part}"
         raise ArithmeticError(msg)
-    return Reply(load, prefill, decode, wait, read, said)
+    return Reply(load, prefill, decode, wait, read, said, _seconds(part.get("created_at")))
+
+
+def _seconds(created_at: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(created_at).timestamp()
+    except (TypeError, ValueError):
+        return None

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 CHARS_A_TOKEN = 4.0
 _STEP = 256
-_FINE = 64  # marks at every step; then ever farther apart
+_FINE = 4  # marks at every step; then each a quarter farther
 _LONGEST = 1 << 22
 
 
 def _places() -> tuple[int, ...]:
     places = [_STEP * n for n in range(1, _FINE + 1)]
     while places[-1] < _LONGEST:
-        places.append(places[-1] * 9 // 8)
+        places.append(places[-1] * 5 // 4)
     return tuple(places)
 
 
@@ -76,10 +76,13 @@ def prefix_of_body(body: Mapping[str, Any]) -> Prefix:
 
 def common(left: Prefix, right: Prefix) -> int:
     """Return how many marks the two share: the longest common prefix, in steps."""
-    low, high = 0, min(len(left.marks), len(right.marks))
+    ours, theirs = left.marks, right.marks
+    low, high = 0, min(len(ours), len(theirs))
+    if not high or ours[0] != theirs[0]:
+        return 0
     while low < high:
         middle = (low + high + 1) // 2
-        if left.marks[middle - 1] == right.marks[middle - 1]:
+        if ours[middle - 1] == theirs[middle - 1]:
             low = middle
         else:
             high = middle - 1

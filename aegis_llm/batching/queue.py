@@ -17,6 +17,7 @@ from aegis_llm.batching.forecast import Forecast
 from aegis_llm.batching.jobs import Job, Reply
 from aegis_llm.batching.limit import Limit
 from aegis_llm.batching.line import Line
+from aegis_llm.batching.placing import Load
 from aegis_llm.batching.residents import TURN, Residents
 from aegis_llm.batching.state import ModelState, QueueState
 from aegis_llm.batching.warm import Slots
@@ -24,7 +25,10 @@ from aegis_llm.config import SchedulerConfig
 from aegis_llm.errors import QueueFullError
 
 OVERTAKEN = 2 * TURN
-"""After so many requests were sent since it came, a request goes before all others."""
+"""After so many requests were sent since it came, a request goes before all others; where more
+than half as many wait, after twice as many as wait."""
+_HELD_S = 10.0  # for which other models are held back for one that may get no answer
+_BURST = 1024  # requests that may come after one and still count for that
 _MOST_MODELS = 256  # names come from callers, also those of models that do not exist
 
 
@@ -67,6 +71,7 @@ class Queue:
         self._queued: dict[str, int] = {}
         self._gathering_since: float | None = None
         self._gathered = 0
+        self._now = 0.0
 
     @property
     def waiting(self) -> int:
@@ -90,6 +95,12 @@ class Queue:
         model = self._models.get(name)
         return self.config.num_parallel if model is None else model.limit.slots
 
+    def load(self, name: str) -> Load:
+        """Return how busy the server is, seen from one model."""
+        return Load(
+            len(self._waiting) + self.flying, self.slots(name), self._residents.displaces(name)
+        )
+
     def submit(self, job: Job, now: float) -> None:
         """Take a request on; ask `next` then.
 
@@ -102,6 +113,7 @@ class Queue:
         model = self._model(job.model)
         self._numbers += 1
         job.number, job.overtakes = self._numbers, self._sent
+        job.patience = 2 * (len(self._waiting) + _BURST)
         job.expected = model.forecast.tokens(job.template, job.most_tokens)
         self._shares.joined(job)
         self._add(job, model)
@@ -110,6 +122,7 @@ class Queue:
 
     def next(self, now: float) -> Job | None:
         """Return a request to send now, in flight from then on; None: there is none."""
+        self._now = now
         if not self._waiting or self._gathers(now):
             return None
         job = self._urgent() or self._best(now)
@@ -154,9 +167,9 @@ class Queue:
             model.limit.lost(job)
             self._shares.left(job)
             return
-        if self._residents.replied(job.model, reply.load_s, now):
+        if self._residents.replied(job.model, reply.load_s, job.sent, now):
             model.slots.forget()
-            model.limit.doubt()
+            model.limit.loaded()
         model.limit.ended(job, reply, now)
         model.forecast.note(job, reply, cold=cold)
         self._shares.left(job, reply.output_tokens)
@@ -233,7 +246,10 @@ class Queue:
     def _urgent(self) -> Job | None:
         """Return the oldest request if it was overtaken too often and can be sent."""
         oldest = next(iter(self._waiting.values()))
-        if self._sent - oldest.overtakes < OVERTAKEN:
+        # In a long queue everybody waits long; a bound for short ones would make it first come,
+        # first served. It grows with the queue, but not without end with those that come later.
+        most = min(2 * len(self._waiting), oldest.patience)
+        if self._sent - oldest.overtakes < max(OVERTAKEN, most):
             return None
         self._residents.claim(oldest.model)
         return oldest if self._may_send(oldest.model) else None
@@ -257,9 +273,26 @@ class Queue:
 
     def _may_send(self, name: str) -> bool:
         model = self._models[name]
-        return model.limit.room(len(model.flying)) and self._residents.may_send(
-            name, self._flying, self._queued
+        return (
+            model.limit.room(len(model.flying))
+            and self._residents.may_send(name, self._flying, self._queued)
+            and not self._starves_another(name)
         )
+
+    def _starves_another(self, name: str) -> bool:
+        """Return whether a request for another model may get no answer for those of this one."""
+        for other in self._flying:
+            if other == name or not self._residents.may_starve(other):
+                continue
+            oldest = next(iter(self._models[other].flying))
+            if oldest.answered or self._sent - oldest.turn < TURN:
+                continue
+            if oldest.held_since is None:
+                oldest.held_since = self._now
+            # Long enough for a load; it may be that its answer merely takes long.
+            if self._now - oldest.held_since < _HELD_S:
+                return True
+        return False
 
     def _send(self, job: Job, now: float) -> None:
         model = self._models[job.model]
@@ -267,6 +300,7 @@ class Queue:
         self._remove(job, model)
         self._sent += 1
         model.sent += 1
+        job.turn = self._sent
         if self._gathered:
             self._gathered -= 1
         if not self._gathered:

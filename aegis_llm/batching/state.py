@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -29,3 +29,16 @@ class QueueState(msgspec.Struct, frozen=True):
     server: str
     models: Mapping[str, ModelState]
     room: int | None
+
+
+_sources: list[Callable[[], list[QueueState]]] = []
+
+
+def show(source: Callable[[], list[QueueState]]) -> None:
+    """Have `queues` tell what a source says."""
+    _sources.append(source)
+
+
+def queues() -> list[QueueState]:
+    """Return what the queue of each server of this process looks like now."""
+    return [state for source in _sources for state in source()]

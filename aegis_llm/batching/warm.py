@@ -34,17 +34,19 @@ class Slots:
     def take(self, job: Job, most: int | None) -> bool:
         """Note that a request is sent; return whether any slot has the beginning of its prompt.
 
-        `most` is the number of slots that the server has.
+        `most` is the number of slots that the server has; while it is not known nothing waits, so
+        nothing is noted.
         """
-        known = any(common(slot.prefix, job.prefix) for slot in self._slots)
-        idle = [slot for slot in self._slots if slot.job is None]
-        best = max(idle, key=lambda slot: common(slot.prefix, job.prefix), default=None)
-        if best is None or not self._similar(best.prefix, job.prefix):
-            if best is None or (most is not None and len(self._slots) < most):
-                best = _Slot()
-                self._slots.append(best)
-            else:
-                best = min(idle, key=lambda slot: slot.used)
+        if most is None:
+            return True
+        best, most_shared, known = None, -1, False
+        for slot in self._slots:
+            shared = common(slot.prefix, job.prefix)
+            known = known or shared > 0
+            if slot.job is None and shared > most_shared:
+                best, most_shared = slot, shared
+        if best is None or chars(most_shared) <= SIMILAR * job.prefix.size:
+            best = self._least_used(most)
         self._uses += 1
         best.prefix, best.job, best.used = job.prefix, job, self._uses
         for mark in job.prefix.marks:
@@ -53,11 +55,11 @@ class Slots:
 
     def give_back(self, job: Job, most: int | None) -> None:
         """Note that a request is over: its prompt stays in the slot."""
-        for slot in self._slots:
-            if slot.job is job:
-                self._uses += 1
-                slot.job, slot.used = None, self._uses
-                break
+        slot = next((slot for slot in self._slots if slot.job is job), None)
+        if slot is None:
+            return
+        self._uses += 1
+        slot.job, slot.used = None, self._uses
         for mark in job.prefix.marks:
             self._marks[mark] -= 1
             if not self._marks[mark]:
@@ -81,6 +83,10 @@ class Slots:
         """Return whether a request with this prefix is being worked on."""
         return mark in self._marks
 
-    @staticmethod
-    def _similar(held: Prefix, wanted: Prefix) -> bool:
-        return chars(common(held, wanted)) > SIMILAR * wanted.size
+    def _least_used(self, most: int) -> _Slot:
+        """Return a slot that was not used yet, else the idle one that was used least recently."""
+        idle = [slot for slot in self._slots if slot.job is None]
+        if not idle or len(self._slots) < most:
+            self._slots.append(_Slot())
+            return self._slots[-1]
+        return min(idle, key=lambda slot: slot.used)

@@ -14,16 +14,17 @@ from concurrent.futures import Future
 
 import msgspec
 
-from aegis_llm.errors import StoreTrouble
+from aegis_llm.errors import StoreTrouble, Trouble
 from aegis_llm.keys import digest_key, normal_model
 from aegis_llm.plan import Put
 from aegis_llm.ports import ModelSource, Store
 from aegis_llm.scheduler.forks import renew_in_child
-from aegis_llm.scheduler.pool import DaemonPool
+from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 
 REFRESH_S = 60.0
 RETRY_S = 5.0
 FIRST_WAIT_S = 0.25
+_NOT_YET = Trouble("digest_pending")
 _KEPT_MS = 30 * 86400 * 1000
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -99,6 +100,30 @@ class DigestBook:
             old = not known.fetched or now >= known.next_fetch + REFRESH_S
             fetching = known.fetching
             return digest, fetching if old and fetching is not known.late else None
+
+    def ask(self, server: str, model: str, patience_s: float, *, keep: bool = True) -> str | None:
+        """Return the digest; see `look`, for how long a fetch is waited for."""
+        digest, fetching = self.look(server, model, keep=keep)
+        if fetching is None:
+            return digest
+        try:
+            wait(fetching, patience_s, _NOT_YET)
+        except Trouble:
+            self.gave_up(server, fetching)
+        return self.known(server, model)
+
+    async def aask(
+        self, server: str, model: str, patience_s: float, *, keep: bool = True
+    ) -> str | None:
+        """Like `ask`, awaited."""
+        digest, fetching = self.look(server, model, keep=keep)
+        if fetching is None:
+            return digest
+        try:
+            await await_(fetching, patience_s, _NOT_YET)
+        except Trouble:
+            self.gave_up(server, fetching)
+        return self.known(server, model)
 
     def gave_up(self, server: str, fetching: Future[None]) -> None:
         """Note that a fetch takes long, so that no other request waits for it."""

@@ -28,6 +28,7 @@ from functools import partial
 from typing import TypeVar
 
 from aegis_llm.batching.jobs import Job, Reply
+from aegis_llm.batching.placing import Load
 from aegis_llm.batching.queue import Queue
 from aegis_llm.batching.state import QueueState
 from aegis_llm.config import SchedulerConfig
@@ -51,8 +52,16 @@ class Hold:
         self.job = job
         self.loop = loop
         self.pulse = None if loop is None else Pulse(loop)
-        self.answered = False
         self._read_ahead: weakref.WeakMethod[Callable[[], None]] | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the first part of the answer is there."""
+        return self.job.answered
+
+    @answered.setter
+    def answered(self, answered: bool) -> None:
+        self.job.answered = answered
 
     @property
     def queued_s(self) -> float:
@@ -131,14 +140,14 @@ class Dispatcher:
     @property
     def busy(self) -> int:
         """How many requests wait or are in flight."""
-        return len(self._places) + self._queue.flying
+        return len(self._places) + len(self._holds)
 
     def state(self) -> QueueState:
         """Return what is to be seen of the queue."""
         return self._ask(self._queue.state)
 
-    def enter(self, job: Job) -> Hold:
-        """Wait for a slot; the request is in flight then.
+    def enter(self, job: Job, *, may_wait: bool = True) -> Hold:
+        """Wait for a slot; the request is in flight then, at once where it may not wait.
 
         Raises:
             QueueFullError: As many requests wait as may.
@@ -147,7 +156,7 @@ class Dispatcher:
         on_loop = asyncio._get_running_loop() is not None
         place = _Place(job, None)
         try:
-            self._submit(place, may_wait=not on_loop)
+            self._submit(place, may_wait=may_wait and not on_loop)
             while not place.done():
                 self._step(place)
                 try:
@@ -159,11 +168,11 @@ class Dispatcher:
             self._over(job)
             raise
 
-    async def aenter(self, job: Job) -> Hold:
+    async def aenter(self, job: Job, *, may_wait: bool = True) -> Hold:
         """Like `enter`, awaited."""
         place = _Place(job, asyncio.get_running_loop())
         try:
-            self._submit(place, may_wait=True)
+            self._submit(place, may_wait=may_wait)
             done = None if place.done() else asyncio.wrap_future(place)
             while done is not None and not place.done():
                 self._step(place)
@@ -184,9 +193,9 @@ class Dispatcher:
         if job in self._holds:
             self._over(job)
 
-    def slots(self, model: str) -> int | None:
-        """Return how many requests the server answers at once; None: not known."""
-        return self._ask(partial(self._queue.slots, model))
+    def load(self, model: str) -> Load:
+        """Return how busy the server is, seen from one model."""
+        return self._ask(partial(self._queue.load, model))
 
     def configure(self, config: SchedulerConfig) -> None:
         """Change the settings; what waits and what was measured stays."""

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from aegis_llm.breaker import Breaker
-from aegis_llm.errors import EmbedTrouble
+from aegis_llm.errors import EmbedTrouble, TextTooLongError
 from aegis_llm.ports import Embedder
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.forks import renew_in_child
@@ -17,6 +17,7 @@ from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 
 log = logging.getLogger("aegis_llm")
 _LATE = EmbedTrouble("embedding_timeout")
+_TOO_LONG = "question_too_long"
 _GIVE_UP_S = 30.0
 
 
@@ -88,6 +89,8 @@ class Embedding:
     def _call(self, text: str) -> bytes:
         try:
             vector = np.asarray(self._embedder.embed(text), dtype=np.float32)
+        except TextTooLongError as exc:
+            raise EmbedTrouble(_TOO_LONG) from exc
         except BaseException as exc:  # in this thread even SystemExit ends nothing but the call
             raise EmbedTrouble("embedding_failed", str(exc)) from exc
         norm = float(np.linalg.norm(vector)) if vector.ndim == 1 and vector.size else 0.0
@@ -98,14 +101,18 @@ class Embedding:
     def _probe(self, text: str) -> None:
         try:
             self._call(text)
-        except EmbedTrouble:
-            self._breaker.probe_failed(time.monotonic())
-        else:
-            self._breaker.success()
+        except EmbedTrouble as exc:
+            if exc.reason != _TOO_LONG:
+                self._breaker.probe_failed(time.monotonic())
+                return
+        self._breaker.success()
 
     def _failed(self, future: Future[bytes], exc: Exception) -> EmbedTrouble:
         queued = future.cancel()  # it never started: the others in front took the time
         trouble = exc if isinstance(exc, EmbedTrouble) else EmbedTrouble("embedding_failed")
+        if trouble.reason == _TOO_LONG:  # it is the question's fault: the embedder works
+            self._breaker.success()
+            return EmbedTrouble(_TOO_LONG)
         if not queued:
             self._breaker.failure(time.monotonic())
         if self._quiet.may_say(trouble.reason):

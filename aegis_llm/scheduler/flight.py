@@ -25,6 +25,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from aegis_llm.plan import Seat
+from aegis_llm.scheduler.beats import answers
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.loops import needs_thread
 from aegis_llm.values import Entry
@@ -47,6 +48,10 @@ class Waiter(Future[Seat]):
         self.led: list[Flight] = []
         self.flight: Flight | None = None
         self.set_running_or_notify_cancel()
+
+    def starves(self, loop: Loop | None) -> bool:
+        """Return whether it blocks a thread of the executor that tasks of the loop need."""
+        return loop is not None and self.loop is None and needs_thread(loop, self.thread)
 
 
 class Flight:
@@ -145,7 +150,7 @@ class Flights:
                 return
             heir = flight.waiters.popleft()
             flight.loop = heir.loop
-            for waiter in [w for w in flight.waiters if _starves(flight.loop, w)]:
+            for waiter in [w for w in flight.waiters if w.starves(flight.loop)]:
                 flight.waiters.remove(waiter)
                 waiter.set_result(ALONE)
             # Under the lock, so that a follower on its way out sees that it was made leader.
@@ -165,7 +170,7 @@ class Flights:
             if flight in led or _awaits(flight, led):
                 return ALONE
             waiter = Waiter(loop)
-            if _starves(flight.loop, waiter):
+            if waiter.starves(flight.loop):
                 return ALONE
             flight.waiters.append(waiter)
             if flight.over:
@@ -187,7 +192,9 @@ class Flights:
                 return waiter.result(_PATIENCE_S)
             except FutureTimeoutError:
                 flight = self._flights.get(key)
-                if flight is None or _lives(flight.loop) or not self._stepped_out(key, waiter):
+                if flight is None or answers(flight.loop, _PATIENCE_S):
+                    continue
+                if not self._stepped_out(key, waiter):
                     continue
                 return ALONE
 
@@ -223,23 +230,6 @@ def _awaits(flight: Flight, led: frozenset[Flight]) -> bool:
                 seen.add(one)
                 ahead.append(one)
     return False
-
-
-def _lives(loop: Loop | None) -> bool:
-    """Return whether the loop runs what it is given; a leader without a loop is a thread."""
-    if loop is None:
-        return True
-    beat = threading.Event()
-    try:
-        loop.call_soon_threadsafe(beat.set)
-    except RuntimeError:  # it was closed
-        return False
-    return beat.wait(_PATIENCE_S)
-
-
-def _starves(loop: Loop | None, waiter: Waiter) -> bool:
-    """Return whether the waiter blocks a thread of the executor that tasks of the loop need."""
-    return loop is not None and waiter.loop is None and needs_thread(loop, waiter.thread)
 
 
 def _lead(flight: Flight) -> Seat:

@@ -20,6 +20,7 @@ from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.stores import document_commands as documents
 from aegis_llm.stores.hearers import Hearers
 from aegis_llm.stores.listener import Listener
+from aegis_llm.stores.unheard import Unheard
 
 log = logging.getLogger("aegis_llm")
 _READ_AGAIN_S = 600.0
@@ -75,8 +76,9 @@ class Channel:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Have no listener: the parent's thread did not come along into a forked child."""
+        """Have no listener: the parent's threads did not come along into a forked child."""
         self._lock = threading.RLock()
+        self._unheard = Unheard()
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
         self._listener: Listener | None = None
         self.idle = True
@@ -114,16 +116,10 @@ class Channel:
         """
         version, sequence = documents.numbers(replies)
         with self._lock:
-            newest = updates == self.updates
             renewed, lost = version > self.version, version < self.version
-            counted = sequence != self.sequence and (newest or sequence > self.sequence)
-            missed = counted and self._known and not self.listening
-            if renewed or counted:
-                self.changed = time.monotonic()
-                self.numbers = (
-                    version if renewed else self.version,
-                    sequence if counted else self.sequence,
-                )
+            if renewed:
+                self._note(version, self.sequence)
+            missed = self._count(sequence, sequence, newest=updates == self.updates)
             self.updates += 1
             self._known = True
             self._read = time.monotonic()
@@ -134,12 +130,53 @@ class Channel:
             self.hearers.tell(_MISSED)
         return lost
 
-    def made(self, *, version: int = 0, sequence: int = 0) -> None:
-        """Note the number of an invalidation that this process made."""
+    def made(self, version: int) -> None:
+        """Note the version by which this process invalidated everything."""
         with self._lock:
-            self.changed = time.monotonic()
-            self.numbers = max(version, self.version), sequence or self.sequence
+            self._note(max(version, self.version), self.sequence)
             self.updates += 1
+
+    def counting(self) -> int:
+        """Note that this process asks for an invalidation's number; return what `counted` wants.
+
+        Whoever reads the sequence meanwhile may see the number before the reply is here. Then it
+        is none that was missed.
+        """
+        with self._lock:
+            self._unheard.ask()
+            return self.updates
+
+    def counted(self, number: int, updates: int) -> None:
+        """Note the number of an invalidation that this process makes; 0 if no reply came.
+
+        It was asked for when there had been so many `updates`.
+        """
+        with self._lock:
+            missed = self._unheard.got(number)
+            if number:
+                newest = updates == self.updates
+                missed = self._count(number, number - 1, newest=newest) or missed
+                self.updates += 1
+        if missed:
+            self.hearers.tell(_MISSED)
+
+    def _count(self, sequence: int, unheard: int, *, newest: bool) -> bool:
+        """Take over a sequence; return whether others invalidated unheard, up to that number.
+
+        One that went back is taken only if nothing was learned since it was asked for: then Redis
+        lost its count. Else the replies came in another order.
+        """
+        before = self.sequence
+        if sequence == before or (sequence < before and not newest):
+            return False
+        self._note(self.version, sequence)
+        if self.listening or not self._known:
+            return False
+        return sequence < before or self._unheard.passed(before, unheard)
+
+    def _note(self, version: int, sequence: int) -> None:
+        self.changed = time.monotonic()
+        self.numbers = version, sequence
 
     def lacks(self, right: str) -> None:
         """Log what does not work without a right, once in the life of the process."""

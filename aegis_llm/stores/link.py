@@ -23,7 +23,7 @@ _HELP = {
     "redis_auth": "check the user and password in redis_url",
     "redis_full": "answers are served but not stored; raise maxmemory or set an eviction policy",
     "redis_readonly": "answers are served but not stored; point redis_url at the primary",
-    "redis_no_permission": "allow GET SET DEL HSET PEXPIRE MULTI EXEC PING FT.* on aegis:*",
+    "redis_no_permission": "allow GET MGET SET DEL HSET PEXPIRE MULTI EXEC PING FT.* on aegis:*",
     "no_query_engine": "only the exact tier works; the semantic tier needs Redis 8 or Redis Stack",
 }
 

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
@@ -230,6 +230,23 @@ class MemoryStore:
     async def aput(self, put: Put) -> None:
         """Like `put`; it never blocks."""
         self._entries.put(put, self._embedder)
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the values of the exact tier, in order."""
+        return [self._entries.get(key) for key in keys]
+
+    async def aget_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Like `get_many`; it never blocks."""
+        return self.get_many(keys)
+
+    def put_many(self, puts: Sequence[Put]) -> None:
+        """Store values, each by itself."""
+        for put in puts:
+            self.put(put)
+
+    async def aput_many(self, puts: Sequence[Put]) -> None:
+        """Like `put_many`; it never blocks."""
+        self.put_many(puts)
 
     @property
     def searches(self) -> bool:

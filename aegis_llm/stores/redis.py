@@ -21,6 +21,7 @@ from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_clients import async_client, single_node, sync_client
 from aegis_llm.stores.redis_invalidation import Invalidating
 from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
+from aegis_llm.stores.redis_many import ManyValues
 from aegis_llm.stores.redis_notes import RedisNotes
 from aegis_llm.stores.redis_records import Overtaken, Recorder, learn
 from aegis_llm.stores.semantic import Semantic
@@ -33,7 +34,7 @@ UNRESOLVED = StoreTrouble("redis_timeout")
 INDEXING = StoreTrouble("index_starting")
 
 
-class RedisStore(Invalidating):
+class RedisStore(ManyValues, Invalidating):
     """A store on one Redis; makes no connection before its first use.
 
     `resolve` turns the configured URL into one to connect to (it may start a private server).
@@ -110,7 +111,7 @@ class RedisStore(Invalidating):
                 data = await within(
                     self._budget(lines), lines.call("GET", key), self._link.replied
                 )
-        except Exception as exc:  # noqa: BLE001
+        except Exception as exc:  # noqa: BLE001 - as in `get`
             return self._unless_foreign(exc)
         return data
 
@@ -249,7 +250,7 @@ class RedisStore(Invalidating):
         """Delete every key of the namespace, found by SCAN; the index stays, empty."""
         client = self._lines().client
         try:
-            found = client.scan_iter(commands.entries_of(self._config.namespace), count=500)
+            found = client.scan_iter(commands.values_of(self._config.namespace), count=500)
             while keys := list(islice(found, 500)):
                 client.unlink(*keys)
         except Exception as exc:
@@ -259,7 +260,7 @@ class RedisStore(Invalidating):
         """Like `clear`, awaited."""
         client = (await self._alines()).client
         try:
-            found = client.scan_iter(commands.entries_of(self._config.namespace), count=500)
+            found = client.scan_iter(commands.values_of(self._config.namespace), count=500)
             keys: list[bytes] = []
             while (key := await within(_ADMIN_TIMEOUT_S, anext(found, None))) is not None:
                 keys.append(key)
@@ -306,11 +307,11 @@ class RedisStore(Invalidating):
         url = self._url or self._resolve(self._config.redis_url)
         return sync_client(url, _ADMIN_TIMEOUT_S, _ADMIN_CONNECT_S)
 
-    def _lines(self) -> Lines:
+    def _lines(self, *, listening: bool = True) -> Lines:
         making = self._link.first_contact()
         if making is not None:
             wait(making, self._link.patience_s, STARTING)
-        if self._channel.idle or not self._joined:
+        if listening and (self._channel.idle or not self._joined):
             self._join()
         if self._sync is None:
             try:
@@ -327,11 +328,11 @@ class RedisStore(Invalidating):
     def _bounded(self, connect: Callable[[], None]) -> None:
         wait(self._pool.submit(connect), self._timeout + self._connect, UNRESOLVED)
 
-    async def _alines(self) -> AsyncLines:
+    async def _alines(self, *, listening: bool = True) -> AsyncLines:
         making = self._link.first_contact()
         if making is not None:
             await await_(making, self._link.patience_s, STARTING)
-        if self._channel.idle or not self._joined:
+        if listening and (self._channel.idle or not self._joined):
             self._join()
         return await self._async.get()
 

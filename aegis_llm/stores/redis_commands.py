@@ -70,6 +70,11 @@ def entries_of(namespace: str) -> str:
     return f"aegis:v[0-9]:{namespace}:[xs]:*"
 
 
+def values_of(namespace: str) -> str:
+    """Return the pattern of all entries and vectors, of every schema version."""
+    return f"aegis:v[0-9]:{namespace}:[xsv]:*"
+
+
 def set_exact(key: str, data: bytes, ttl_ms: int) -> Command:
     """Return the command that stores a value with its expiry."""
     return ("SET", key, data, "PX", ttl_ms)

@@ -98,7 +98,7 @@ class Invalidating:
 def _invalidate(channel: Channel, client: Any, names: Names) -> int:
     """Remove the entries of these names from Redis, tell all processes, and count them."""
     namespace = channel.namespace
-    sequence = int(client.execute_command("INCR", documents.sequence_key(namespace)))
+    sequence = _next(channel, client)
     commands = documents.invalidation(namespace, names, sequence)
     found = {
         key
@@ -116,9 +116,18 @@ def _invalidate(channel: Channel, client: Any, names: Names) -> int:
             for key, gone in zip(some, pipeline.execute(), strict=True):
                 if gone:
                     removed.add(documents.entry_of(key))
-    channel.made(sequence=sequence)
     _tell(channel, client, events.Invalidated(names))
     return len(removed)
+
+
+def _next(channel: Channel, client: Any) -> int:
+    """Return the number of an invalidation that begins."""
+    updates, number = channel.counting(), 0
+    try:
+        number = int(client.execute_command("INCR", documents.sequence_key(channel.namespace)))
+    finally:
+        channel.counted(number, updates)
+    return number
 
 
 def _forgotten(channel: Channel, client: Any, names: Names) -> set[bytes]:

@@ -63,14 +63,7 @@ class Lines:
 
         For a single server only.
         """
-        connection = self._take()
-        try:
-            replies = _sent(connection, commands)
-        except BaseException:
-            connection.disconnect()
-            raise
-        self._idle.append(connection)
-        return _granted(replies)
+        return _granted(self._sent(commands))
 
     def exchange(
         self, first: list[Command], then: Callable[[list[Any]], list[Command] | None]
@@ -94,6 +87,15 @@ class Lines:
         """Like `calls`; one after the other where they may go to several servers."""
         return self.calls(*commands) if self._direct else [self.call(*one) for one in commands]
 
+    def each(self, *commands: Command) -> list[Any]:
+        """Send commands in one go, wherever they go to; a refusal stands in place of a reply."""
+        if not self._direct:
+            with self.client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return list(pipeline.execute(raise_on_error=False))
+        return self._sent(commands)
+
     def close(self) -> None:
         """Close the idle connections; others are opened when needed."""
         idle, self._idle = self._idle, []
@@ -101,6 +103,16 @@ class Lines:
             connection.disconnect()
         for client in (self.client, *_sentinels(self.client)):
             client.close()
+
+    def _sent(self, commands: Sequence[Command]) -> list[Any]:
+        connection = self._take()
+        try:
+            replies = _sent(connection, commands)
+        except BaseException:
+            connection.disconnect()
+            raise
+        self._idle.append(connection)
+        return replies
 
     def _take(self) -> Any:
         if self._pid != os.getpid():
@@ -153,14 +165,7 @@ class AsyncLines:
 
     async def calls(self, *commands: Command) -> list[Any]:
         """Like `Lines.calls`, awaited."""
-        connection = await self._take()
-        try:
-            replies = await _asent(connection, commands)
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        self._idle.append(connection)
-        return _granted(replies)
+        return _granted(await self._sent(commands))
 
     async def exchange(
         self, first: list[Command], then: Callable[[list[Any]], list[Command] | None]
@@ -182,6 +187,15 @@ class AsyncLines:
             return await self.calls(*commands)
         return [await self.call(*one) for one in commands]
 
+    async def each(self, *commands: Command) -> list[Any]:
+        """Like `Lines.each`, awaited."""
+        if not self._direct:
+            async with self.client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return list(await pipeline.execute(raise_on_error=False))
+        return await self._sent(commands)
+
     async def aclose(self) -> None:
         """Close the idle connections; others are opened when needed."""
         idle, self._idle = self._idle, []
@@ -199,6 +213,16 @@ class AsyncLines:
         for one in connections:
             one._writer = one._reader = None
         return [writer for writer in writers if writer is not None]
+
+    async def _sent(self, commands: Sequence[Command]) -> list[Any]:
+        connection = await self._take()
+        try:
+            replies = await _asent(connection, commands)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        self._idle.append(connection)
+        return replies
 
     async def _take(self) -> Any:
         while self._idle:
@@ -284,5 +308,5 @@ async def _aready(connection: Any) -> bool:
     look = getattr(connection, "can_read", None) or connection.can_read_destructive
     try:
         return not await look()
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - as in `_ready`
         return False

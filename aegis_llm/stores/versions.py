@@ -41,7 +41,7 @@ def read(channel: Channel, client: Any) -> None:
 def renewed(channel: Channel, client: Any) -> int:
     """Count a new version of the namespace, greater than any that is known."""
     version = _raised(channel, client, least=None)
-    channel.made(version=version)
+    channel.made(version)
     return version
 
 

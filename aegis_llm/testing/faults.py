@@ -17,6 +17,7 @@ class Fault:
     Attributes:
         kind: What happens.
         path: The route it waits for; None: any route that does work (chat, generate, embed).
+            Those that only tell something (tags, ps, version) know `status` and `reset`.
         after: Lines of the stream that go out before it happens.
         status: HTTP status, for `status`.
         body: JSON object, or text, of the answer, for `status`.
@@ -93,11 +94,11 @@ class Faults:
         """Set while nothing has to hang."""
         return self._released
 
-    def take(self, path: str) -> Fault | None:
+    def take(self, path: str, *, works: bool = True) -> Fault | None:
         """Remove and return the first fault planned for a request to `path`."""
         with self._lock:
             for place, fault in enumerate(self._planned):
-                if fault.path in (None, path):
+                if fault.path == path or (works and fault.path is None):
                     return self._planned.pop(place)
         return None
 

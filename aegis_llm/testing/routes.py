@@ -12,7 +12,7 @@ from aegis_llm.testing.embedders import Embedder
 from aegis_llm.testing.embedding import Embedding
 from aegis_llm.testing.engine import Engine
 from aegis_llm.testing.faults import Faults
-from aegis_llm.testing.inference import Inference
+from aegis_llm.testing.inference import Inference, answer_status
 from aegis_llm.testing.loopback import TEXT, Exchange
 from aegis_llm.testing.models import SimulatedModel
 from aegis_llm.testing.requests import RefusedError, parse
@@ -51,6 +51,7 @@ class Routes:
         self._engine = engine
         self._clock = clock
         self._version = version
+        self._faults = faults
         self._pulled_at = rfc3339(clock.time())
         self._inference = Inference(models, engine, clock, faults, gate)
         self._embedding = Embedding(models, engine, clock, faults, embedder)
@@ -80,7 +81,11 @@ class Routes:
         elif path == "/":
             exchange.answer(200, b"Ollama is running", TEXT)
         elif path in self._reads:
-            exchange.answer(200, encode(self._reads[path]()))
+            fault = self._faults.take(path, works=False)
+            if fault and fault.kind == "reset":
+                exchange.reset()
+            if not (fault and answer_status(fault, exchange)):
+                exchange.answer(200, encode(self._reads[path]()))
         else:
             try:
                 self._work(path, exchange)

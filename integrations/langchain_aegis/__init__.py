@@ -8,8 +8,10 @@ try:
 except ModuleNotFoundError as exc:
     raise MissingExtraError("langchain_aegis", "langchain") from exc
 
+from langchain_aegis.batching import BatchingRunnable
 from langchain_aegis.caches import AegisCache
 from langchain_aegis.chains import cache_chain
 from langchain_aegis.chat_models import ChatAegis
+from langchain_aegis.embeddings import AegisEmbeddings
 
-__all__ = ["AegisCache", "ChatAegis", "cache_chain"]
+__all__ = ["AegisCache", "AegisEmbeddings", "BatchingRunnable", "ChatAegis", "cache_chain"]

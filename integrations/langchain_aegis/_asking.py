@@ -56,17 +56,17 @@ class Asks:
         is loaded with other runner options. A message that cannot be converted is left to
         ChatOllama, whose error the caller gets.
         """
-        fleet = self.__pydantic_private__["_fleet"]
+        private = self.__pydantic_private__
         try:
             body = self._chat_params(messages, stop, **kwargs)
-            options = settled(fleet, body, rehearsed=rehearsed)
+            options = settled(private["_fleet"], body, rehearsed=rehearsed)
             if options is not body["options"]:
                 body["options"] = options
                 kwargs = {**kwargs, "options": options}
             body["messages"] = resolve_images(body["messages"])
             if body.get("think") and not kwargs.get("reasoning", self.reasoning):
                 body["thinking"] = "hidden"  # what is stored lacks what others would show
-            server = self.__pydantic_private__["_source"].server
+            server = private["_source"].server
             return request_from_body(body, server, *documents_of_call(run)), kwargs
         except UncacheableError:
             return None, kwargs

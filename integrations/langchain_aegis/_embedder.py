@@ -46,7 +46,12 @@ def derived_id(embeddings: Any) -> str:
         told.append(f"settings={hashlib.sha256(encoded).hexdigest()[:12]}")
     fields = getattr(embeddings, "__dict__", {}).values()
     told += [f"({derived_id(one)})" for one in fields if isinstance(one, Embeddings)]
-    return " ".join([type(embeddings).__name__, *told])
+    return " ".join([_kind(embeddings).__name__, *told])
+
+
+def _kind(embeddings: Any) -> Any:
+    """Return the class, or for one that only brings the vectors of another that other one."""
+    return vars(type(embeddings)).get("vectors_of", type(embeddings))
 
 
 def _settings(embeddings: Any) -> dict[str, Any]:
@@ -54,7 +59,7 @@ def _settings(embeddings: Any) -> dict[str, Any]:
     if not isinstance(embeddings, BaseModel):
         return {}
     settings = {}
-    for name, field in type(embeddings).model_fields.items():
+    for name, field in _kind(embeddings).model_fields.items():
         value = getattr(embeddings, name, None)
         if name in _TELLING or _ELSEWHERE.search(name) or value == field.default:
             continue

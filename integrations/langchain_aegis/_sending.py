@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
+from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth, validate_model
 from ollama import AsyncClient, Client
 
 from aegis_llm.config import SchedulerConfig
-from aegis_llm.ollama_client import LoopClient, OllamaModels
+from aegis_llm.ollama_client import LoopClient, OllamaModels, quick_to_connect
 from aegis_llm.ollama_servers import OllamaServers, fleet_of
 from aegis_llm.ports import ModelSource
 from aegis_llm.scheduled_client import ScheduledAsyncClient, ScheduledClient
@@ -20,53 +20,79 @@ if TYPE_CHECKING:
     from langchain_ollama import ChatOllama
 
 
-class Way(NamedTuple):
-    """How a model asks: its two clients, what they are scheduled on, who knows the digests."""
+class Scheduled(NamedTuple):
+    """What a model calls, who is asked for digests, and where calls are scheduled, if they are."""
 
     client: Any
     async_client: Any
-    fleet: Fleet | None
     source: ModelSource
+    fleet: Fleet | None
 
 
 class Clients:
-    """The real clients of a model; shared by its copies, which may schedule otherwise."""
+    """The real clients of a model; shared by its copies, whose settings may differ."""
 
     def __init__(self, model: ChatOllama, urls: Sequence[str | None]) -> None:
         self._blocking: list[Client] = []
         self._awaited: list[LoopClient] = []
-        sources: list[OllamaModels] = []
+        self._sources: list[OllamaModels] = []
+        prepare = quick_to_connect if len(urls) > 1 else _as_it_is
         for url in urls:
             host, headers = parse_url_with_auth(url)
-            shared = dict(model.client_kwargs or {})
+            shared = own_kwargs(model.client_kwargs)
             merge_auth_headers(shared, headers)
-            blocking, awaited = model._client, model._async_client
+            sync = {**shared, **(model.sync_client_kwargs or {})}
+            blocking, awaited = model._client, None
             if self._blocking:
-                blocking = Client(host=host, **shared, **(model.sync_client_kwargs or {}))
-                awaited = None  # type: ignore[assignment]
+                blocking = Client(host=host, **sync)
+            else:
+                awaited = prepare(model._async_client)
             weakref.finalize(blocking, blocking._client.close)  # nobody else closes it
-            self._blocking.append(blocking)
-            options = {**shared, **(model.async_client_kwargs or {})}
-            self._awaited.append(LoopClient(_maker(host, options), awaited))
-            options = {**shared, **(model.sync_client_kwargs or {})}
-            sources.append(OllamaModels(str(blocking._client.base_url), options))
-        self._sources = sources
+            self._blocking.append(prepare(blocking))
+            make = _maker(host, {**shared, **(model.async_client_kwargs or {})}, prepare)
+            self._awaited.append(LoopClient(make, awaited))
+            self._sources.append(OllamaModels(str(blocking._client.base_url), sync))
+        if len(urls) > 1 and model.validate_model_on_init:
+            self._validate(model.model)
 
-    def schedule(self, config: SchedulerConfig) -> Way:
-        """Return the way of a model with these settings."""
-        source: ModelSource = self._sources[0]
+    def _validate(self, name: str) -> None:
+        """Raise what ChatOllama would if no server has the model."""
+        for client in self._blocking:
+            try:
+                return validate_model(client, name)
+            except Exception:  # it is gone, or has no such model
+                if client is self._blocking[-1]:
+                    raise
+        return None
+
+    def __deepcopy__(self, memo: Any) -> Clients:
+        return self
+
+    def schedule(self, config: SchedulerConfig) -> Scheduled:
+        """Return what a model calls that has these settings."""
         if not config.schedule and len(self._sources) == 1:
-            return Way(self._blocking[0], self._awaited[0], None, source)
+            return Scheduled(self._blocking[0], self._awaited[0], self._sources[0], None)
         fleet = fleet_of(self._sources, config)
-        if len(self._sources) > 1:
-            source = OllamaServers(self._sources, fleet)
-        return Way(
-            ScheduledClient(self._blocking, fleet, config.retries),
-            ScheduledAsyncClient(self._awaited, fleet, config.retries),
+        several = len(self._sources) > 1
+        return Scheduled(
+            ScheduledClient(self._blocking, fleet),
+            ScheduledAsyncClient(self._awaited, fleet),
+            OllamaServers(self._sources, fleet) if several else self._sources[0],
             fleet,
-            source,
         )
 
 
-def _maker(host: str | None, options: dict[str, Any]) -> Any:
-    return lambda: AsyncClient(host=host, **options)
+def own_kwargs(client_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """Return arguments of a client in which the headers of one server may be set."""
+    kwargs = dict(client_kwargs or {})
+    if "headers" in kwargs:
+        kwargs["headers"] = dict(kwargs["headers"])
+    return kwargs
+
+
+def _as_it_is(client: Any) -> Any:
+    return client
+
+
+def _maker(host: str | None, options: dict[str, Any], prepare: Callable[[Any], Any]) -> Any:
+    return lambda: prepare(AsyncClient(host=host, **options))

@@ -22,10 +22,11 @@ from aegis_llm.installed import library
 from aegis_llm.keys import normal_model
 from aegis_llm.members import schema_of
 from aegis_llm.naming import name_of
-from aegis_llm.ollama_client import OllamaModels
+from aegis_llm.ports import ModelSource
 from langchain_aegis._embedder import derived_id
 from langchain_aegis._fingerprint import NOT_IDENTITY
 from langchain_aegis._source import source_of
+from langchain_aegis.batching import SETTINGS, BatchingRunnable
 
 _ON_OLLAMA = (ChatOllama, OllamaLLM)
 _OF_THE_CACHE = frozenset(
@@ -48,7 +49,7 @@ class Structure:
     """Tells a chain to a `Teller`, and notes on the way what else there is to know of it."""
 
     def __init__(self) -> None:
-        self.sources: dict[tuple[str, str], OllamaModels] = {}
+        self.sources: dict[tuple[str, str], ModelSource] = {}
         self.local = False
         """Whether something is known by the very object, which no other process has."""
 
@@ -95,6 +96,8 @@ class Structure:
             if isinstance(value, _ON_OLLAMA):
                 left_out |= {"base_url"}  # the digest tells the model, wherever it runs
                 self._uses(value, value.model)
+        elif isinstance(value, BatchingRunnable):
+            left_out = _LABELS | SETTINGS
         elif isinstance(value, Runnable):
             left_out = _LABELS
         elif isinstance(value, Document):

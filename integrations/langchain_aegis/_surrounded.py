@@ -53,7 +53,7 @@ async def _asteps(
                     return
             try:
                 yield chunk
-            except BaseException as exc:  # noqa: BLE001
+            except BaseException as exc:  # noqa: BLE001 - as in `_steps`
                 step = partial(chunks.athrow, exc)
             else:
                 step = partial(anext, chunks)

@@ -8,10 +8,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, Self, cast
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForLLMRun,
-    CallbackManagerForLLMRun,
-)
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.base import LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -21,9 +18,8 @@ from langchain_ollama import ChatOllama
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from aegis_llm.answering import Answering
-from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.config import AegisConfig
 from aegis_llm.control import cache_control
-from aegis_llm.errors import ConfigError
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.ollama_servers import urls_of
@@ -40,12 +36,15 @@ from langchain_aegis._convert import (
     copy_chunk,
     result_of,
 )
+from langchain_aegis._copying import Copies
 from langchain_aegis._documents import KnowsDocuments, listen
 from langchain_aegis._embedder import LangChainEmbedder
 from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
-from langchain_aegis._sending import Clients
+from langchain_aegis._many import AllAtOnce
+from langchain_aegis._sending import Clients, own_kwargs
+from langchain_aegis._settings import refuse_unknown, reraise_ours
 from langchain_aegis._surrounded import asurrounded, surrounded
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
@@ -59,7 +58,9 @@ _IDENTIFYING = (
 )  # fmt: skip
 
 
-class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, ChatOllama):
+class ChatAegis(
+    Asks, Copies, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnce, ChatOllama
+):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `ChatOllama` takes, and beside it the settings of the cache. Makes no connection
@@ -95,30 +96,22 @@ class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, ChatOlla
 
     _answering: Answering = PrivateAttr()
     _clients: Clients = PrivateAttr()
-    _fleet: Fleet | None = PrivateAttr()
     _source: ModelSource = PrivateAttr()
+    _fleet: Fleet | None = PrivateAttr()
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         try:
             super().__init__(*args, **settings)
         except ValidationError as exc:
-            for error in exc.errors(include_input=False):
-                if isinstance(cause := error.get("ctx", {}).get("error"), ConfigError):
-                    raise cause from None
+            reraise_ours(exc)
             raise
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, values: Any) -> Any:
+        refuse_unknown(cls.model_fields, values, _IGNORED)
         if isinstance(values, Mapping):
-            fields = cls.model_fields
-            known = frozenset(fields) | {f.alias for f in fields.values() if f.alias}
-            for name in values:
-                if name in known or name in _IGNORED:
-                    continue
-                if name in OPTION_NAMES:
-                    _raise_nested(name)
-                raise unknown_option(str(name), known)
+            urls_of(values.get("base_url"))
         return values
 
     @model_validator(mode="after")
@@ -132,18 +125,23 @@ class ChatAegis(Asks, Explains, Feedback, Invalidating, KnowsDocuments, ChatOlla
     def _schedule(self) -> None:
         """Have the calls of the clients scheduled as the settings say."""
         config = (self.aegis or AegisConfig()).scheduler
-        way = self._clients.schedule(config)
-        self._client, self._async_client, self._fleet, self._source = way
+        self._client, self._async_client, self._source, self._fleet = self._clients.schedule(
+            config
+        )
         self._answering.service.digests.register(self._source)
 
     @model_validator(mode="after")
     def _set_clients(self) -> Self:
-        base_url = self.base_url
+        names = ("base_url", "client_kwargs", "validate_model_on_init")
+        given = {name: self.__dict__[name] for name in names}
+        urls = urls_of(self.base_url)
         try:
-            self.__dict__["base_url"] = urls_of(base_url)[0]
+            self.__dict__["base_url"] = urls[0]
+            self.__dict__["validate_model_on_init"] &= len(urls) == 1  # else `Clients` does it
+            self.__dict__["client_kwargs"] = own_kwargs(self.client_kwargs)
             return cast("Self", ChatOllama._set_clients(self))  # type: ignore[operator]
         finally:
-            self.__dict__["base_url"] = base_url
+            self.__dict__.update(given)
 
     def _wired(self, changed: Mapping[str, Any]) -> Answering:
         fields = {**self.__dict__, **changed}
@@ -383,8 +381,3 @@ for _method in (ChatAegis._generate, ChatAegis._agenerate):
 def _part(model: ChatAegis, name: str) -> Any:
     """Return a private attribute; pydantic's own way to it takes ten times as long."""
     return (model.__pydantic_private__ or {})[name]
-
-
-def _raise_nested(name: str) -> None:
-    msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
-    raise ConfigError(msg)

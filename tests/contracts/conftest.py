@@ -12,7 +12,7 @@ from aegis_llm.ports import Store
 from aegis_llm.stores import redis as redis_module
 from aegis_llm.stores.channel import Channel
 from aegis_llm.stores.memory import MemoryStore
-from tests.contracts.kit import PATIENCE_S, SCOPE, redis_store, unit
+from tests.contracts.kit import PATIENCE_S, SCOPE, listens, redis_store, unit, until
 from tests.redis_server import RedisServer
 
 KINDS = ["memory", "tcp", "unix"]
@@ -62,7 +62,8 @@ def make(
 ) -> Callable[..., Face]:
     """Makes stores of one kind: `make(namespace=..., embedding_id=...)`.
 
-    The index is there, as after a first request: what is stored is then found at once.
+    The index is there and the listener too, as some time after a first request: what is stored is
+    found at once, and what is heard is what the test does.
     """
     in_memory: dict[str, MemoryStore] = {}
     urls = None if request.param == "memory" else request.getfixturevalue("redis_urls")
@@ -78,6 +79,7 @@ def make(
         face = Face(store, runner)
         if ready:
             face.nearest(SCOPE, unit(1, 0), 1)
+            until(lambda: listens(store))
         return face
 
     return make

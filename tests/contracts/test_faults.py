@@ -35,10 +35,22 @@ def way(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def world(server: RedisServer, way: str) -> Iterator[World]:
-    """A process that has already asked something."""
-    with World(server.url, way) as world:
+    """A process with time limits that a busy machine does not reach."""
+    yield from begun(server, way, redis_timeout_ms=5000.0, redis_connect_timeout_ms=5000.0)
+
+
+@pytest.fixture
+def hasty(server: RedisServer, way: str) -> Iterator[World]:
+    """A process that does not wait long for a Redis that hangs."""
+    yield from begun(server, way)
+
+
+def begun(server: RedisServer, way: str, **options: Any) -> Iterator[World]:
+    """A process that has already asked something, and has read what others learnt."""
+    with World(server.url, way, **options) as world:
         until(lambda: world.ask(question(0)).reason == "no_candidate" or _refreshed(server))
         assert world.ask(question(0)).outcome == "hit_exact"
+        until(lambda: world.answering.service.learner.notebook.loaded)
         yield world
 
 
@@ -65,16 +77,24 @@ def open_for_long(world: World) -> None:
     world.store.link._breaker._first_pause = world.store.link._breaker._pause = 1e18
 
 
+def hears_no_more(world: World) -> None:
+    """Let the thread that listens to other processes not connect again."""
+    listener = world.store._channel._listener
+    assert listener is not None
+    listener.stop()
+    listener._thread.join()
+
+
 OPENED = ["redis_breaker_open"] * 5
 
 
 def test_a_hung_redis_costs_three_requests_their_patience_and_then_nobody(
-    server: RedisServer, world: World, caplog: pytest.LogCaptureFixture
+    server: RedisServer, hasty: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.hang()
-    reasons = [world.ask(question(n)).reason for n in range(3)]
-    open_for_long(world)
-    reasons += [world.ask(question(n)).reason for n in range(5)]
+    reasons = [hasty.ask(question(n)).reason for n in range(3)]
+    open_for_long(hasty)
+    reasons += [hasty.ask(question(n)).reason for n in range(5)]
     assert reasons == ["redis_timeout"] * 3 + OPENED
     assert warned(caplog) == ["redis_timeout"]
 
@@ -85,6 +105,7 @@ def test_a_killed_redis_is_noticed_and_then_not_asked(
     server.kill()
     reasons = [world.ask(question(n)).reason for n in range(3)]
     open_for_long(world)
+    hears_no_more(world)
     with socket.create_server(("127.0.0.1", server.port)) as listener:
         listener.setblocking(False)
         reasons += [world.ask(question(n)).reason for n in range(5)]
@@ -95,18 +116,18 @@ def test_a_killed_redis_is_noticed_and_then_not_asked(
 
 
 @pytest.mark.parametrize("trouble", ["hang", "kill"])
-def test_it_is_used_again_when_it_is_back(server: RedisServer, world: World, trouble: str) -> None:
+def test_it_is_used_again_when_it_is_back(server: RedisServer, hasty: World, trouble: str) -> None:
     getattr(server, trouble)()
     for number in range(5):
-        assert world.ask(question(number)).outcome == "miss"
-    assert world.store.link.is_open
+        assert hasty.ask(question(number)).outcome == "miss"
+    assert hasty.store.link.is_open
     if trouble == "hang":
         server.resume()
     else:
         server.start()
-    until(lambda: world.ask(question(0)).reason != "redis_breaker_open")
-    recovered(world)
-    assert not world.store.link.is_open
+    until(lambda: hasty.ask(question(0)).reason != "redis_breaker_open")
+    recovered(hasty)
+    assert not hasty.store.link.is_open
 
 
 def test_a_redis_that_is_absent_at_the_start_comes_later(
@@ -283,15 +304,15 @@ def test_a_value_of_a_foreign_type_is_a_miss_and_is_replaced(
     assert warned(caplog) == []
 
 
-def test_the_breaker_counts_only_what_comes_in_a_row(server: RedisServer, world: World) -> None:
-    assert isinstance(world.store.link._breaker, Breaker)
+def test_the_breaker_counts_only_what_comes_in_a_row(server: RedisServer, hasty: World) -> None:
+    assert isinstance(hasty.store.link._breaker, Breaker)
     for _ in range(3):
         server.hang()
-        reasons = [world.ask(question(n)).reason for n in (1, 2)]
+        reasons = [hasty.ask(question(n)).reason for n in (1, 2)]
         server.resume()
         assert reasons == ["redis_timeout"] * 2
-        until(lambda: world.ask(question(0)).outcome == "hit_exact")
-        assert not world.store.link.is_open
+        until(lambda: hasty.ask(question(0)).outcome == "hit_exact")
+        assert not hasty.store.link.is_open
 
 
 def test_no_reason_is_a_sentence(server: RedisServer, world: World) -> None:

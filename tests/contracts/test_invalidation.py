@@ -27,11 +27,6 @@ class Ear:
     def hear(self, event: bytes) -> None:
         self.heard.append(events.decode(event))
 
-    @property
-    def told(self) -> list[Any]:
-        """What it heard, but for the news that the listener has just connected."""
-        return [event for event in self.heard if not isinstance(event, events.Missed)]
-
 
 def named(namespace: str, name: str, names: tuple[str, ...], **changes: Any) -> Put:
     """An entry of both tiers under some names."""
@@ -112,7 +107,7 @@ def test_whoever_subscribed_here_hears_at_once_and_is_not_kept_alive(make: Make)
     store.invalidate(D1)
     version = store.renew()
     store.store.publish(b'{"kind":"something new"}')
-    assert ear.told == [events.Invalidated(D1), events.Renewed(version), None]
+    assert ear.heard == [events.Invalidated(D1), events.Renewed(version), None]
 
 
 def test_a_handler_that_fails_costs_the_others_nothing(
@@ -126,7 +121,7 @@ def test_a_handler_that_fails_costs_the_others_nothing(
     store.store.subscribe(broken.hear)
     store.store.subscribe(ear.hear)
     store.invalidate(D1)
-    assert ear.told == [events.Invalidated(D1)]
+    assert ear.heard == [events.Invalidated(D1)]
     assert len(caplog.records) <= 1
 
 

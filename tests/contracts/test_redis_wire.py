@@ -89,6 +89,25 @@ def test_a_search_is_one_command_once_the_size_of_the_scope_is_known(
     assert [("NOCONTENT" in command) for command in watch.commands] == [False, True, False, False]
 
 
+def test_many_values_are_one_command_a_hundred(store: Any, server: RedisServer) -> None:
+    keys = [key_of(NS, str(number)) for number in range(150)]
+    with Watch(server) as watch:
+        store.put_many([Put(key, b"value", 60_000) for key in keys])
+        store.get_many(keys)
+    assert watch.names == ["SET"] * 150 + ["MGET"] * 2
+    assert all(command.endswith(" PX 60000") for command in watch.commands[:150])
+    assert watch.commands[150] == " ".join(["MGET", *keys[:100]])
+
+
+def test_vectors_alone_listen_to_nobody(server: RedisServer, runner: Any) -> None:
+    store = redis_store(server.url, "vectors-only")
+    key = "aegis:v1:vectors-only:v:a:m"
+    Face(store, runner).put_many([Put(key, b"value", 60_000)])
+    assert Face(store, runner).get_many([key]) == [b"value"]
+    assert store._channel.idle
+    close(store, runner)
+
+
 def test_a_new_connection_says_nothing_of_its_own(store: Any, server: RedisServer) -> None:
     store.close()
     with Watch(server) as watch:
@@ -221,6 +240,15 @@ def test_the_rights_that_the_log_names_are_enough(as_user: Callable[..., Any]) -
     store.put(both(NS, "a", unit(1, 0)))
     assert store.get(key_of(NS, "a")) == b"a"
     until(lambda: len(settled(lambda: store.nearest(SCOPE, unit(1, 0), 4))) == 1)
+
+
+def test_the_rights_documented_for_vectors_are_enough(as_user: Callable[..., Any]) -> None:
+    named = re.search(r"embeddings (?:also need|also) `([^`]+)`", README)
+    assert named is not None
+    key = key_of(NS, "a")
+    store = as_user("get", "set", "ping", *named[1].lower().split())
+    store.put_many([Put(key, b"value", 60_000)])
+    assert store.get_many([key]) == [b"value"]
 
 
 @pytest.mark.parametrize("missing", ["get", "set", "ft.search", "ft.create"])

@@ -200,3 +200,31 @@ def test_a_survey_makes_no_index(make: Make, namespace: str) -> None:
             assert store.survey(Survey(unit(1, 0), 4)) == []
         except StoreTrouble as exc:
             assert exc.reason == "index_missing"  # noqa: PT017 - memory has no index to miss
+
+
+def test_many_values_come_back_in_order(store: Any, namespace: str) -> None:
+    keys = [key_of(namespace, str(number)) for number in range(250)]
+    assert store.get_many(keys) == [None] * 250
+    store.put_many([Put(key, key.encode(), 60_000) for key in keys[::2]])
+    found = store.get_many(list(reversed(keys)))
+    assert found == [key.encode() if n % 2 == 0 else None for n, key in enumerate(keys)][::-1]
+    assert store.get(keys[0]) == keys[0].encode()
+    assert store.get_many([keys[0], keys[0], keys[1]]) == [keys[0].encode()] * 2 + [None]
+    assert store.get_many([]) == []
+    store.put_many([])
+
+
+def test_each_of_many_values_has_its_own_time(store: Any, namespace: str) -> None:
+    short, long = key_of(namespace, "short"), key_of(namespace, "long")
+    store.put_many([Put(short, b"value", 50), Put(long, b"\x00\r\n", 60_000)])
+    until(lambda: store.get_many([short, long]) == [None, b"\x00\r\n"])
+
+
+def test_clearing_takes_the_vectors_too(make: Make, namespace: str) -> None:
+    store, other = make(), make(namespace=f"{namespace}2")
+    key, kept = f"aegis:v1:{namespace}:v:ab:m", f"aegis:v1:{namespace}2:v:ab:{namespace}:v:x"
+    store.put_many([Put(key, b"vector", 60_000)])
+    other.put_many([Put(kept, b"vector", 60_000)])
+    store.clear()
+    assert store.get_many([key]) == [None]
+    assert other.get_many([kept]) == [b"vector"]

@@ -53,6 +53,9 @@ def test_the_exact_tier_works(url: str, runner: asyncio.Runner | None) -> None:
     assert face.get(key_of(NS, "a")) is face.get(key_of(NS, "n599")) is None
     assert face.get(key_of("other", "a")) == b"value"
     assert not store.searches
+    keys = [key_of(NS, f"many{number}") for number in range(150)]
+    face.put_many([Put(key, key.encode(), 60_000) for key in keys[1:]])
+    assert face.get_many(keys) == [None, *(key.encode() for key in keys[1:])]
     close(store, runner)
 
 

@@ -162,7 +162,7 @@ async def error_awaited(call: Callable[[], Awaitable[Any]]) -> tuple[type, str] 
     """Like `error_of`, awaited."""
     try:
         await call()
-    except Exception as exc:  # noqa: BLE001
+    except Exception as exc:  # noqa: BLE001 - as in `error_of`
         return type(exc), str(exc)
     return None
 

@@ -7,24 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from aegis_llm import AegisConfig, service
+from aegis_llm import AegisConfig, service, vectorizing
 from tests.langchain.kit import PATIENT, Kit, forget_stock_models
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.parametrize("name", ["langchain_rag", "langchain_cache", "langchain_chain"])
-def test_an_example(
-    kit: Kit, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture(autouse=True)
+def _environment(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_HOST", kit.ollama.base_url)
     monkeypatch.setenv("AEGIS_REDIS_URL", kit.redis_url)
     monkeypatch.setenv("AEGIS_NAMESPACE", kit.namespace)
-    monkeypatch.setattr(service, "FIRST_WAIT_S", 30.0)  # a busy machine changes no outcome
+    for module in (service, vectorizing):
+        monkeypatch.setattr(module, "FIRST_WAIT_S", 30.0)  # a busy machine changes no outcome
     patient = AegisConfig.from_env().with_options(**PATIENT)
     monkeypatch.setattr(AegisConfig, "from_env", lambda: patient)
 
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.parametrize("name", ["langchain_rag", "langchain_cache", "langchain_chain"])
+def test_an_example(kit: Kit, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     forget_stock_models()
 
@@ -32,3 +34,31 @@ def test_an_example(
     assert [words[0] for words in told] == ["miss", "hit_local", "hit_semantic"]
     assert len({" ".join(words[-4:]) for words in told}) == 1
     assert kit.calls == 1
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_the_example_of_batching(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", kit.ollama.base_url)
+
+    runpy.run_path(str(EXAMPLES / "langchain_batching.py"), run_name="__main__")
+    forget_stock_models()
+
+    *told, last = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in told] == ["parcel", "account", "payment"]
+    words = last.split()
+    calls = int(words[0])
+    assert words[1:] == ["calls", "for", "60", "messages"]
+    assert kit.ollama.count("/api/embed") == calls + 1 <= 30
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_the_example_of_embeddings(kit: Kit, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(EXAMPLES / "langchain_embeddings.py"), run_name="__main__")
+    forget_stock_models()
+
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [words[0] for words in told] == ["computed", "kept"]
+    assert [words[1:6] for words in told] == [["64", "vectors", "of", "384", "numbers,"]] * 2
+    assert kit.ollama.count("/api/embed") * 5 <= 64

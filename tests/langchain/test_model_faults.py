@@ -36,7 +36,7 @@ FAULTS: dict[str, Plan] = {
 }
 
 
-TRIED_AGAIN = ("reset first", "503")
+TRIED_AGAIN = ("reset first", "503", "502 as text")
 """Faults before the first token that may be over at the next try."""
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aegis_llm.batching.jobs import Job, Reply
 from aegis_llm.batching.queue import Queue
-from aegis_llm.batching.residents import Residents
+from aegis_llm.batching.residents import TURN, Residents
 from aegis_llm.config import SchedulerConfig
 
 LOAD_S = 1.0
@@ -117,8 +117,10 @@ def test_a_claim_is_over_when_its_model_is_loaded() -> None:
     residents = Residents(1)
     residents.sent("a", {}, {"a": 1})
     residents.claim("b")
+    for _ in range(TURN):
+        residents.sent("a", {}, {"a": 1, "b": 1})
     assert not residents.may_send("a", {}, {"a": 1, "b": 1})
-    residents.replied("b", LOAD_S, 1.0)
+    residents.replied("b", LOAD_S, 0.5, 1.0)
     assert residents.may_send("b", {}, {"b": 1, "c": 1})
 
 

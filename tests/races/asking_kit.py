@@ -23,14 +23,15 @@ class Asking:
     """A scheduled client of each kind on some servers, which share their queues."""
 
     def __init__(self, *urls: str, slots: int | None = 1, retries: int = 2) -> None:
-        self.queues = [Dispatcher(SchedulerConfig(num_parallel=slots), url) for url in urls]
-        links = [Link(q.server, q, Bare()) for q in self.queues]
+        config = SchedulerConfig(num_parallel=slots, retries=retries)
+        self.queues = [Dispatcher(config, url) for url in urls]
+        links = [Link(q.server, q.server, q, Bare()) for q in self.queues]
         self.tries = 0
         self.clients = [self._counting(Client(host=url, verify=False)) for url in urls]
         awaited = [LoopClient(partial(AsyncClient, host=url, verify=False)) for url in urls]
-        self.blocking = ScheduledClient(self.clients, Fleet(links), retries)
+        self.blocking = ScheduledClient(self.clients, Fleet(links, config))
         self.awaited = ScheduledAsyncClient(
-            [self._counting(client) for client in awaited], Fleet(links), retries
+            [self._counting(client) for client in awaited], Fleet(links, config)
         )
 
     def ask(self, kind: str, stream: bool, **body: Any) -> str:

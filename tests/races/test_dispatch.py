@@ -278,7 +278,7 @@ def test_new_settings_hold_for_those_that_wait(counter: Counter) -> None:
     for other in done(threads):
         other.end(REPLY)
     queue.configure(SchedulerConfig())
-    assert queue.slots("m") is None
+    assert queue.state().models["m"].slots is None
     free = [queue.enter(job()) for _ in range(5)]
     queue.configure(SchedulerConfig(num_parallel=1))
     for other in (*free, hold):

@@ -204,7 +204,7 @@ def test_what_is_kept_does_not_grow_with_the_calls() -> None:
     assert len(inner._residents._quickest) <= 300
     assert len(inner._shares._counters) <= 300
     model = inner._models["m"]
-    assert len(model.slots._slots) == 1
+    assert len(model.slots._slots) <= 1
     assert len(model.forecast._said) <= 600
     nothing_is_left(queue)
 

@@ -14,6 +14,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 from llama_index.core import Settings
 from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.llms.llm import LLM
 from llama_index.llms.ollama import Ollama
@@ -26,6 +27,7 @@ from aegis_llm import (
     CacheConfig,
     ConfigError,
     Counts,
+    EmbeddingError,
     Entry,
     Explanation,
     Labels,
@@ -35,6 +37,7 @@ from aegis_llm import (
     Origin,
     SchedulerConfig,
     StoreTrouble,
+    TextTooLongError,
     Weighed,
     areject,
     cache_control,
@@ -44,9 +47,15 @@ from aegis_llm import (
 from aegis_llm.matching import route
 from aegis_llm.testing import ManualClock, OllamaSimulator, best_embedder
 from aegis_llm.values import Control, Outcome
-from langchain_aegis import AegisCache, ChatAegis, cache_chain
+from langchain_aegis import (
+    AegisCache,
+    AegisEmbeddings,
+    BatchingRunnable,
+    ChatAegis,
+    cache_chain,
+)
 from langchain_aegis.agents import AegisMiddleware
-from llama_index.llms.aegis import AegisOllama, AegisQueryEngine
+from llama_index.llms.aegis import AegisEmbedding, AegisOllama, AegisQueryEngine
 
 
 def question_of(messages: Sequence[Mapping[str, Any]]) -> str | None:
@@ -228,6 +237,16 @@ def whole_chain(chain: Runnable[dict[str, str], str], config: AegisConfig) -> st
     return (cached | StrOutputParser()).invoke({"question": "Why?"})
 
 
+async def batching(chain: Runnable[dict[str, str], str], llm: ChatAegis) -> str:
+    """BatchingRunnable keeps the types of what it calls."""
+    runnable = BatchingRunnable(chain, window_ms=20, max_batch=8, max_in_flight=2, window="always")
+    assert_type(runnable.invoke({"question": "Why?"}), str)
+    assert_type(await runnable.ainvoke({"question": "Why?"}), str)
+    assert_type(llm.batch(["Why?"]), list[AIMessage])
+    BatchingRunnable(chain, window="never")  # type: ignore[arg-type]
+    return (runnable | StrOutputParser()).invoke({"question": "Why?"})
+
+
 def whole_engine(engine: BaseQueryEngine, config: AegisConfig) -> int:
     """AegisQueryEngine goes wherever query engines go."""
     made = AegisQueryEngine(
@@ -278,3 +297,24 @@ def agents(model: BaseChatModel, cache: AegisCache) -> None:
     create_agent(model, [], middleware=[AegisMiddleware(cache)])
     assert_type(middleware.cache, AegisCache)
     AegisMiddleware(tenant="acme")  # type: ignore[arg-type]
+
+
+async def embeddings(config: AegisConfig) -> list[list[float]]:
+    """AegisEmbeddings and AegisEmbedding go wherever the stock classes go."""
+    made = AegisEmbeddings(
+        model="all-minilm", dimensions=128, redis_url="memory://", ttl=600, aegis=config
+    )
+    stock: OllamaEmbeddings = made
+    assert_type(made.embed_query("a"), list[float])
+    assert_type(await made.aembed_documents(["a"]), list[list[float]])
+    made.connect_now(timeout=1.0)
+    twin: BaseEmbedding = AegisEmbedding("all-minilm", namespace="app", truncate=True)
+    Settings.embed_model = twin
+    try:
+        return [stock.embed_query("a"), await twin.aget_query_embedding("a")]
+    except TextTooLongError as exc:
+        wrong: ValueError = exc
+        assert_type(exc.index, int)
+        assert_type(exc.characters, int)
+        assert issubclass(EmbeddingError, AegisError)
+        raise wrong from None

@@ -44,7 +44,7 @@ def ending(call: Callable[[], Any]) -> Any:
     """What a call returned, or the type and text of what it raised."""
     try:
         return call()
-    except Exception as exc:  # noqa: BLE001
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it gets compared
         return type(exc), str(exc)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aegis_llm.errors import EmbedTrouble
+from aegis_llm.errors import EmbedTrouble, TextTooLongError
 from aegis_llm.scheduler import embedding as embedding_module
 from aegis_llm.scheduler.embedding import Embedding
 from aegis_llm.testing import ManualClock
@@ -209,3 +209,27 @@ async def test_a_hung_embedder_leaves_the_loop_and_its_executor_free(embedder: E
     await asyncio.gather(*asked[:32], return_exceptions=True)
     embedder.gate.set()
     assert len(set(await asyncio.gather(*asked[32:]))) == 1
+
+
+@both
+def test_a_question_that_is_too_long_is_no_fault_of_the_embedder(
+    call: Call, embedder: Embedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedding = Embedding(embedder, 5)
+    embedder.answer = TextTooLongError("m", "long", 0, 1)
+    for _ in range(6):
+        with pytest.raises(EmbedTrouble, match=r"^question_too_long$"):
+            call(embedding, "long")
+    embedder.answer = (3.0, 4.0)
+    assert call(embedding, "q")
+    assert not caplog.records
+
+
+def test_a_probe_with_a_question_that_is_too_long_shows_that_the_embedder_works(
+    embedder: Embedder,
+) -> None:
+    embedding = Embedding(embedder, 5)
+    embedding._breaker._open = True
+    embedder.answer = TextTooLongError("m", "long", 0, 1)
+    embedding._probe("long")
+    assert embedding._breaker.allow()

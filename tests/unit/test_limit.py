@@ -11,6 +11,9 @@ from aegis_llm.batching.jobs import Job, Reply
 from aegis_llm.batching.queue import Queue
 from aegis_llm.config import SchedulerConfig
 
+OTHERS = "theirs"
+"""Stands for requests that other programs send, one after the other by each of their callers."""
+
 
 class Server:
     """An Ollama with some slots, first come first served, in virtual time."""
@@ -27,6 +30,7 @@ class Server:
         self.replies = 0
         self.peak = 0
         self.numbers = iter(range(1_000_000))
+        self.others = 0
 
     def ask(self, count: int) -> None:
         for _ in range(count):
@@ -36,6 +40,10 @@ class Server:
     def move(self) -> None:
         while (job := self.queue.next(self.now)) is not None:
             self.queued.append(job)
+        theirs = [job for job in self.queued if job.model == OTHERS]
+        theirs += [job for _, _, job, _ in self.running if job.model == OTHERS]
+        for _ in range(self.others - len(theirs)):
+            self.queued.append(Job(OTHERS, self.now, sent=self.now))
         self.peak = max(self.peak, len(self.queued) + len(self.running))
         while self.queued and len(self.running) < self.slots:
             job = self.queued.pop(0)
@@ -50,12 +58,17 @@ class Server:
 
     def end(self) -> None:
         self.now, _, job, reply = heapq.heappop(self.running)
+        if job.model == OTHERS:
+            self.move()
+            return
         self.replies += 1
         self.queue.done(job, self.now + self.random.uniform(0, 0.003), reply)
         self.move()
 
     def drain(self) -> None:
-        while self.running:
+        while any(job.model != OTHERS for _, _, job, _ in self.running) or any(
+            job.model != OTHERS for job in self.queued
+        ):
             self.end()
 
     @property
@@ -133,6 +146,49 @@ def test_where_prompts_hold_up_each_other_no_time_is_lost(slots: int) -> None:
         took.append(server.now - begun)
     assert server.found is not None
     assert took[-1] <= 1.03 * took[0]
+
+
+@pytest.mark.parametrize(("slots", "others"), [(4, 12), (8, 40), (4, 2), (2, 8)])
+def test_beside_other_programs_nothing_is_held_back_and_nothing_unlearned(
+    slots: int, others: int
+) -> None:
+    server = Server(slots)
+    server.ask(64)
+    server.drain()
+    assert server.found == slots
+    server.others = others
+    for _ in range(12):  # sixteen callers
+        server.ask(16)
+        server.drain()
+    assert server.found is not None
+    assert server.found >= min(slots, 2 + slots // 2)
+    if others > slots:
+        server.peak = 0
+        server.ask(30)
+        assert server.peak >= 30  # as without the package: who holds back gets less
+        server.drain()
+    server.others = 0
+    server.ask(200)
+    server.drain()
+    assert server.found == slots
+    server.peak = 0
+    server.ask(100)
+    server.drain()
+    assert server.peak <= slots + 1
+
+
+def test_a_guess_from_long_prompts_grows_when_they_are_short() -> None:
+    server = Server(8, prefill_s=1.5)
+    server.ask(100)
+    server.drain()
+    assert server.found is not None
+    assert server.found < 8
+    server.prefill_s = 0.01
+    server.ask(40)
+    server.drain()
+    server.ask(60)
+    server.drain()
+    assert server.found == 8
 
 
 def test_a_known_family_begins_with_its_one_slot() -> None:

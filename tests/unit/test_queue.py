@@ -88,19 +88,20 @@ def test_models_with_requests_are_never_forgotten() -> None:
     assert len(queue.state().models) < 500
 
 
-def test_slots_are_as_many_as_were_ever_busy_at_once_until_their_number_is_known() -> None:
+def test_nothing_is_noted_of_the_slots_until_their_number_is_known() -> None:
     slots = Slots()
     for number in range(100):
         job = Job("a", 0.0, prompt(number, number + 1))
         slots.take(job, None)
         slots.give_back(job, None)
-    assert slots.idle() == [prompt(99, 100)]
+    assert slots.idle() == []
     first, second = Job("a", 0.0, prompt(1, 2)), Job("a", 0.0, prompt(3, 4))
     slots.take(first, None)
-    slots.take(second, None)
-    slots.give_back(first, 4)
-    slots.take(Job("a", 0.0, prompt(5, 6)), 4)
-    assert slots.idle() == [prompt(1, 2)]
+    slots.take(second, 2)
+    slots.give_back(first, 2)
+    assert slots.idle() == []
+    slots.give_back(second, 2)
+    assert slots.idle() == [prompt(3, 4)]
 
 
 def test_tenants_that_came_once_are_forgotten_those_that_got_most_last() -> None:

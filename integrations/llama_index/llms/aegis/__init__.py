@@ -1,4 +1,4 @@
-"""LlamaIndex's Ollama with answers to repeated questions from Redis: `AegisOllama`."""
+"""LlamaIndex's Ollama, chat and embeddings, with Redis: `AegisOllama`, `AegisEmbedding`."""
 
 from aegis_llm.errors import MissingExtraError
 
@@ -9,6 +9,7 @@ except ModuleNotFoundError as exc:
     raise MissingExtraError("llama_index.llms.aegis", "llama-index") from exc
 
 from llama_index.llms.aegis.base import AegisOllama
+from llama_index.llms.aegis.embedding import AegisEmbedding
 from llama_index.llms.aegis.engine import AegisQueryEngine
 
-__all__ = ["AegisOllama", "AegisQueryEngine"]
+__all__ = ["AegisEmbedding", "AegisOllama", "AegisQueryEngine"]

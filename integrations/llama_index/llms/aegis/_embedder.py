@@ -44,15 +44,17 @@ def derived_id(embed_model: Any) -> str:
     others = _other_settings(embed_model)
     if others:
         told.append(f"settings={hashlib.sha256(others.encode()).hexdigest()[:16]}")
-    return " ".join([type(embed_model).__name__, *told])
+    name = vars(type(embed_model)).get("vectors_of", type(embed_model).__name__)
+    return " ".join([name, *told])
 
 
 def _other_settings(embed_model: Any) -> str:
     """Return as JSON what else differs from the defaults; counters and connections do not tell."""
     found: dict[str, Any] = {}
+    beside = vars(type(embed_model)).get("cache_fields", frozenset())
     for name, field in getattr(type(embed_model), "model_fields", {}).items():
         value = getattr(embed_model, name, None)
-        if name in _TELLING or _SILENT.search(name):
+        if name in _TELLING or name in beside or _SILENT.search(name):
             continue
         if type(value) is int and not _SIZES.search(name):
             continue

@@ -11,7 +11,7 @@ from ollama._client import _parse_host
 
 from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig
-from aegis_llm.ollama_client import LoopClient, OllamaModels, stream_chat
+from aegis_llm.ollama_client import LoopClient, OllamaModels, quick_to_connect, stream_chat
 from aegis_llm.ollama_servers import OllamaServers, families_of, fleet_of, seen_by, urls_of
 from aegis_llm.ports import ModelSource, Reply
 from aegis_llm.scheduled_client import ScheduledAsyncClient, ScheduledClient
@@ -41,9 +41,13 @@ class Links:
         self._client: Any = None
         self._async_client: Any = None
 
+    def source(self, *, awaited: bool) -> ModelSource:
+        """Return who is asked for the models of blocking, or awaited, requests."""
+        return (self._awaited if awaited else self._blocking).source
+
     def server(self, *, awaited: bool) -> str:
         """Return the name of the server that blocking, or awaited, requests go to."""
-        return (self._awaited if awaited else self._blocking).source.server
+        return self.source(awaited=awaited).server
 
     def fleet(self, *, awaited: bool) -> Fleet | None:
         """Return the servers that requests are scheduled on; None: they are not scheduled."""
@@ -74,7 +78,9 @@ class Links:
         given, _ = self.given
         if given is not None:
             return given.show(model)
-        client = Client(host=self._hosts[0], headers=self._headers, timeout=_SHOW_TIMEOUT_S)
+        fleet = self._blocking.fleet
+        host = self._hosts[0 if fleet is None else fleet.asked_on(model)]
+        client = Client(host=host, headers=self._headers, timeout=_SHOW_TIMEOUT_S)
         try:
             return client.show(model)
         finally:
@@ -85,10 +91,11 @@ class Links:
         return type(None), ()
 
     def _scheduled(self, kind: Any, clients: Sequence[Any], fleet: Fleet | None) -> Any:
-        return clients[0] if fleet is None else kind(clients, fleet, self._config.retries)
+        return clients[0] if fleet is None else kind(clients, fleet)
 
     def _made(self, kind: Any, host: str) -> Any:
-        return kind(host=host, headers=self._headers, timeout=self._timeout)
+        made = kind(host=host, headers=self._headers, timeout=self._timeout)
+        return quick_to_connect(made) if len(self._hosts) > 1 else made
 
     def _loop_client(self, host: str) -> LoopClient:
         return LoopClient(lambda: self._made(AsyncClient, host))
@@ -115,11 +122,11 @@ class _Way(NamedTuple):
 
 def source_of(llm: Ollama) -> ModelSource:
     """Return the source of digests for an `Ollama`."""
-    given: Any = llm._client
-    if given is None:
-        links: Links | None = getattr(llm, "_links", None)
-        given = llm._async_client if links is None else next(filter(None, links.given), None)
-    return _source(given, _parse_host(urls_of(llm.base_url)[0]), dict(llm.headers or {}))
+    links: Links | None = getattr(llm, "_links", None)
+    if links is not None:
+        return links.source(awaited=links.given[0] is None and links.given[1] is not None)
+    given = llm._client or llm._async_client
+    return _source(given, _parse_host(llm.base_url), dict(llm.headers or {}))
 
 
 def _source(given: Any, host: str, headers: Mapping[str, str]) -> GivenModels | OllamaModels:

@@ -19,18 +19,18 @@ from llama_index.llms.ollama import Ollama
 from ollama import AsyncClient, Client
 
 from aegis_llm.answering import Answering
-from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
 from aegis_llm.control import cache_control, current_control, observe
-from aegis_llm.errors import ConfigError
 from aegis_llm.explanation import Explanation
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
+from aegis_llm.ollama_servers import shown_urls, urls_of
 from aegis_llm.runner_options import settled
 from aegis_llm.service import Service
 from aegis_llm.wiring import connect, say_once
 from llama_index.llms.aegis._documents import listen
 from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
 from llama_index.llms.aegis._server import Links
+from llama_index.llms.aegis._settings import config_of, refuse_unknown
 from llama_index.llms.aegis._turn import Sent, Turn
 from llama_index.llms.aegis._window import windows
 
@@ -84,7 +84,8 @@ class AegisOllama(Feedback, Invalidating, Ollama):
     _links: Links = PrivateAttr()
 
     def __init__(self, model: str, *args: Any, **kwargs: Any) -> None:
-        _refuse_unknown(kwargs, frozenset(type(self).model_fields) | _NO_FIELDS)
+        refuse_unknown(kwargs, frozenset(type(self).model_fields) | _NO_FIELDS)
+        urls_of(args[0] if args else kwargs.get("base_url"))
         super().__init__(model, *args, **kwargs)
         listen()
         self._links = Links(self._connected(), self)
@@ -268,6 +269,10 @@ class AegisOllama(Feedback, Invalidating, Ollama):
             memo[id(shared)] = shared
         return super().__deepcopy__(memo)
 
+    def __repr_args__(self) -> Any:
+        for name, value in super().__repr_args__():
+            yield name, shown_urls(value) if name == "base_url" else value
+
     @property
     def _model_kwargs(self) -> dict[str, Any]:
         num_ctx = None if self.context_window == -1 else self.context_window
@@ -292,23 +297,8 @@ class AegisOllama(Feedback, Invalidating, Ollama):
         self._links = Links(answering, self)
 
     def _connected(self) -> Answering:
-        config = self.aegis if self.aegis is not None else AegisConfig()
-        if not isinstance(config, AegisConfig):
-            msg = f"aegis={config!r}: give an AegisConfig"
-            raise ConfigError(msg)
-        given = {name: getattr(self, name) for name in _GIVEN}
-        config = config.with_options(**{k: v for k, v in given.items() if v is not None})
+        config = config_of(self, _GIVEN)
         if self.embed_model is None:
             say_once("no embed_model given: only exact repeats are answered from the cache")
             return connect(config)
         return connect(config, LlamaIndexEmbedder(self.embed_model, config.cache.embedding_id))
-
-
-def _refuse_unknown(given: Mapping[str, Any], known: frozenset[str]) -> None:
-    for name in given:
-        if name in known:
-            continue
-        if name in OPTION_NAMES:
-            msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
-            raise ConfigError(msg)
-        raise unknown_option(name, known)

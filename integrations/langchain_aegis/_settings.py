@@ -1,0 +1,32 @@
+"""Settings of the cache beside those of a LangChain class: which there are, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from aegis_llm.config import OPTION_NAMES, unknown_option
+from aegis_llm.errors import ConfigError
+
+
+def refuse_unknown(fields: Mapping[str, Any], given: Any, ignored: Iterable[str] = ()) -> None:
+    """Raise `ConfigError` for what is no field, no alias of one and not ignored either."""
+    if not isinstance(given, Mapping):
+        return
+    known = frozenset(fields) | {field.alias for field in fields.values() if field.alias}
+    for name in given:
+        if name in known or name in ignored:
+            continue
+        if name in OPTION_NAMES:
+            msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
+            raise ConfigError(msg)
+        raise unknown_option(str(name), known)
+
+
+def reraise_ours(error: ValidationError) -> None:
+    """Raise the `ConfigError` that pydantic wrapped, if there is one."""
+    for one in error.errors(include_input=False):
+        if isinstance(cause := one.get("ctx", {}).get("error"), ConfigError):
+            raise cause from None
