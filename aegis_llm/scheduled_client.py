@@ -206,7 +206,7 @@ def _cut(parts: Any) -> None:
     """Cut the connection of a stream that another thread waits for: nothing else wakes it."""
     with contextlib.suppress(Exception):  # then it ends with the next part
         for value in list(parts.gi_frame.f_locals.values()):
-            if isinstance(value, httpx.Response):
+            if isinstance(value, httpx.Response) and value.http_version.startswith("HTTP/1"):
                 stream = value.extensions["network_stream"]
                 stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 

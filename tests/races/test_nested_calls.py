@@ -25,8 +25,8 @@ from aegis_llm.scheduler.registry import QUEUES, address
 from aegis_llm.testing import OllamaSimulator
 from langchain_aegis import ChatAegis
 from llama_index.llms.aegis import AegisOllama
-from tests.races.kit import auntil, done, run, start, until
-from tests.races.queue_kit import nothing_is_left
+from tests.races.kit import auntil, cancelled, done, run, start, until
+from tests.races.queue_kit import nothing_is_left, waiting
 
 SHORT = 6  # chunks of an answer
 QUESTION = "How long may a kettle be returned?"
@@ -220,6 +220,36 @@ def test_llama_index_calls_in_the_loop_over_astream_chat(llama: AegisOllama, nes
     assert run(scenario) == llama.chat(messages(QUESTION)).message.content
     # `asyncio_run` closes its loop only; the connection is closed when the next loop asks.
     assert run(lambda: llama.achat(messages(another())))
+
+
+@pytest.mark.parametrize("follower", ["a task", "a thread"])
+def test_who_follows_a_call_that_is_cancelled_in_the_queue_takes_its_place(
+    ollama: OllamaSimulator, queue: Callable[[], Dispatcher], follower: str
+) -> None:
+    config = AegisConfig().with_options(num_parallel=1, redis_url="memory://")
+    chat = ChatAegis(model="llama3.1:8b", base_url=ollama.base_url, aegis=config)
+    flights = chat._answering.service.flights
+    ollama.gate.clear()
+
+    async def scenario() -> None:
+        busy = asyncio.create_task(chat.ainvoke("Something else?"))
+        await auntil(lambda: ollama.in_flight == 1)
+        leader = asyncio.create_task(chat.ainvoke(QUESTION))
+        await auntil(lambda: waiting(queue()) == 1)
+        if follower == "a thread":
+            follows: Any = asyncio.wrap_future(start(partial(chat.invoke, QUESTION)))
+        else:
+            follows = asyncio.create_task(chat.ainvoke(QUESTION))
+        await auntil(lambda: any(flight.waiters for flight in flights._flights.values()))
+        await cancelled(leader)
+        await auntil(lambda: waiting(queue()) == 1)
+        ollama.gate.set()
+        assert (await follows).content
+        await busy
+
+    run(scenario)
+    assert len(flights) == 0
+    chat._client._client.close()
 
 
 @pytest.mark.usefixtures("bypass")

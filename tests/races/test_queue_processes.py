@@ -154,8 +154,8 @@ print("waiting")
 
 OPEN = """
 from aegis_llm.testing import OllamaSimulator
+from tests.races.asking_kit import BODY, MODEL, Asking
 from tests.races.queue_kit import passes
-from tests.races.test_scheduled import BODY, MODEL, Asking
 
 with OllamaSimulator() as sim:
     asking = Asking(sim.base_url)

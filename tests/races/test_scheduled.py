@@ -4,81 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-from ollama import AsyncClient, Client, ResponseError
+from ollama import ResponseError
 
 from aegis_llm import scheduled_client
-from aegis_llm.config import SchedulerConfig
-from aegis_llm.ollama_client import LoopClient
-from aegis_llm.scheduled_client import ScheduledAsyncClient, ScheduledClient
 from aegis_llm.scheduler import read_ahead, sending
-from aegis_llm.scheduler.dispatch import Dispatcher
-from aegis_llm.scheduler.fleet import Fleet, Link
 from aegis_llm.scheduling import scheduling
 from aegis_llm.testing import OllamaSimulator
+from tests.races.asking_kit import BODY, LONG, MODEL, Asking
 from tests.races.kit import auntil, cancelled, done, run, start, until
 from tests.races.queue_kit import apasses, flying, nothing_is_left, passes
 
-MODEL = "llama3.1:8b"
-LONG = {"role": "user", "content": "Count from one to ten, slowly."}
-BODY = {"model": MODEL, "messages": [LONG]}
 WAYS = [(kind, stream) for kind in ("blocking", "awaited") for stream in (False, True)]
 every_way = pytest.mark.parametrize(("kind", "stream"), WAYS)
 
 
-class Asking:
-    """A scheduled client of each kind on some servers, which share their queues."""
-
-    def __init__(self, *urls: str, slots: int | None = 1, retries: int = 2) -> None:
-        config = SchedulerConfig(num_parallel=slots, retries=retries)
-        self.queues = [Dispatcher(config, url) for url in urls]
-        links = [Link(q.server, q.server, q, Nowhere()) for q in self.queues]
-        self.tries = 0
-        self.clients = [self._counting(Client(host=url, verify=False)) for url in urls]
-        awaited = [LoopClient(partial(AsyncClient, host=url, verify=False)) for url in urls]
-        self.blocking = ScheduledClient(self.clients, Fleet(links, config))
-        self.awaited = ScheduledAsyncClient(
-            [self._counting(client) for client in awaited], Fleet(links, config)
-        )
-
-    def ask(self, kind: str, stream: bool, **body: Any) -> str:
-        """Return the whole answer."""
-        asked = {**BODY, **body}
-        if kind == "awaited":
-            return asyncio.run(self.aask(stream, asked))
-        if not stream:
-            return str(self.blocking.chat(**asked).message.content)
-        return "".join(part.message.content for part in self.blocking.chat(**asked, stream=True))
-
-    async def aask(self, stream: bool, asked: Any = BODY) -> str:
-        """Like `ask`, awaited."""
-        if not stream:
-            return str((await self.awaited.chat(**asked)).message.content)
-        parts = await self.awaited.chat(**asked, stream=True)
-        return "".join([part.message.content async for part in parts])
-
-    def _counting(self, client: Any) -> Any:
-        chat = client.chat
-
-        def counted(**body: Any) -> Any:
-            self.tries += 1
-            return chat(**body)
-
-        client.chat = counted
-        return client
-
-
-class Nowhere:
-    """Knows no models."""
-
-    def look(self) -> Any:
-        """Fail."""
-        raise ConnectionError
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """The address of a server that is not there, and whose port nobody else gets."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -136,11 +88,9 @@ def test_an_error_of_the_request_is_final(
 @every_way
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_server_that_is_not_there_is_tried_as_often_as_the_settings_say(
-    pauses: list[float], kind: str, stream: bool, retries: int
+    nowhere: str, pauses: list[float], kind: str, stream: bool, retries: int
 ) -> None:
-    with OllamaSimulator() as sim:
-        url = sim.base_url
-    asking = Asking(url, retries=retries)
+    asking = Asking(nowhere, retries=retries)
     with pytest.raises((ConnectionError, httpx.ConnectError)):
         asking.ask(kind, stream)
     assert (asking.tries, len(pauses)) == (retries + 1, retries)
@@ -386,11 +336,11 @@ def test_a_loop_that_ends_with_an_unread_stream_stops_the_server(
     until(lambda: ollama.in_flight == 0)
 
 
-def test_of_two_servers_the_other_answers(ollama: OllamaSimulator, pauses: list[float]) -> None:
-    with OllamaSimulator() as gone:
-        url = gone.base_url
+def test_of_two_servers_the_other_answers(
+    ollama: OllamaSimulator, nowhere: str, pauses: list[float]
+) -> None:
     for kind, stream in WAYS:
-        asking = Asking(url, ollama.base_url)
+        asking = Asking(nowhere, ollama.base_url)
         assert all(asking.ask(kind, stream) for _ in range(3))
         for queue in asking.queues:
             nothing_is_left(queue)
