@@ -29,9 +29,11 @@ def settled(
     options: dict[str, Any] = body["options"]
     if fleet is None or not fleet.config.normalise_options:
         return options
-    model, insist, size = _model(body), current_terms().insist, _size(body)
+    model, insist = _model(body), current_terms().insist
     with QUEUES.agreed(fleet.addresses, model) as agreed:
-        done = agreed.settle(options, size, insist=insist, rehearsed=rehearsed)
+        if agreed.alike(options):
+            return options  # the usual case, also of each hit: nothing more is read of the body
+        done = agreed.settle(options, _size(body), insist=insist, rehearsed=rehearsed)
     if not done.changed:
         return options
     servers = ", ".join(link.name for link in fleet.links)

@@ -17,6 +17,11 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
 
 RouteKind = Literal["reuse", "exact_only", "skip"]
 
+RUNNER_OPTIONS = (
+    "num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict",
+)  # fmt: skip
+"""Options that a model is loaded with: Ollama loads it anew when a request has others."""
+
 Body = Mapping[str, Any]
 """A request body in the shape of Ollama's `/api/chat`, as it would be sent."""
 

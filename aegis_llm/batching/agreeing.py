@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-RUNNER = (
-    "num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict",
-)  # fmt: skip
-"""The options that a model is loaded with."""
+from aegis_llm.values import RUNNER_OPTIONS
 
 _USUAL_OUTPUT = 1024
 _FULL = 0.95  # share of a context from which on an answer may have been cut by it
@@ -50,6 +47,10 @@ class Agreed:
         self._given: dict[str, Any] | None = None
         self._proven: dict[str, Any] | None = None
 
+    def alike(self, options: Mapping[str, Any]) -> bool:
+        """Return whether these are the runner options of the others: nothing is to be settled."""
+        return _runner(options) == self._given
+
     def settle(
         self,
         options: Mapping[str, Any],
@@ -71,10 +72,10 @@ class Agreed:
             if not rehearsed and _usable(asked):
                 self._given = asked
             return Settled(dict(options), {})
-        kept = {name: value for name, value in options.items() if name not in RUNNER}
+        kept = {name: value for name, value in options.items() if name not in RUNNER_OPTIONS}
         changed = {
             name: (asked.get(name), given.get(name))
-            for name in RUNNER
+            for name in RUNNER_OPTIONS
             if asked.get(name) != given.get(name)
         }
         return Settled(SharedOptions({**kept, **given}, options), changed)
@@ -101,7 +102,7 @@ class Agreed:
 
 def _runner(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the runner options among these."""
-    return {name: options[name] for name in RUNNER if options.get(name) is not None}
+    return {name: options[name] for name in RUNNER_OPTIONS if options.get(name) is not None}
 
 
 def _usable(runner: Mapping[str, Any]) -> bool:

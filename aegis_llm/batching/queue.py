@@ -150,19 +150,13 @@ class Queue:
         self._shares.left(job)
         self._ungather()
 
-    def done(
-        self, job: Job, now: float, reply: Reply | None = None, *, answered: bool = False
-    ) -> None:
-        """Note that a request in flight is over.
-
-        `reply` says what it took, if known; `answered` that there was an answer, or the beginning
-        of one.
-        """
+    def done(self, job: Job, now: float, reply: Reply | None = None) -> None:
+        """Note that a request in flight is over; `reply` says what it took, if known."""
         model = self._models[job.model]
         cold = model.flying[job]
         self._land(job)
         if reply is None:
-            if answered:
+            if job.answered:
                 self._residents.answered(job.model)
             model.limit.lost(job)
             self._shares.left(job)

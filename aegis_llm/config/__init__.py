@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self
@@ -78,6 +78,21 @@ def unknown_option(name: str, known: frozenset[str] = OPTION_NAMES) -> ConfigErr
     return ConfigError(f"unknown option {name!r}; {hint}")
 
 
+def refuse_unknown(given: Iterable[Any], known: frozenset[str]) -> None:
+    """Refuse arguments that a model does not take; those of a section have their place there.
+
+    Raises:
+        ConfigError: An argument is not known.
+    """
+    for name in given:
+        if name in known:
+            continue
+        if name in OPTION_NAMES:
+            msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
+            raise ConfigError(msg)
+        raise unknown_option(str(name), known)
+
+
 def _section_of(name: str) -> str:
     for section, names in _SECTIONS.items():
         if name in names:
@@ -97,6 +112,7 @@ __all__ = [
     "Route",
     "Router",
     "SchedulerConfig",
+    "refuse_unknown",
     "safe_url",
     "unknown_option",
 ]

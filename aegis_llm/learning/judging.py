@@ -13,13 +13,10 @@ from typing import Any
 import msgspec
 
 from aegis_llm.keys import normal_model
-from aegis_llm.values import Request
+from aegis_llm.values import RUNNER_OPTIONS, Request
 
 LONGEST_QUESTION = 1_000
 LONGEST_ANSWER = 4_000
-_RUNNER = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread",
-           "draft_num_predict")  # fmt: skip
-"""Options that make Ollama load a model anew when they differ from the loaded one's."""
 _FIXED = {"temperature": 0, "seed": 0, "num_predict": 8}
 _QUESTIONS = (
     "You compare two questions. Reply with one word.\n"
@@ -101,7 +98,7 @@ def _body(
     given = request.params.get("options")
     if asked_of != request.model or not isinstance(given, Mapping):
         given = {}  # another model has options of its own
-    runner = {name: given[name] for name in _RUNNER if name in given}
+    runner = {name: given[name] for name in RUNNER_OPTIONS if name in given}
     try:
         data = msgspec.json.encode(told).decode()
     except (UnicodeError, msgspec.MsgspecError):  # lone surrogates

@@ -33,8 +33,8 @@ from aegis_llm.batching.queue import Queue
 from aegis_llm.batching.state import QueueState
 from aegis_llm.config import SchedulerConfig
 from aegis_llm.errors import QueueFullError, QueueTimeoutError
+from aegis_llm.scheduler.beats import Pulse, is_exhausted, needs_thread
 from aegis_llm.scheduler.forks import renew_in_child
-from aegis_llm.scheduler.loops import Pulse, is_exhausted, needs_thread
 
 log = logging.getLogger("aegis_llm")
 PATIENCE_S = 1.0  # between two looks at whether those that hold slots are still there
@@ -53,15 +53,6 @@ class Hold:
         self.loop = loop
         self.pulse = None if loop is None else Pulse(loop)
         self._read_ahead: weakref.WeakMethod[Callable[[], None]] | None = None
-
-    @property
-    def answered(self) -> bool:
-        """Whether the first part of the answer is there."""
-        return self.job.answered
-
-    @answered.setter
-    def answered(self, answered: bool) -> None:
-        self.job.answered = answered
 
     @property
     def queued_s(self) -> float:
@@ -129,7 +120,7 @@ class Dispatcher:
         self._places: dict[Job, _Place] = {}
         self._let_in: dict[Job, _Place] = {}
         self._holds: dict[Job, weakref.ref[Hold]] = {}
-        self._words: deque[tuple[Job, Reply | None, bool]] = deque()
+        self._words: deque[tuple[Job, Reply | None]] = deque()
         self._looked_at = -math.inf
 
     @property
@@ -186,7 +177,7 @@ class Dispatcher:
 
     def ended(self, hold: Hold, reply: Reply | None) -> None:
         """Note that a request is over; see `Hold.end`."""
-        self._over(hold.job, reply, answered=hold.answered)
+        self._over(hold.job, reply)
 
     def lost(self, job: Job) -> None:
         """Note that nobody holds a request any more; called by garbage collection, anywhere."""
@@ -239,9 +230,9 @@ class Dispatcher:
         for hold in crowded:
             hold.others_wait()
 
-    def _over(self, job: Job, reply: Reply | None = None, *, answered: bool = False) -> None:
+    def _over(self, job: Job, reply: Reply | None = None) -> None:
         """Give up the place or the slot of a request, in a moment; never waits for the lock."""
-        self._words.append((job, reply, answered))
+        self._words.append((job, reply))
         self._heed()
 
     @contextlib.contextmanager
@@ -274,13 +265,13 @@ class Dispatcher:
                 if mine:
                     self._lock.release()
 
-    def _end(self, job: Job, reply: Reply | None = None, *, answered: bool = False) -> None:
+    def _end(self, job: Job, reply: Reply | None = None) -> None:
         """Free the place or the slot of a request, once; the lock is held."""
         self._let_in.pop(job, None)
         if self._places.pop(job, None) is not None:
             self._queue.leave(job)
         elif self._holds.pop(job, None) is not None:
-            self._queue.done(job, self._now(), reply, answered=answered)
+            self._queue.done(job, self._now(), reply)
 
     def _holding(self) -> list[Hold]:
         """Return what is in flight; the lock is held."""
@@ -290,8 +281,7 @@ class Dispatcher:
         """Heed what word was left for, and let in whoever the queue says; the lock is held."""
         while True:
             while self._words:
-                job, reply, answered = self._words.popleft()
-                self._end(job, reply, answered=answered)
+                self._end(*self._words.popleft())
             next_one = self._queue.next(self._now())
             if next_one is None:
                 return
@@ -388,7 +378,7 @@ class Dispatcher:
     def _starves(self, place: _Place) -> bool:
         """Return whether a task that holds a slot may need the very thread that waits here."""
         return place.loop is None and any(
-            not hold.answered
+            not hold.job.answered
             and hold.loop is not None
             and needs_thread(hold.loop, place.thread)
             and is_exhausted(hold.loop)

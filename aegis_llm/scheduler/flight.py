@@ -25,9 +25,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from aegis_llm.plan import Seat
-from aegis_llm.scheduler.beats import answers
+from aegis_llm.scheduler.beats import answers, needs_thread
 from aegis_llm.scheduler.forks import renew_in_child
-from aegis_llm.scheduler.loops import needs_thread
 from aegis_llm.values import Entry
 
 _led: ContextVar[frozenset[Flight]] = ContextVar("aegis_led", default=frozenset())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
@@ -90,39 +89,3 @@ def _sever(loop: asyncio.AbstractEventLoop, stream: Any) -> None:
     with contextlib.suppress(Exception):
         transport._call_connection_lost(None)  # type: ignore[union-attr]
     getattr(raw, "_sock", raw).close()
-
-
-def needs_thread(loop: asyncio.AbstractEventLoop, thread: str) -> bool:
-    """Return whether a thread of that name belongs to the executor that tasks of the loop need."""
-    executor = getattr(loop, "_default_executor", None)
-    prefix = getattr(executor, "_thread_name_prefix", "uvloop")  # uvloop hides its executor
-    return thread.startswith(f"{prefix}_")
-
-
-def is_exhausted(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether work waits for a thread of the loop's executor; True when that is unknown."""
-    executor = getattr(loop, "_default_executor", None)
-    waiting = getattr(executor, "_work_queue", None)
-    return waiting is None or waiting.qsize() > 0
-
-
-class Pulse:
-    """Tells for how long a loop has stood still: stopped, closed, or blocked by a call."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._asked_at: float | None = None
-
-    def still_for(self, now: float) -> float:
-        """Return the seconds since a sign of life was asked for and did not come; asks again."""
-        asked_at = self._asked_at
-        if asked_at is None:
-            asked_at = self._asked_at = now
-            try:
-                self._loop.call_soon_threadsafe(self._beat)
-            except RuntimeError:  # it was closed
-                asked_at = self._asked_at = -math.inf
-        return now - asked_at
-
-    def _beat(self) -> None:
-        self._asked_at = None

@@ -21,6 +21,7 @@ log = logging.getLogger("aegis_llm")
 _LOCAL = ("localhost", "::1", "", "0.0.0.0", "::")  # noqa: S104 - names, nothing is bound
 _PORTS = {"http": 80, "https": 443}
 _OLLAMA = 11434
+_MOST_AGREED = 1024
 _USUAL = SchedulerConfig()
 _quiet = Quiet()
 
@@ -79,6 +80,8 @@ class Registry:
             agreed = next((self._agreed[key] for key in keys if key in self._agreed), None)
             if agreed is None:
                 agreed = Agreed()
+                while len(self._agreed) >= _MOST_AGREED:  # names come from callers
+                    del self._agreed[next(iter(self._agreed))]
             self._agreed.update(dict.fromkeys(keys, agreed))
             yield agreed
 

@@ -81,7 +81,7 @@ def send_plan(
             hold.end()
             raise
         else:
-            hold.answered = True
+            hold.job.answered = True
             fleet.worked(place)
             return Sent(hold, answer)
         if pause:

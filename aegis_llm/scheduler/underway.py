@@ -15,9 +15,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Generic, TypeVar
 
-from aegis_llm.scheduler.beats import answers
+from aegis_llm.scheduler.beats import answers, needs_thread
 from aegis_llm.scheduler.forks import renew_in_child
-from aegis_llm.scheduler.loops import needs_thread
 
 _PATIENCE_S = 1.0  # between two looks at the leader's loop, and for its sign of life
 K = TypeVar("K", bound=Hashable)

@@ -210,8 +210,11 @@ def _light(stage: Stage, model: Any, heavy: int = 100, most: int | None = None) 
                     await model.ainvoke(short())
                 return time.perf_counter() - begun
 
+        assert stage.sim is not None
+        before = stage.sim.count("/api/chat")
         crowd = [asyncio.create_task(one("heavy")) for _ in range(heavy)]
-        await asyncio.sleep(0.1)
+        if crowd:  # they are all begun when the first one is there
+            await asyncio.to_thread(stage.sim.wait_for, before + 1, "/api/chat")
         taken = [await one("light") for _ in range(8)]
         await asyncio.gather(*crowd)
         client = model._async_client

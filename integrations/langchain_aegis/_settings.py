@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aegis_llm.config import OPTION_NAMES, unknown_option
+from aegis_llm import config
 from aegis_llm.errors import ConfigError
 
 
@@ -15,14 +15,8 @@ def refuse_unknown(fields: Mapping[str, Any], given: Any, ignored: Iterable[str]
     """Raise `ConfigError` for what is no field, no alias of one and not ignored either."""
     if not isinstance(given, Mapping):
         return
-    known = frozenset(fields) | {field.alias for field in fields.values() if field.alias}
-    for name in given:
-        if name in known or name in ignored:
-            continue
-        if name in OPTION_NAMES:
-            msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
-            raise ConfigError(msg)
-        raise unknown_option(str(name), known)
+    aliases = {field.alias for field in fields.values() if field.alias}
+    config.refuse_unknown(given, frozenset(fields) | aliases | frozenset(ignored))
 
 
 def reraise_ours(error: ValidationError) -> None:

@@ -222,7 +222,7 @@ def test_models_whose_replies_say_nothing_are_sent_as_without_a_queue(counter: C
     queue = counter.queue(None)
     for model in "ab":
         hold = queue.enter(job(model))
-        hold.answered = True
+        hold.job.answered = True
         hold.end(None)
     holds = [queue.enter(job(model)) for model in "abab"]
     assert (waiting(queue), flying(queue)) == (0, 4)

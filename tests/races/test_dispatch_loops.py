@@ -98,7 +98,7 @@ def test_a_loop_blocked_by_whoever_waits_for_its_slot(
 
     async def scenario() -> None:
         hold = await queue.aenter(job())
-        hold.answered = streaming
+        hold.job.answered = streaming
         call = partial(run, partial(apasses, queue)) if awaited else partial(passes, queue)
         done([start(call)])  # blocks this loop
         hold.end()
@@ -158,7 +158,7 @@ def test_threads_that_wait_do_not_give_way_to_a_stream_that_has_begun(
     async def scenario() -> None:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
         hold = await queue.aenter(job())
-        hold.answered = True
+        hold.job.answered = True
         calls = [asyncio.ensure_future(asyncio.to_thread(passes, queue)) for _ in range(4)]
         await auntil(lambda: len(looks) >= 20)
         assert (waiting(queue), flying(queue)) == (2, 1)

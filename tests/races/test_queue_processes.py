@@ -20,7 +20,7 @@ warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads, which 
 sys.setswitchinterval(1e-5)
 queue = Counter().queue(1)
 hold = queue.enter(job())
-hold.answered = True  # it is being written: nobody is held back for it
+hold.job.answered = True  # it is being written: nobody is held back for it
 waits = [start(partial(passes, queue)) for _ in range(8)]
 tasks = [start(lambda: run(partial(apasses, queue))) for _ in range(4)]
 until(lambda: waiting(queue) == 12)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_llm.batching.agreeing import RUNNER, Agreed, SharedOptions
+from aegis_llm.batching.agreeing import Agreed, SharedOptions
+from aegis_llm.values import RUNNER_OPTIONS
 
 
 def agreed(**options: Any) -> Agreed:
@@ -32,7 +33,7 @@ def test_the_same_options_change_nothing() -> None:
     assert settled.changed == {}
 
 
-@pytest.mark.parametrize("name", RUNNER)
+@pytest.mark.parametrize("name", RUNNER_OPTIONS)
 def test_every_option_that_a_model_is_loaded_with_is_shared(name: str) -> None:
     made = agreed(**{name: 40})
     settled = made.settle({name: 50, "num_predict": 5}, 10)
@@ -187,7 +188,7 @@ def test_callers_one_after_the_other_load_the_model_anew_only_for_a_reason(calle
     made, loaded = Agreed(), None
     for options, size, insist in callers:
         settled = made.settle(options, size, insist=insist)
-        sent = {name: settled.options.get(name) for name in RUNNER}
+        sent = {name: settled.options.get(name) for name in RUNNER_OPTIONS}
         if loaded is not None and sent != loaded:
             context, asked = loaded["num_ctx"], options.get("num_ctx")
             enough = asked is not None and context is not None and asked <= context

@@ -10,7 +10,8 @@ import weakref
 
 import pytest
 
-from aegis_llm.scheduler.loops import PerLoop, Pulse
+from aegis_llm.scheduler.beats import Pulse
+from aegis_llm.scheduler.loops import PerLoop
 
 
 class Client:

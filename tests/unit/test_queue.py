@@ -60,7 +60,8 @@ def test_a_model_that_answered_without_times_is_known_to_be_loaded() -> None:
     for job in jobs[:2]:
         queue.submit(job, 0.0)
         assert queue.next(0.0) is job
-        queue.done(job, 1.0, answered=True)
+        job.answered = True
+        queue.done(job, 1.0)
     for job in jobs[2:]:
         queue.submit(job, 2.0)
     assert sum(queue.next(2.0) is not None for _ in range(4)) == 3

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from aegis_llm.config import OPTION_NAMES, AegisConfig, unknown_option
+from aegis_llm.config import AegisConfig
 from aegis_llm.errors import ConfigError
-
-
-def refuse_unknown(given: Mapping[str, Any], known: frozenset[str]) -> None:
-    """Raise `ConfigError` for what is not known."""
-    for name in given:
-        if name in known:
-            continue
-        if name in OPTION_NAMES:
-            msg = f"{name!r} belongs into aegis=AegisConfig().with_options({name}=...)"
-            raise ConfigError(msg)
-        raise unknown_option(name, known)
 
 
 def config_of(model: Any, names: Iterable[str]) -> AegisConfig:

@@ -19,6 +19,7 @@ from llama_index.llms.ollama import Ollama
 from ollama import AsyncClient, Client
 
 from aegis_llm.answering import Answering
+from aegis_llm.config import refuse_unknown
 from aegis_llm.control import cache_control, current_control, observe
 from aegis_llm.explanation import Explanation
 from aegis_llm.feedback import Feedback
@@ -30,7 +31,7 @@ from aegis_llm.wiring import connect, say_once
 from llama_index.llms.aegis._documents import listen
 from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
 from llama_index.llms.aegis._server import Links
-from llama_index.llms.aegis._settings import config_of, refuse_unknown
+from llama_index.llms.aegis._settings import config_of
 from llama_index.llms.aegis._turn import Sent, Turn
 from llama_index.llms.aegis._window import windows
 

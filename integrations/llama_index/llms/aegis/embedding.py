@@ -12,10 +12,11 @@ from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.constants import DEFAULT_EMBED_BATCH_SIZE
 from ollama import AsyncClient, Client
 
+from aegis_llm.config import refuse_unknown
 from aegis_llm.ollama_client import LoopClient, OllamaModels, OllamaVectors
 from aegis_llm.vectorizing import Vectorizing
 from aegis_llm.wiring import connect_vectors
-from llama_index.llms.aegis._settings import config_of, refuse_unknown
+from llama_index.llms.aegis._settings import config_of
 
 Numbers = list[float]
 _GIVEN = ("redis_url", "namespace", "ttl")
