@@ -5,7 +5,7 @@ A process ignores a kind of event that it does not know, so that kinds can be ad
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -21,7 +21,7 @@ class Invalidated(msgspec.Struct, frozen=True, tag_field="kind", tag="invalidate
 class Renewed(msgspec.Struct, frozen=True, tag_field="kind", tag="renewed"):
     """Everything in the namespace was invalidated: its entries are no longer looked for."""
 
-    version: int
+    version: Annotated[int, msgspec.Meta(gt=0, lt=2**62)]
 
 
 class Rejected(msgspec.Struct, frozen=True, tag_field="kind", tag="rejected"):

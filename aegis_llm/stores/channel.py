@@ -131,7 +131,7 @@ class Channel:
         return lost
 
     def made(self, version: int) -> None:
-        """Note the version by which this process invalidated everything."""
+        """Note the version by which this process, or one that said so, invalidated everything."""
         with self._lock:
             self._note(max(version, self.version), self.sequence)
             self.updates += 1
@@ -207,6 +207,11 @@ class Channel:
             self.idle = False
             if self._listener is None:
                 self._listener = Listener(self)
+
+    def heard_by(self, listener: Listener) -> None:
+        """Note that a listener misses nothing from now on, unless it was stopped meanwhile."""
+        with self._lock:
+            self.listening = self._listener is listener
 
     def leave(self, user: object) -> None:
         """Stop listening when nobody is left."""

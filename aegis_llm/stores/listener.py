@@ -79,7 +79,7 @@ class Listener:
             self._pubsub.subscribe(channel.name)
             self._expect("subscribe")
             _read(channel, client)
-            channel.listening = True
+            channel.heard_by(self)
             self._pause = _FIRST_PAUSE_S
             tick_s = channel.tick_s
             del channel
@@ -88,12 +88,12 @@ class Listener:
                 if message is None:
                     self._pubsub.ping()
                     message = self._expect("pong")
-                if (heard_by := self._channel()) is None:
+                if (alive := self._channel()) is None:
                     return
-                heard_by.confirm()
+                alive.confirm()
                 if message["type"] == "message":
-                    _hear(heard_by, message["data"], client)
-                del heard_by
+                    _hear(alive, message["data"], client)
+                del alive
         finally:
             with contextlib.suppress(Exception):
                 self._pubsub.close()
@@ -121,5 +121,8 @@ def _hear(channel: Channel, message: Any, client: Any) -> None:
     if event is None:
         return
     channel.hearers.tell(event)
-    if isinstance(events.decode(event), events.Invalidated | events.Renewed):
-        _read(channel, client)
+    match events.decode(event):
+        case events.Renewed(version):
+            channel.made(version)
+        case events.Invalidated():
+            _read(channel, client)

@@ -2,7 +2,8 @@
 
 It is the time (in milliseconds) at which everything was invalidated, or the number after the last
 one if that is greater. No version at all stands for nothing: a namespace without one gets one, so
-that entries from before a version that was evicted are not found again.
+that entries from before a version that was evicted are not found again. Only who has listened
+without a break writes back the one that it knows: another may know one that is not the last.
 """
 
 from __future__ import annotations
@@ -48,12 +49,19 @@ def renewed(channel: Channel, client: Any) -> int:
 def _mended(channel: Channel, client: Any, *, absent: bool) -> int:
     """Give Redis a version that is no older than what is known here, and return it."""
     if absent:
-        key, known = documents.version_key(channel.namespace), channel.version or _now_ms()
+        key, known = documents.version_key(channel.namespace), _still_known(channel)
         client.execute_command("SET", key, known, "NX")
         told = documents.number(client.execute_command("GET", key))
         if not told or told >= channel.version:
             return told or known
     return _raised(channel, client, least=max(channel.version, 1))
+
+
+def _still_known(channel: Channel) -> int:
+    """Return the known version, or a new one if a later one may have gone by unheard."""
+    if channel.version and channel.listening:
+        return channel.version
+    return max(channel.version + 1, _now_ms())
 
 
 def _raised(channel: Channel, client: Any, least: int | None) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aegis_llm import events
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.plan import Put
 from aegis_llm.stores import redis as redis_module
@@ -90,6 +91,7 @@ def test_a_version_that_was_evicted_is_written_back(
 ) -> None:
     store = connected(server.url)
     store.get("x")
+    until(lambda: store.store._channel.listening)
     known = store.renew()
     with server.client() as client:
         client.delete(VERSION)
@@ -100,6 +102,43 @@ def test_a_version_that_was_evicted_is_written_back(
     newcomer = connected(server.url)
     newcomer.get("x")
     assert newcomer.store.numbers[0] == known
+
+
+@pytest.mark.usefixtures("alone")
+def test_one_who_may_have_missed_a_version_writes_a_new_one(
+    server: RedisServer, connected: Callable[..., Any]
+) -> None:
+    deaf, other = connected(server.url), connected(server.url)
+    deaf.get("x")
+    until(lambda: deaf.store._channel.listening)
+    deaf.store._channel.leave(deaf.store)
+    other.get("x")
+    last = other.renew()
+    with server.client() as client:
+        client.delete(VERSION)
+        deaf.store._channel.good_until = -math.inf
+        deaf.get("x")
+        until(lambda: int(client.get(VERSION) or 0) > last)
+    until(lambda: deaf.store.numbers[0] > last)
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_news_of_a_version_that_was_evicted_since_is_taken_at_its_word(
+    server: RedisServer, connected: Callable[..., Any]
+) -> None:
+    listener, other = connected(server.url), connected(server.url)
+    listener.get("x")
+    until(lambda: listener.store._channel.listening)
+    other.get("x")
+    other.store._channel.leave(other.store)
+    with server.client() as client:
+        told = other.store.numbers[0] + 1_000
+        client.delete(VERSION)
+        client.publish(
+            listener.store._channel.name, b"another " + events.encode(events.Renewed(told))
+        )
+        until(lambda: listener.store.numbers[0] == told)
+        assert client.get(VERSION) is None, "written back by a look-up, with the newest number"
 
 
 @pytest.mark.usefixtures("alone")
