@@ -1,0 +1,1 @@
+"""Prepares a machine for RAG on Ollama: finds out, advises, writes, applies and verifies."""

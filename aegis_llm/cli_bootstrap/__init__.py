@@ -1,0 +1,1 @@
+"""The commands around `aegis_llm.bootstrap`: read arguments, call, and show."""
