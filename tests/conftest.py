@@ -6,6 +6,7 @@ import gc
 import uuid
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,9 @@ import pytest
 from aegis_llm import wiring
 from aegis_llm.testing import OllamaSimulator
 from tests.redis_server import RedisServer
+
+_MANY = 50_000
+_file: list[Path] = []
 
 
 @pytest.fixture(scope="session")
@@ -103,10 +107,13 @@ def _fresh_process() -> Iterator[None]:
     wiring.forget_all()
 
 
-def pytest_collection_finish() -> None:
-    """Leave what was imported to itself: the collections between tests then take no time."""
-    gc.collect()
-    gc.freeze()
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Leave what there is when a file begins to itself: collections in its tests take no time."""
+    if _file != [item.path]:
+        _file[:] = [item.path]
+        if len(gc.get_objects(generation=2)) > _MANY:
+            gc.collect()
+            gc.freeze()
 
 
 def pytest_report_header() -> list[str]:
