@@ -22,7 +22,9 @@ class Run(Protocol):
         CommandError: There is no such command, it fails, hangs, or prints no text.
     """
 
-    def __call__(self, argv: Sequence[str]) -> str: ...
+    def __call__(self, argv: Sequence[str]) -> str:
+        """Run it."""
+        ...
 
 
 def run_command(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str:
@@ -33,8 +35,7 @@ def run_command(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str:
         done = subprocess.run(  # noqa: S603 - a list, no shell
             list(argv),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=timeout_s,
             check=False,
             env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C"},
