@@ -96,7 +96,8 @@ def client_version(run: Run) -> str:
 
 
 def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str]) -> Found:
-    process = serving(list(linux_processes(tree)), port)
+    seen = list(linux_processes(tree))
+    process = serving(seen, port)
     inside = process.container if process else None
     container = None
     if inside is not None or process is None:
@@ -104,6 +105,10 @@ def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str])
     unit = None if container is not None or inside is not None else unit_of(tree, run)
     found = Found(process=process, container=container, user=process.user if process else None)
     found.way = _way(tree, process, container, unit, around)
+    if port is None and process is not None and len(seen) > 1:
+        others = ", ".join(str(one.pid) for one in seen if one is not process)
+        why = f"several servers run here; process {process.pid} was taken, not {others}"
+        found.unknown.append(Unknown(what="ollama.url", why=why, give="give one with --url"))
     if container is not None:
         found.unit, found.files = container.name, container.files
         found.environment, found.source = container.environment, f"container {container.name}"

@@ -92,10 +92,10 @@ def port_of(host: str | None) -> int:
 def serving(processes: list[Process], port: int | None) -> Process | None:
     """Return the process that listens on a port, by its environment; else the only one there is.
 
-    None for the port: the first.
+    None for the port: the one on Ollama's own port, else the first.
     """
     if port is None:
-        return processes[0] if processes else None
+        return serving(processes, DEFAULT_PORT) or next(iter(processes), None)
     told = [one for one in processes if one.environment is not None]
     for one in told:
         if port_of((one.environment or {}).get("OLLAMA_HOST")) == port:
