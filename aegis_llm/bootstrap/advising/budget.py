@@ -37,15 +37,15 @@ def budget_of(
                 arithmetic=f"{gib(choice.used)} - {gib(choice.limit)}; computed on the processor",
             )
         )
-    used = choice.used - over + caches
-    free = (room.total or 0) - used
+    used = choice.used - over
+    free = (room.total or 0) - used - caches
     if free > 0:
         lines.append(
             BudgetLine(
                 what="left free",
                 bytes=free,
                 place=room.place,
-                arithmetic=f"{gib(room.total or 0)} - {gib(used)}",
+                arithmetic=f"{gib(room.total or 0)} - {gib(used + caches)}",
             )
         )
     return Budget(

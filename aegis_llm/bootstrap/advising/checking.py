@@ -33,7 +33,7 @@ def check(workload: Workload) -> None:
         w.goal in get_args(Goal), f"goal={w.goal!r}", f"give one of {', '.join(get_args(Goal))}"
     )
     for name in w.models:
-        usable = isinstance(name, str) and re.fullmatch(r"[^\s\x00-\x1f]{1,256}", name) is not None
+        usable = re.fullmatch(r"[^\s\x00-\x1f]{1,256}", name) is not None
         require(usable, f"models={name!r}", "give names such as llama3.1:8b")
     if w.keep_alive is not None:
         require(

@@ -11,7 +11,7 @@ from aegis_llm.bootstrap.advising.budget import budget_of
 from aegis_llm.bootstrap.advising.checking import check
 from aegis_llm.bootstrap.advising.fitting import Choice, choose
 from aegis_llm.bootstrap.advising.knee import Knee, knee
-from aegis_llm.bootstrap.advising.memory import Room, room_of
+from aegis_llm.bootstrap.advising.memory import room_of
 from aegis_llm.bootstrap.advising.plans import (
     LEAST_CONTEXT,
     Server,
@@ -95,8 +95,11 @@ def _most(
     helped: Knee = knee(facts, server.room, several[0], context, workload.goal)
     assumed = (helped.assumed,) if helped.assumed else ()
     if workload.concurrent <= helped.slots:
-        asked = counted(workload.concurrent, "request")
-        return workload.concurrent, f"{asked} at the same time, and nobody waits", assumed
+        why = f"{counted(workload.concurrent, 'request')} at the same time, and nobody waits"
+        if workload.goal == "latency" and helped.speed is not None:
+            each, alone = (helped.speed.per_slot(n) for n in (workload.concurrent, 1))
+            why += f"; each is written at {each:,.0f} tokens/s, one alone at {alone:,.0f}"
+        return workload.concurrent, why, assumed
     waiting = workload.concurrent - helped.slots
     why = f"{helped.why}; of {workload.concurrent:,} requests at the same time {waiting:,} wait"
     return helped.slots, why, assumed

@@ -100,8 +100,8 @@ def _tries(count: int, most: int, types: Sequence[str], *, small: bool) -> Itera
 
 
 def _types(models: Sequence[ModelFacts], server: Server) -> tuple[str, ...]:
-    """Return the cache types that work for every model that has a cache; one setting is for all."""
-    found = ("f16", "q8_0", "q4_0")
+    """Return the cache types that work for all models with a cache: one setting is for all."""
+    found: tuple[str, ...] = ("f16", "q8_0", "q4_0")
     for model in models:
         if not model.embeds:
             theirs = cache_types(server.release, model)

@@ -54,9 +54,8 @@ def flash_setting(choice: Choice, models: Sequence[ModelFacts], release: Release
         if grok := [one.name for one in writing if one.architecture == "grok"]:
             reason += f" It is off for {listed(grok)} always, so the KV cache stays f16."
     else:
-        off = [
-            m.name for m in writing if can_flash(release, m) and not flash_by_itself(release, m)
-        ]
+        able = [one for one in writing if can_flash(release, one)]
+        off = [one.name for one in able if not flash_by_itself(release, one)]
         default = "off" if off else "on for these models"
         if choice.kv_type != "f16":
             value = "1"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aegis_llm.bootstrap.advice import Goal
 from aegis_llm.bootstrap.advising.memory import Room
+from aegis_llm.bootstrap.advising.words import counted
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
 from aegis_llm.simulate.machines import MACHINES
 from aegis_llm.simulate.speed import Speed
@@ -24,11 +25,13 @@ class Knee:
     Attributes:
         why: In words.
         assumed: What stands in for a measurement of this model here; empty: nothing does.
+        speed: Of the machine, where it was measured.
     """
 
     slots: int
     why: str
     assumed: str = ""
+    speed: Speed | None = None
 
 
 def knee(facts: Facts, room: Room, model: ModelFacts, context: int, goal: Goal) -> Knee:
@@ -67,7 +70,7 @@ def _measured(model: ModelFacts, context: int, goal: Goal) -> Knee:
         f"{alone:,.0f} ({machine.about}, llama.cpp)"
     )
     said = f"the gain of more slots is that of {machine.about}, as measured by llama.cpp"
-    return Knee(most, why, said)
+    return Knee(most, why, said, speed)
 
 
 def gaining(speed: Speed) -> int:
@@ -104,8 +107,8 @@ def _rule(facts: Facts, room: Room, model: ModelFacts, goal: Goal) -> Knee:
     elif any(gpu.vendor == "apple" for gpu in facts.gpus or ()):
         kind, most = "an Apple GPU", 2 if latency else 4
     elif model.experts:
-        kind, most = "a mixture of experts on a GPU (less than 4 gain little)", 4 if latency else 8
+        kind, most = "a mixture of experts on a GPU", 4 if latency else 8
     else:
         kind, most = "a dense model on a GPU", 8
-    said = f"at most {most} slots help {kind}: a rule, not a measurement of this machine"
-    return Knee(most, f"at most {most} help {kind}", said)
+    why = f"more than {counted(most, 'slot')} gain little with {kind}"
+    return Knee(most, why, f"{why}: a rule, not a measurement of this machine")

@@ -27,7 +27,8 @@ class Room:
         memory: What Ollama can have of it.
         parts: The same by GPU.
         arithmetic: How `memory` came about.
-        host: Main memory that is free for prompt caches; None: not known.
+        host: Main memory that models and prompt caches can have; None: not known.
+        vram: GPU memory in all, by which Ollama chooses a context length.
         notes: What a person should know.
     """
 
@@ -37,6 +38,7 @@ class Room:
     parts: tuple[int, ...] = ()
     arithmetic: str = ""
     host: int | None = None
+    vram: int = 0
     notes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     unknown: tuple[Unknown, ...] = ()
@@ -86,9 +88,9 @@ def room_of(facts: Facts) -> Room:
 
 
 def _is_shared(gpu: Gpu, facts: Facts) -> bool:
-    return gpu.vendor == "apple" or bool(gpu.integrated) or (
-        gpu.integrated is None and bool(facts.memory.unified)
-    )  # fmt: skip
+    if gpu.vendor == "apple" or "GB10" in gpu.name:
+        return True
+    return bool(facts.memory.unified) if gpu.integrated is None else gpu.integrated
 
 
 def _is_left_out(gpu: Gpu, facts: Facts) -> bool:
@@ -128,6 +130,7 @@ def _on_gpus(gpus: Sequence[Gpu], facts: Facts) -> Room:
         parts=tuple(memory * size // total for size in sizes) if total else (),
         arithmetic=f"{shown} - {gib(others)} of others" if others else shown,
         host=_host(facts),
+        vram=total,
         notes=tuple(notes),
     )
 
@@ -145,7 +148,8 @@ def _in_shared(gpu: Gpu, facts: Facts) -> Room:
         total=facts.memory.total or free,
         memory=max(0, limit - kept),
         arithmetic=f"{gib(limit)} that the GPU can have - {gib(kept)} for all else",
-        host=free,
+        host=max(0, free - kept),
+        vram=facts.memory.total or free if gpu.memory is None else gpu.memory,
         assumed=_assumed(facts),
     )
 

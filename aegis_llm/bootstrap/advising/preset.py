@@ -32,7 +32,7 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
     found = wanted(facts, workload)
     server = Server(room=room_of(facts), release=release_of(facts.ollama.version))
     room, release = server.room, server.release
-    context = default_context(release, (room.total or 0) if room.place == "gpu" else 0)
+    context = default_context(release, room.vram)
     plans = tuple(plan(model, server, _SLOTS, context, "f16") for model in found.models)
     loaded = min(int(STUDY["OLLAMA_MAX_LOADED_MODELS"]), len(plans))
     used = kept(plans, loaded)
@@ -44,7 +44,8 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
     model = next(one for one in found.models if one.name == first.name)
     arithmetic = cache_arithmetic(model, first.slots, first.context, "f16", first.kv)
     needed = workload.prompt_tokens + workload.output_tokens
-    default = default_loaded(facts, server)
+    default = default_loaded(server)
+    flash = "automatic" if release.new_engine else "off, but for some families"
     reasons = {
         "OLLAMA_NUM_PARALLEL": (
             f"Without a context length each slot reserves {first.context:,} tokens: "
@@ -65,7 +66,7 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
         ),
         "OLLAMA_FLASH_ATTENTION": (
             no_flash(release),
-            "automatic" if release.new_engine else "off",
+            flash,
         ),
     }
     fine = {"OLLAMA_KEEP_ALIVE"}

@@ -1,4 +1,4 @@
-"""The prompt cache in main memory, and the threads: what llama-server is told past Ollama. Pure."""
+"""What llama-server is told past Ollama: its prompt cache in main memory, and threads. Pure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def prompt_cache(workload: Workload, choice: Choice, room: Room, release: Releas
         return PromptCache(_LEAST, models, said)
     free = room.host
     if room.shared:
-        free = max(0, min(free - choice.used, 4 * (choice.limit - choice.used)))
+        free = max(0, free - choice.used)
     most = free // 4 // models
     size = min(max(wanted, _LEAST), most) // MIB * MIB
     said = (

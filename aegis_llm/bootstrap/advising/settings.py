@@ -92,9 +92,9 @@ def cache_arithmetic(model: ModelFacts, slots: int, context: int, kv_type: str, 
     return f"{said} = {gib(whole)}; {' and '.join(parts) or 'by its layers'}: {gib(size)}"
 
 
-def default_loaded(facts: Facts, one: Server) -> int:
-    """Return how many models stay where nothing is set: three for each GPU."""
-    return 3 * max(1, len(facts.gpus or ()) if one.room.place == "gpu" else 1)
+def default_loaded(one: Server) -> int:
+    """Return how many models stay where nothing is set: three for each GPU, or for none."""
+    return 3 * max(1, len(one.room.parts))
 
 
 def _slots(one: Decided) -> Setting:
@@ -105,6 +105,8 @@ def _slots(one: Decided) -> Setting:
         arithmetic = cache_arithmetic(
             one.main, plan.slots, plan.context, plan.kv_type, plan.kv
         )  # fmt: skip
+        if choice.could > plan.slots > 0 and choice.holds:
+            arithmetic += f"; the memory would hold {choice.could:,} slots"
     return Setting(
         name="OLLAMA_NUM_PARALLEL",
         value=str(choice.slots),
@@ -119,7 +121,7 @@ def _slots(one: Decided) -> Setting:
 def _context(one: Decided) -> Setting:
     w, choice, release = one.workload, one.choice, one.server.release
     needed = w.prompt_tokens + w.output_tokens
-    default = default_context(release, one.server.room.total or 0)
+    default = default_context(release, one.server.room.vram)
     said = f"{w.prompt_tokens:,} + {w.output_tokens:,} = {needed:,} tokens"
     if choice.context < padded(needed):
         said += f", but {one.main.name} was trained with {choice.context:,}"
@@ -147,7 +149,7 @@ def _context(one: Decided) -> Setting:
 
 def _loaded(one: Decided) -> Setting:
     count, loaded = len(one.models), one.choice.loaded
-    default = default_loaded(one.facts, one.server)
+    default = default_loaded(one.server)
     value = None if loaded == default else str(loaded)
     if loaded < count:
         reason = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aegis_llm.bootstrap.advising.versions import Release
-from aegis_llm.bootstrap.advising.words import counted
 
 STUDY = {
     "OLLAMA_NUM_PARALLEL": "4",
@@ -48,11 +47,9 @@ def loaded_differ(value: str | None, default: int) -> str:
         return ""
     if value is None and default == 3:
         return "3 is the default here: setting it changes nothing."
-    gpus = default // 3
-    return (
-        f"3 is the default with one GPU; with {counted(gpus, 'GPU')} it is {default}. What fits "
-        "is counted here."
-    )
+    if default == 3:
+        return f"3 is the default here: setting it changes nothing. {value} is what is planned."
+    return f"With several GPUs the default is {default}, and what fits is counted here."
 
 
 def kept_differ(value: str | None) -> str:

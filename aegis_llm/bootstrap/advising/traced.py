@@ -46,7 +46,7 @@ def workload_of_trace(path: Path) -> Workload:
         prefixes=max(1, len({job.prefix for job in jobs if job.prefix_tokens})),
         source=(
             f"{path.name}, {len(jobs):,} requests; {concurrent} at the same time (95th "
-            f"percentile) if a server reads {_READS:,.0f} and writes {_WRITES:.0f} tokens/s for each"
+            f"percentile) if each is read at {_READS:,.0f} and written at {_WRITES:.0f} tokens/s"
         ),
     )
 

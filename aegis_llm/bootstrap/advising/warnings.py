@@ -61,6 +61,9 @@ def _too_large(one: Decided) -> Iterator[str]:
     )
     if one.server.room.kind == "gpu":
         said += "; llama.cpp then computes some layers on the processor, many times slower"
+        host = one.server.room.host
+        if host is not None and over > host:
+            said += f" - and main memory ({gib(host)}) does not hold them: it will not load"
     helps = []
     room_for = choice.limit - largest.compute - largest.kv
     if model.parameters and room_for > 0:
@@ -93,10 +96,8 @@ def _context(one: Decided) -> Iterator[str]:
         trained = model.trained_context
         if trained is None or trained >= needed:
             continue
-        if model.embeds:
-            if trained < one.workload.prompt_tokens:
-                yield f"{model.name} reads {trained:,} tokens of a text at most: keep chunks below"
-            continue
+        if model.embeds and not one.main.embeds:
+            continue  # it reads chunks, and the workload tells the prompts
         yield (
             f"{model.name} was trained with {trained:,} tokens, and {needed:,} are asked: longer "
             "prompts are cut without an error"
@@ -122,7 +123,7 @@ def _modelfiles(one: Decided) -> Iterator[str]:
 def _types(one: Decided) -> Iterator[str]:
     if one.choice.kv_type in HARM:
         yield HARM[one.choice.kv_type]
-    if one.main.experts and 1 < one.choice.slots < 4:
+    if one.main.experts and 1 < one.choice.slots < 4 and one.server.room.place == "gpu":
         yield (
             f"{one.main.name} is a mixture of experts: {one.choice.slots} slots write little more "
             "than one, 4 would (+5 to 17 % with 2 on a DGX Spark)"
