@@ -1,8 +1,14 @@
-"""How much memory the KV cache of a model takes: llama.cpp's own arithmetic. Pure."""
+"""How much memory the KV cache of a model takes: llama.cpp's own arithmetic. Pure.
+
+Read in llama.cpp at 0c1e57098 (`src/llama-kv-cache.cpp`, `llama-kv-cache-iswa.cpp`,
+`llama-memory-recurrent.cpp`) and equal to what its server prints: tests/bootstrap/test_kv.py has
+the measured figures. Which layer keeps what is in the facts; here is only what that takes.
+"""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import NamedTuple
 
 from aegis_llm.bootstrap.facts import ModelFacts
 
@@ -19,6 +25,24 @@ BYTES = {
 }
 """Bytes of one number, by cache type."""
 _PAD = 256
+_CACHELESS = frozenset({
+    "bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "neo-bert", "eurobert",
+    "modern-bert", "gemma-embedding", "dream", "llada", "llada-moe", "rnd1", "wavtokenizer-dec",
+})  # fmt: skip
+"""They read a text as a whole and keep nothing (`llama_model::create_memory`)."""
+_CACHELESS_EMBEDDERS = _CACHELESS | {None, "gemma3"}
+"""Ollama's embeddinggemma says that it is a gemma3 and is loaded as a gemma-embedding."""
+_OTHERWISE = frozenset(
+    {"deepseek32", "deepseek4", "glm-dsa", "glm5-next", "dots3note", "minimax-m3", "qwen4exp"}
+)
+"""They keep a second cache, of an index, which is not computed here."""
+
+
+class _Layer(NamedTuple):
+    """What one token of one slot takes in one layer, and whether only a window of them is kept."""
+
+    bytes: Fraction
+    windowed: bool
 
 
 def padded(tokens: int) -> int:
@@ -27,24 +51,39 @@ def padded(tokens: int) -> int:
 
 
 def automatic_batch(tokens: int) -> int:
-    """Return Ollama's `num_batch` for so many tokens in all slots together."""
+    """Return Ollama's `num_batch` for so many tokens in all slots together.
+
+    It is also the `-ub` of the runner. Ollama halves it where memory is short; a window takes
+    less then, never more.
+    """
     if tokens <= 4096:
         return 512
     return 1024 if tokens <= 32_768 else 2048
 
 
+def is_cacheless(model: ModelFacts) -> bool:
+    """Return whether it keeps no cache at all: most embedding models, not those from LLMs."""
+    if model.embeds:
+        return model.architecture in _CACHELESS_EMBEDDERS
+    return model.architecture in _CACHELESS
+
+
 def is_known(model: ModelFacts) -> bool:
     """Return whether the model's description tells what its cache takes."""
-    if model.layers is None or model.embeds:
-        return model.embeds
+    if is_cacheless(model):
+        return True
+    if model.layers is None or model.architecture in _OTHERWISE:
+        return False
     if model.latent is not None:
         return model.rope_dimensions is not None
-    return model.kv_heads is not None and _length(model, model.key_length) is not None
+    if model.kv_heads is None or len(model.kv_heads) not in (1, model.layers):
+        return False
+    return not any(model.kv_heads) or _length(model, model.key_length) is not None
 
 
 def per_token(model: ModelFacts, keys: str = "f16", values: str | None = None) -> Fraction:
     """Return the bytes that one token of one slot takes in all layers, windows left aside."""
-    return sum(_layers(model, keys, values), Fraction())
+    return sum((layer.bytes for layer in _layers(model, keys, values)), Fraction())
 
 
 def kv_bytes(
@@ -58,31 +97,58 @@ def kv_bytes(
 ) -> int:
     """Return the bytes of the caches of all slots; `context` is that of one slot.
 
-    Layers with a sliding window keep that window and one batch; recurrent layers a state.
+    Each slot has its own: the whole context, used or not, in the layers without a window; the
+    window and one batch in the others; the state of the recurrent ones, whatever the context.
+
+    Args:
+        model: Its facts; what they do not tell counts as nothing, so ask `is_known` first.
+        context: Tokens of one slot.
+        slots: `OLLAMA_NUM_PARALLEL`.
+        keys: Cache type.
+        values: Cache type; None: as the keys.
+        batch: `num_batch`; None: Ollama's own choice.
     """
-    batch = automatic_batch(context * slots) if batch is None else batch
     whole = padded(context)
+    batch = automatic_batch(context * slots) if batch is None else batch
+    batch = min(batch, whole * slots)
     window = whole
     if model.sliding_window is not None:
         window = min(whole, padded(model.sliding_window + batch))
-    total = Fraction()
-    for index, one in enumerate(_layers(model, keys, values)):
-        total += one * (window if _has_window(model, index) else whole)
-    return slots * (int(total) + (model.state_bytes or 0))
+    total = Fraction(model.state_bytes or 0)
+    for layer in _layers(model, keys, values):
+        total += layer.bytes * (window if layer.windowed else whole)
+    return slots * -(-total.numerator // total.denominator)
 
 
-def _layers(model: ModelFacts, keys: str, values: str | None) -> list[Fraction]:
-    """Return the bytes of one token in each layer."""
-    if model.embeds or model.layers is None:
+def _layers(model: ModelFacts, keys: str, values: str | None) -> list[_Layer]:
+    if is_cacheless(model) or model.layers is None:
         return []
     of_key, of_value = BYTES[keys], BYTES[values or keys]
-    if model.latent is not None:
-        return [of_key * (model.latent + (model.rope_dimensions or 0))] * model.layers
-    heads = model.kv_heads or ()
+    heads = model.kv_heads if model.kv_heads is not None else (1,) * (model.latent is not None)
     heads = heads * model.layers if len(heads) == 1 else heads
+    found = []
+    for index, number in enumerate(heads):
+        windowed = _is_windowed(model, index)
+        if model.latent is not None:
+            # One vector for all heads; the values are read out of the keys.
+            found.append(_Layer(of_key * _latent(model) * (number > 0), windowed))
+            continue
+        key, value = _head(model, windowed=windowed)
+        found.append(_Layer(number * (key * of_key + value * of_value), windowed))
+    return found
+
+
+def _latent(model: ModelFacts) -> int:
+    return (model.latent or 0) + (model.rope_dimensions or 0)
+
+
+def _head(model: ModelFacts, *, windowed: bool) -> tuple[int, int]:
+    """Return how long keys and values of one head are."""
     key = _length(model, model.key_length) or 0
     value = _length(model, model.value_length) or key
-    return [n * (key * of_key + value * of_value) for n in heads]
+    if windowed:
+        return model.window_key_length or key, model.window_value_length or value
+    return key, value
 
 
 def _length(model: ModelFacts, length: int | None) -> int | None:
@@ -91,8 +157,10 @@ def _length(model: ModelFacts, length: int | None) -> int | None:
     return length
 
 
-def _has_window(model: ModelFacts, layer: int) -> bool:
+def _is_windowed(model: ModelFacts, layer: int) -> bool:
     if model.sliding_window is None:
         return False
+    if model.windowed is not None:
+        return layer < len(model.windowed) and model.windowed[layer]
     every = model.global_every
     return every is None or (layer + 1) % every != 0

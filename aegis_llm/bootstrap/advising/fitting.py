@@ -1,0 +1,130 @@
+"""Chooses slots, cache type and how many models stay: the best that fits. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from aegis_llm.bootstrap.advice import ModelPlan
+from aegis_llm.bootstrap.advising.plans import Server, kept, one_slot_because, plan
+from aegis_llm.bootstrap.advising.versions import cache_types
+from aegis_llm.bootstrap.facts import ModelFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        slots: For models that may have several.
+        loaded: Models that are in memory together.
+        used: The most that these take.
+        limit: What they may take.
+        holds: Whether that is enough for each model.
+        could: Slots that the memory has room for; at least `slots`.
+    """
+
+    slots: int
+    context: int
+    kv_type: str
+    plans: tuple[ModelPlan, ...]
+    loaded: int
+    used: int
+    limit: int
+    holds: bool
+    could: int
+
+
+@dataclass(frozen=True)
+class _Try:
+    loaded: int
+    slots: int
+    kv_type: str
+    alone: bool = False
+
+
+def choose(
+    models: Sequence[ModelFacts], server: Server, context: int, most: int, *, small: bool
+) -> Choice:
+    """Return the first that fits, from the best on.
+
+    Better is: all models together (a swap costs seconds for each request), then more slots, then
+    finer cache types. `small`: fewest bytes are best, by q8_0, which hardly changes an answer.
+    """
+    types = _types(models, server)
+    for one in _tries(len(models), most, types, small=small):
+        plans = _plans(models, server, one, context)
+        limit = server.room.alone if one.alone else server.room.usable
+        used = kept(plans, one.loaded)
+        if used <= limit:
+            return Choice(
+                slots=one.slots,
+                context=context,
+                kv_type=one.kv_type,
+                plans=plans,
+                loaded=one.loaded,
+                used=used,
+                limit=limit,
+                holds=True,
+                could=_could(models, server, one, context),
+            )
+    least = _Try(1, 1, types[min(1, len(types) - 1)])
+    plans = _plans(models, server, least, context)
+    return Choice(
+        slots=1,
+        context=context,
+        kv_type=least.kv_type,
+        plans=plans,
+        loaded=1,
+        used=kept(plans, 1),
+        limit=server.room.alone,
+        holds=False,
+        could=0,
+    )
+
+
+def _tries(count: int, most: int, types: Sequence[str], *, small: bool) -> Iterator[_Try]:
+    """Yield what to try: each is worth no more than the one before, and takes no more memory."""
+    fine = types[:2]
+    if small:
+        fine = fine[-1:]
+    for slots in range(most, 0, -1):
+        for kv_type in fine:
+            yield _Try(count, slots, kv_type)
+            if count == slots == 1:
+                yield _Try(1, 1, kv_type, alone=True)
+    for loaded in range(count - 1, 0, -1):
+        yield _Try(loaded, 1, fine[-1], alone=loaded == 1)
+    if len(types) > 2:
+        yield _Try(1, 1, types[2], alone=True)
+
+
+def _types(models: Sequence[ModelFacts], server: Server) -> tuple[str, ...]:
+    """Return the cache types that work for all models with a cache: one setting is for all."""
+    found: tuple[str, ...] = ("f16", "q8_0", "q4_0")
+    for model in models:
+        if not model.embeds:
+            theirs = cache_types(server.release, model)
+            found = theirs if len(theirs) < len(found) else found
+    return found
+
+
+def _plans(
+    models: Sequence[ModelFacts], server: Server, one: _Try, context: int
+) -> tuple[ModelPlan, ...]:
+    return tuple(plan(model, server, one.slots, context, one.kv_type) for model in models)
+
+
+def _could(models: Sequence[ModelFacts], server: Server, one: _Try, context: int) -> int:
+    """Return how many slots the memory has room for with the same cache type."""
+    if all(one_slot_because(model, server.release) for model in models):
+        return 1
+    low, high = one.slots, 4096
+    while low < high:
+        middle = (low + high + 1) // 2
+        plans = _plans(models, server, _Try(one.loaded, middle, one.kv_type), context)
+        if kept(plans, one.loaded) <= server.room.usable:
+            low = middle
+        else:
+            high = middle - 1
+    return low
