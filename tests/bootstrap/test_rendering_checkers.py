@@ -79,7 +79,9 @@ def test_docker_run_makes_a_container_with_the_same_environment() -> None:
         text = render(ENVIRONMENT, "docker", reasons=REASONS, facts=NVIDIA)
         run("sh", "-c", text, env={"DOCKER_HOST": address})
     (container,) = made
-    assert container["Env"] == sorted([f"{name}={value}" for name, value in ENVIRONMENT.items()])
+    assert sorted(container["Env"]) == sorted(
+        [f"{name}={value}" for name, value in ENVIRONMENT.items()]
+    )
     assert container["Image"] == "ollama/ollama"
     (gpus,) = container["HostConfig"]["DeviceRequests"]
     assert (gpus["Count"], gpus["Capabilities"]) == (-1, [["gpu"]])
@@ -93,7 +95,9 @@ def test_docker_reads_the_env_file_literally(tmp_path: Path) -> None:
     with docker_daemon() as (address, made):
         run("docker", "run", "-d", "--env-file", str(file), "ollama/ollama",
             env={"DOCKER_HOST": address})  # fmt: skip
-    assert made[0]["Env"] == [f"{name}={value}" for name, value in ENVIRONMENT.items()]
+    assert sorted(made[0]["Env"]) == sorted(
+        f"{name}={value}" for name, value in ENVIRONMENT.items()
+    )
 
 
 @pytest.mark.parametrize("facts", [None, NVIDIA, Facts(gpus=(Gpu(vendor="amd", name="MI300X"),))])
