@@ -1,0 +1,51 @@
+"""Where the facts of a command come from: this machine, a file, or a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aegis_llm.bootstrap.facts import Facts
+from aegis_llm.bootstrap.probing import probe, read_facts
+from aegis_llm.errors import ConfigError
+
+
+def facts_of(
+    *,
+    url: str | None = None,
+    host_facts: Path | None = None,
+    profile: str | None = None,
+    root: Path = Path("/"),
+    models: Sequence[str] = (),
+) -> Facts:
+    """Return the facts that a command shall use.
+
+    Without a file and a profile this machine is looked at. With one of them the machine is theirs;
+    a `url` then adds the version and the models of that server, and a `root` other than `/` how
+    Ollama is installed in it.
+
+    Args:
+        url: The server; None: the one of this machine.
+        host_facts: A fact file.
+        profile: Name of a fact file that the package brings.
+        root: Where the files of the machine are.
+        models: Those to look at; empty: all.
+
+    Raises:
+        ConfigError: File or profile is not usable, or both are given.
+    """
+    if host_facts is not None and profile is not None:
+        msg = "give either a fact file or a profile, not both"
+        raise ConfigError(msg)
+    if host_facts is not None:
+        return _with_server(read_facts(host_facts), url, root, models)
+    if profile is not None:
+        from aegis_llm.bootstrap.advising import profile as profiled
+
+        return _with_server(profiled(profile), url, root, models)
+    return probe(url, root=root, models=models)
+
+
+def _with_server(facts: Facts, url: str | None, root: Path, models: Sequence[str]) -> Facts:
+    """Add what a server and a tree of files say to the facts of another machine."""
+    return facts
