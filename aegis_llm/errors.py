@@ -7,6 +7,7 @@ AegisError
 ├── NotCachedError       cache_control(only_if_cached=True) and there is no entry
 ├── QueueFullError       as many requests wait as `max_queue` allows
 ├── QueueTimeoutError    no slot came free before `queue_timeout_s` or the deadline
+├── ChangeError          the configuration of a server could not be changed; it is as it was
 ├── EmbeddingError       the server's reply holds no usable vectors
 │   └── TextTooLongError a text is longer than the embedding model reads
 └── Trouble              (internal) a part did not answer; the request goes on without it
@@ -61,6 +62,10 @@ class QueueFullError(AegisError, RuntimeError):
 
 class QueueTimeoutError(AegisError, TimeoutError):
     """No slot came free in time: `queue_timeout_s`, or the deadline of the request, has passed."""
+
+
+class ChangeError(AegisError, RuntimeError):
+    """The configuration of a server could not be changed; the message says what is in the way."""
 
 
 class EmbeddingError(AegisError, RuntimeError):

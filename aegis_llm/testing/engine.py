@@ -31,6 +31,8 @@ class Limits:
         keep_alive: Seconds a model stays loaded after its last use.
         context_length: `num_ctx` of requests that do not say one.
         prompt_cache_tokens: Tokens that the cache of prompts in host memory holds for a model.
+        kv_cache_type: Type of the KV cache; it changes the sizes in `/api/ps`.
+        load_error: Text of the error that every load ends with; empty: loads succeed.
     """
 
     num_parallel: int = 1
@@ -39,6 +41,8 @@ class Limits:
     keep_alive: float = 300.0
     context_length: int = 4096
     prompt_cache_tokens: int = 1 << 20
+    kv_cache_type: str = "f16"
+    load_error: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Engine:
         """Return the model loaded for these options; `close` ends the use.
 
         Raises:
-            RefusedError: 503 when too many requests wait for loading.
+            RefusedError: 503 when too many requests wait for loading; 500 when loads fail.
         """
         parallel = 1 if model.can("embedding") else self.limits.num_parallel
         wanted = RunnerOptions.of(
@@ -124,6 +128,8 @@ class Engine:
                 if runner := self._ready(name, wanted, keep_alive):
                     return runner
             self.pause(self.timing.load, watch)
+            if self.limits.load_error:
+                raise RefusedError(500, self.limits.load_error)
             with self._changed:
                 stay = self.limits.keep_alive if keep_alive is None else keep_alive
                 now = self.clock.monotonic()

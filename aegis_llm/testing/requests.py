@@ -9,11 +9,8 @@ from typing import Any
 
 import msgspec
 
+from aegis_llm.config.go_values import FOREVER, go_duration
 from aegis_llm.testing.wire import Json
-
-FOREVER = float("inf")
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
-_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
 
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=\r\n]|=(?!=?$)")
 
@@ -135,7 +132,10 @@ def keep_alive(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         name = {bool: "bool", list: "[]interface {}"}.get(type(value), "map[string]interface {}")
         raise RefusedError(400, f"Unsupported type: '{name}'")
-    seconds = _go_duration(value) if isinstance(value, str) else float(value)
+    try:
+        seconds = go_duration(value) if isinstance(value, str) else float(value)
+    except ValueError as error:
+        raise RefusedError(400, str(error)) from error
     return FOREVER if seconds < 0 else seconds
 
 
@@ -251,24 +251,3 @@ def _check_think(value: object) -> None:
             400, f'invalid think value: "{value}" (must be {levels}, true, or false)'
         )
     raise RefusedError(400, f"think must be a boolean or string ({levels}, true, or false)")
-
-
-def _go_duration(text: str) -> float:
-    body = text[1:] if text[:1] in ("-", "+") else text
-    if body == "0":
-        return 0.0
-    if not body:
-        raise RefusedError(400, f'time: invalid duration "{text}"')
-    total, place = 0.0, 0
-    while place < len(body):
-        part = _DURATION_PART.match(body, place)
-        if part is None:
-            raise RefusedError(400, f'time: invalid duration "{text}"')
-        number, unit = part.groups()
-        if not unit:
-            raise RefusedError(400, f'time: missing unit in duration "{text}"')
-        if unit not in _UNITS:
-            raise RefusedError(400, f'time: unknown unit "{unit}" in duration "{text}"')
-        total += float(number) * _UNITS[unit]
-        place = part.end()
-    return -total if text[0] == "-" else total

@@ -14,8 +14,10 @@ from aegis_llm.testing.engine import Engine
 from aegis_llm.testing.faults import Faults
 from aegis_llm.testing.inference import Inference, answer_status
 from aegis_llm.testing.loopback import TEXT, Exchange
+from aegis_llm.testing.memory import loaded_bytes
 from aegis_llm.testing.models import SimulatedModel
 from aegis_llm.testing.requests import RefusedError, parse
+from aegis_llm.testing.runners import Runner
 from aegis_llm.testing.showing import show
 from aegis_llm.testing.wire import encode, rfc3339
 
@@ -115,16 +117,22 @@ class Routes:
                 {
                     "name": runner.name,
                     "model": runner.name,
-                    "size": runner.model.size,
+                    "size": self._size(runner),
                     "digest": self._models.get(runner.name, runner.model).digest(runner.name),
                     "details": catalogue.details(runner.model),
                     "expires_at": rfc3339(wall + runner.expires_at - now),
-                    "size_vram": runner.model.size,
+                    "size_vram": self._size(runner),
                     "context_length": runner.options.num_ctx,
                 }
                 for runner in self._engine.running()
             ]
         }
+
+    def _size(self, runner: Runner) -> int:
+        options, kind = runner.options, self._engine.limits.kv_cache_type
+        return loaded_bytes(
+            runner.model, options.num_ctx, runner.slots.parallel, options.num_batch, kind
+        )
 
     def _show(self, body: dict[str, Any]) -> dict[str, Any]:
         asked = body.get("model") or body.get("name")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from aegis_llm.testing.memory import HEADS, KV_HEADS, LAYERS
 from aegis_llm.testing.models import SimulatedModel, details
 from aegis_llm.testing.wire import Json, omit_empty
 
-_LAYERS, _HEADS, _KV_HEADS = 32, 32, 8
 _FILE_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "Q4_K_M": 15}
 
 
@@ -53,9 +53,9 @@ def _modelfile(name: str, model: SimulatedModel, parameters: list[tuple[str, Any
 def _info(model: SimulatedModel) -> Json:
     arch, embeds = model.family, model.can("embedding")
     info: Json = {
-        f"{arch}.attention.head_count": _HEADS,
-        f"{arch}.attention.head_count_kv": _KV_HEADS,
-        f"{arch}.block_count": _LAYERS,
+        f"{arch}.attention.head_count": HEADS,
+        f"{arch}.attention.head_count_kv": KV_HEADS,
+        f"{arch}.block_count": LAYERS,
         f"{arch}.context_length": model.context_length,
         f"{arch}.embedding_length": model.embedding_length,
         f"{arch}.feed_forward_length": 4 * model.embedding_length,
@@ -92,7 +92,7 @@ def _tensors(model: SimulatedModel) -> list[Json]:
             "type": "F32" if len(shape) == 1 else kind,
             "shape": shape,
         }
-        for layer in range(_LAYERS)
+        for layer in range(LAYERS)
         for part, shape in shapes.items()
     ]
     return found

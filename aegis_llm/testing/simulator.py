@@ -59,6 +59,8 @@ class OllamaSimulator:
         context_length: `num_ctx` of requests that do not say one.
         prompt_cache_tokens: Tokens that the cache of prompts in host memory holds for a model;
             0 turns it off, as `LLAMA_ARG_CACHE_RAM=0` does.
+        kv_cache_type: As `OLLAMA_KV_CACHE_TYPE`; it changes the sizes in `/api/ps`.
+        load_error: Text of the error that every load ends with; empty: loads succeed.
         version: What `/api/version` says.
         embedder: Makes the embeddings; the default is MiniLM if installed, else hashed n-grams.
         clock: Tells the time; a `ManualClock` makes every delay pass at once.
@@ -80,6 +82,8 @@ class OllamaSimulator:
         max_loaded_models: int = 3,
         context_length: int = 4096,
         prompt_cache_tokens: int = 1 << 20,
+        kv_cache_type: str = "f16",
+        load_error: str = "",
         version: str = "0.33.0",
         embedder: Embedder | None = None,
         clock: Clock | None = None,
@@ -98,6 +102,8 @@ class OllamaSimulator:
                 keep_alive=keep_alive,
                 context_length=context_length,
                 prompt_cache_tokens=prompt_cache_tokens,
+                kv_cache_type=kv_cache_type,
+                load_error=load_error,
             ),
             TIMINGS[timing] if isinstance(timing, str) else timing,
             self._clock,

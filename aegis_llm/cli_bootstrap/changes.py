@@ -1,0 +1,67 @@
+"""Shows a change of the server's configuration before and after it is made."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from aegis_llm.bootstrap.applying import Applied, Change
+from aegis_llm.cli_bootstrap.exits import FAILED, OK, ROLLED_BACK
+from aegis_llm.cli_parts import console
+
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+_HEADS = {"launchd": "agent", "system": "service", "user": "user service"}
+
+
+def show_change(change: Change) -> None:
+    """Show what would be changed: the diff, who else sets the same, and how it takes effect."""
+    if change.path is None:
+        _say(_by_hand(change))
+        _numbered(change.steps)
+        if change.after:
+            _say("")
+            _say(change.after.rstrip("\n"))
+    elif change.changes:
+        verb = "removed" if change.after is None else "written"
+        _say(f"{change.path} will be {verb} ({_HEADS[change.scope or 'system']} {change.unit}):")
+        for line in change.diff.splitlines():
+            _say(line, _STYLES.get(line[:1], ""))
+    else:
+        _say(f"{change.path} stays as it is.")
+    if change.unfinished:
+        _say("A change was cut off before; it is undone first.", "yellow")
+    for warning in change.warnings:
+        _say(f"Warning: {warning}", "yellow")
+    for note in change.notes:
+        _say(f"Note: {note}")
+    if change.needs_root:
+        _say("It needs root: run it again with sudo.", "yellow")
+
+
+def show_applied(applied: Applied) -> None:
+    """Show what was done, and what is left to do."""
+    style = "red" if status(applied) != OK else ""
+    for sentence in applied.sentences:
+        _say(sentence, style)
+    _numbered(applied.steps)
+
+
+def status(applied: Applied) -> int:
+    """Return the exit status for an outcome."""
+    if applied.outcome == "rolled_back":
+        return ROLLED_BACK
+    return OK if applied.well else FAILED
+
+
+def _by_hand(change: Change) -> str:
+    way = f"run by {change.way}" if change.way not in (None, "manual") else "started by hand"
+    return f"Ollama is {way}: no file here sets its environment. What to do:"
+
+
+def _numbered(steps: tuple[str, ...]) -> None:
+    for number, step in enumerate(steps, 1):
+        _say(f"  {number}. {step}")
+
+
+def _say(text: str, style: str = "") -> None:
+    """Print as it is: no markup, and no break in what a person copies."""
+    console.print(Text(text, style), soft_wrap=True, highlight=False)
