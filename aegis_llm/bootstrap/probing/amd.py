@@ -32,6 +32,8 @@ def amd_gpus(tree: Tree) -> tuple[Gpu, ...]:
         if memory is None:
             continue  # another driver, which no runner of Ollama uses
         target = targets.get(_location(tree.text(f"{device}/uevent") or ""))
+        if target is None and len(set(targets.values())) == 1:
+            target = next(iter(targets.values()))
         integrated = target in _APUS if target else None
         if integrated:
             memory += tree.number(f"{device}/mem_info_gtt_total") or 0
