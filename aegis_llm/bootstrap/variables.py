@@ -186,3 +186,8 @@ def read(variable: Variable, text: str) -> Reading:
         level = "DEBUG" if go_bool(value) else "TRACE" if value == "2" else "INFO"
         return Reading(level, go_bool(value) is not None or go_uint(value) is not None)
     return Reading(value)
+
+
+def read_number(name: str, text: str) -> int:
+    """Return the whole number that Ollama makes of a value of a variable of that kind."""
+    return int(read(CATALOGUE[name], text).value)
