@@ -169,7 +169,8 @@ def read(variable: Variable, text: str) -> Reading:
     """Return what Ollama makes of a value of a variable."""
     value = bare(text)
     if not value:
-        return Reading(variable.default)
+        default = variable.default
+        return Reading(shown(seconds(default) or 0.0) if variable.kind == "duration" else default)
     if variable.kind == "switch":
         found = go_bool(value)
         return Reading("false" if found is False else "true", found is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aegis_llm.bootstrap.facts import Facts
+from aegis_llm.bootstrap.linting.finding import shown
 from aegis_llm.bootstrap.linting.names import about_name
 from aegis_llm.bootstrap.linting.values import about_value
 from aegis_llm.bootstrap.variables import CATALOGUE, release
@@ -37,16 +38,16 @@ def _verdict(name: str, text: str, seen: Evidence, facts: Facts) -> Verdict:
         if hopeless is not None:
             return hopeless
     found = [*pieces(name, text, seen, facts), *of_loaded(name, text, seen, facts)]
-    shown = of_requests(name, text, seen)
-    if shown is not None:
-        found.append(shown)
+    asked = of_requests(name, text, seen)
+    if asked is not None:
+        found.append(asked)
     found.sort(key=lambda one: one.weight, reverse=True)
     told = [one for one in found if one.agrees is not None]
     evidence = tuple(one.text for one in found)
     if not told:
         return Verdict(
             name=name,
-            wanted=text,
+            wanted=shown(name, text),
             state="cannot tell",
             evidence=evidence,
             why=_untold(name, seen, found),
@@ -57,7 +58,7 @@ def _verdict(name: str, text: str, seen: Evidence, facts: Facts) -> Verdict:
         remark = next((one.text for one in found if one.agrees is not True), "")
         return Verdict(
             name=name,
-            wanted=text,
+            wanted=shown(name, text),
             state="in force",
             found=decides.found,
             evidence=evidence,
@@ -66,7 +67,7 @@ def _verdict(name: str, text: str, seen: Evidence, facts: Facts) -> Verdict:
     why, do = reason(name, text, seen, facts, tuple(found))
     return Verdict(
         name=name,
-        wanted=text,
+        wanted=shown(name, text),
         state="not in force",
         found=decides.found,
         evidence=evidence,

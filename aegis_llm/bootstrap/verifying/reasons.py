@@ -47,6 +47,9 @@ def _overruled(
     name: str, heard: dict[int, bool | None], found: tuple[Piece, ...]
 ) -> tuple[str, str]:
     """Return why a setting that the server has read does not show."""
+    if heard.get(ENVIRONMENT) and heard.get(LOG) is False:
+        why = "The process has it in its environment, and its own log says otherwise"
+        return why, "Compare the two, and the version of Ollama"
     if name == "OLLAMA_KEEP_ALIVE":
         why = "A client sends its own keep_alive, which holds for the model until it is unloaded"
         return why, "Take keep_alive out of the requests, or give them the same"
@@ -56,9 +59,6 @@ def _overruled(
     if name == "OLLAMA_CONTEXT_LENGTH":
         why = "The server has read it and loads models otherwise; a Modelfile may say so"
         return why, "Look for PARAMETER num_ctx: ollama show --modelfile MODEL"
-    if heard.get(ENVIRONMENT) and heard.get(LOG) is False:
-        why = "The process has it in its environment, and its own log says otherwise"
-        return why, "Compare the two, and the version of Ollama"
     why = "The server has read the setting and does not do it"
     return why, f"Restart Ollama and verify again; if it stays so, report what is seen of {name}"
 
