@@ -20,15 +20,19 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     ping_s: float
 
 
-def about(client: Any) -> About:
-    """Ask a Redis; raises what the client raises when it does not answer at all."""
+def about(client: Any, *, direct: bool = True) -> About:
+    """Ask a Redis; raises what the client raises when it does not answer at all.
+
+    `direct`: it is one server. The others are taken to have no Query Engine, as everywhere here.
+    """
     client.ping()  # connects
     took = []
     for _ in range(_PINGS):
         started = time.perf_counter()
         client.ping()
         took.append(time.perf_counter() - started)
-    return About(version=_version(client), search=_searches(client), ping_s=min(took))
+    searches = _searches(client) if direct else False
+    return About(version=_version(client), search=searches, ping_s=min(took))
 
 
 def indexes(client: Any) -> frozenset[str] | None:

@@ -75,7 +75,7 @@ def _told(
     tokens = max(_tokens(one) for one in done)
     took = [r.seconds_of(one.body, "prompt_eval") for one in done]
     known: float = yield Rate(model.name, max(took) / max(1, tokens))
-    least = _FOUND * max(max(took), known * tokens)
+    least = _FOUND * max(*took, known * tokens)
     context = options.get("num_ctx")
     if not problem and context and tokens > _ROOM * context:
         problem = (

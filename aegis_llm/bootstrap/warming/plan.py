@@ -24,7 +24,7 @@ from aegis_llm.bootstrap.warming.effects import (
     Wanted,
 )
 from aegis_llm.bootstrap.warming.filling import HELLO, chat_body, fill
-from aegis_llm.bootstrap.warming.values import State, WarmedModel, WarmedServer
+from aegis_llm.bootstrap.warming.values import WarmedModel, WarmedPrefix, WarmedServer
 from aegis_llm.plan import Plan
 from aegis_llm.values import RUNNER_OPTIONS
 
@@ -46,11 +46,12 @@ def server_plan(wanted: Wanted) -> Plan[WarmedServer]:
         return WarmedServer(url=wanted.url, seconds=ended - began, problem=problem)
     there = r.names((yield from _glance("/api/tags")))
     before = r.loaded((yield from _glance("/api/ps")))
-    done: list[WarmedModel] = []
+    done = []
     for model in wanted.models:
-        done.append((yield from _load(model, wanted.url, there, before or {})))
+        loaded = yield from _load(model, wanted.url, there, before or {})
+        done.append(loaded)
     first = next((place for place, m in enumerate(wanted.models) if m.kind == "chat"), None)
-    prefixes = []
+    prefixes: list[WarmedPrefix] = []
     if wanted.prefixes and first is not None and _is_warm(done[first]):
         sent = wanted.models[first]
         prefixes, again_s = yield from fill(sent, done[first].options, wanted)
@@ -61,7 +62,8 @@ def server_plan(wanted: Wanted) -> Plan[WarmedServer]:
     now = r.loaded((yield from _glance("/api/ps")))
     for place, one in enumerate(done):
         if _is_warm(one):
-            done[place] = yield from _looked_at(one, wanted.url, now)
+            seen = yield from _looked_at(one, wanted.url, now)
+            done[place] = _with(seen, load_s=None) if seen.state == "already" else seen
     ended = yield Clock()
     return WarmedServer(
         url=wanted.url,
@@ -107,9 +109,7 @@ def _load(
         problem = f"each request unloads {model.name}: leave keep_alive={model.keep_alive!r} out"
         return _with(failed, problem=problem)
     options: dict[str, Any] = {
-        name: model.options[name]
-        for name in RUNNER_OPTIONS
-        if model.options.get(name) is not None
+        name: model.options[name] for name in RUNNER_OPTIONS if model.options.get(name) is not None
     }
     if model.kind == "chat":
         options = yield Settle(model.name, options)
@@ -128,25 +128,18 @@ def _load(
         return _with(failed, options=options, problem=r.not_loaded(model.name, url, exc))
     if model.kind == "chat":
         yield Tell(model.name, options, True)
-    state = _state(before.get(r.named(model.name)), options, said.seconds)
+    was = before.get(r.named(model.name))
     return WarmedModel(
         name=model.name,
         kind=model.kind,
-        state=state,
+        state="loaded" if was is None else "reloaded" if said.seconds >= _LOADED_S else "already",
         options=options,
-        load_s=None if state == "already" else said.seconds,
+        load_s=said.seconds,
+        context=0 if was is None else was.context_length,
     )
 
 
 _PATHS = {"chat": "/api/chat", "embedding": "/api/embed"}
-
-
-def _state(was: r.Resident | None, options: Mapping[str, Any], seconds: float) -> State:
-    if was is None:
-        return "loaded"
-    asked = options.get("num_ctx")
-    other = asked is not None and was.context_length not in (0, asked)
-    return "reloaded" if seconds >= _LOADED_S or (other and was.context_length < asked) else "already"
 
 
 def _asked_again(one: WarmedModel, model: Model) -> Plan[WarmedModel]:
@@ -177,6 +170,8 @@ def _looked_at(
     there = now.get(r.named(one.name))
     if there is None:
         return _with(one, problem=one.problem or r.pushed_out(one.name, url))
+    if one.state == "already" and one.context != there.context_length:
+        one = _with(one, state="reloaded")
     note, problem = r.placed(there)
     asked = one.options.get("num_ctx")
     if asked is not None and there.context_length not in (0, asked):

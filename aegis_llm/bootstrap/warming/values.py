@@ -139,7 +139,7 @@ def problems_of(servers: tuple[WarmedServer, ...], redis: WarmedRedis | None) ->
     """Return the problems of all parts, in the order in which they matter."""
     found: list[str] = []
     for server in servers:
-        parts = (server, *server.models, *server.prefixes)
+        parts: tuple[Any, ...] = (server, *server.models, *server.prefixes)
         found += [part.problem for part in parts if part.problem]
     if redis is not None and redis.problem:
         found.append(redis.problem)
