@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import msgspec
 import ollama
@@ -29,7 +30,7 @@ class Settings(TypedDict, total=False):
     """What `bootstrap` takes beside the objects; see there."""
 
     url: str | Sequence[str] | None
-    redis_url: str | None
+    redis_url: str | Literal[False] | None
     models: Sequence[str] | str
     options: Mapping[str, Any] | None
     prefixes: Sequence[Prefix] | str
@@ -59,7 +60,7 @@ def ordered(
     objects: Sequence[Any],
     *,
     url: str | Sequence[str] | None = None,
-    redis_url: str | None = None,
+    redis_url: str | Literal[False] | None = None,
     models: Sequence[str] | str = (),
     options: Mapping[str, Any] | None = None,
     prefixes: Sequence[Prefix] | str = (),
@@ -122,7 +123,7 @@ def ordered(
 def _named(
     *,
     url: str | Sequence[str] | None,
-    redis_url: str | None,
+    redis_url: str | Literal[False] | None,
     models: Sequence[str],
     options: Mapping[str, Any],
     embed_model: str | None,
@@ -131,25 +132,29 @@ def _named(
 ) -> list[Traffic]:
     """Return the traffic of models that are given by name."""
     config = AegisConfig()
-    kept = {"redis_url": redis_url, "namespace": namespace}
+    kept: dict[str, Any] = {"redis_url": redis_url, "namespace": namespace}
     config = config.with_options(**{name: value for name, value in kept.items() if value})
-    urls = [_parse_host(None)] if url is None else [url] if isinstance(url, str) else list(url)
+    if url is None:  # what the client of Ollama itself takes
+        url = _parse_host(os.environ.get("OLLAMA_HOST"))
+    urls = [url] if isinstance(url, str) else list(url)
     servers = tuple(with_login(one) for one in urls_of(urls))
     sources = [OllamaModels(server.url, server.options) for server in servers]
     fleet = fleet_of(sources, config.scheduler) if len(servers) > 1 else None
-    source: ModelSource = sources[0] if fleet is None else OllamaServers(sources, fleet)
-    embedder = None
-    if embed_model is not None and embedding_id is not None:
-        embedder = NamedEmbedder(embed_model, embedding_id, servers[0])
-    service = connect(config, embedder).service
-    service.digests.register(source)
-    cache = Cache(
-        config=config.cache,
-        store=service.store,
-        digests=service.digests,
-        models=tuple((source.server, model) for model in models),
-        embedder=embedder,
-    )
+    cache = None
+    if redis_url is not False:
+        source: ModelSource = sources[0] if fleet is None else OllamaServers(sources, fleet)
+        embedder = None
+        if embed_model is not None and embedding_id is not None:
+            embedder = NamedEmbedder(embed_model, embedding_id, servers[0])
+        service = connect(config, embedder).service
+        service.digests.register(source)
+        cache = Cache(
+            config=config.cache,
+            store=service.store,
+            digests=service.digests,
+            models=tuple((source.server, model) for model in models),
+            embedder=embedder,
+        )
     chats = [
         Traffic(
             kind="chat",

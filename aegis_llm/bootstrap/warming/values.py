@@ -113,13 +113,13 @@ class Warmed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """Whether something could not be done at all."""
+        """Whether an Ollama could not do what was wanted; Redis is none that models need."""
         return any(
             server.problem
             or any(model.state in ("missing", "failed") for model in server.models)
             or any(not prefix.tokens for prefix in server.prefixes)
             for server in self.servers
-        ) or (self.redis is not None and bool(self.redis.problem))
+        )
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -35,8 +35,9 @@ def bootstrap(*objects: Warmable, **settings: Unpack[Settings]) -> Warmed:
         *objects: `ChatAegis`, `AegisOllama`, `AegisEmbeddings` or `AegisEmbedding`: they tell
             servers, models, options, keep_alive, Redis, and their embedding models.
         **settings: Without objects: `url` (one, or several; else `OLLAMA_HOST`), `models`,
-            `options` (as their requests carry them), `embed_model`, `redis_url`, `namespace`, and
-            `embedding_id`, the name of the embedder whose index is made (else none is).
+            `options` (as their requests carry them), `embed_model`, `redis_url` (False: none),
+            `namespace`, and `embedding_id`, the name of the embedder whose index is made (else
+            none is).
 
             With either: `prefixes`, beginnings of prompts of the first chat model (a system
             prompt, or messages, or `{"messages": ..., "tools": ...}`); `keep_alive`;
