@@ -22,6 +22,7 @@ from aegis_llm.stores.redis_commands import exact_of, reason_of
 from aegis_llm.values import Answer, Entry
 
 _AT_ONCE = 100
+_SCANNED = 1000
 _ENOUGH = 100  # answers from which on the longest one in a hundred may be left out
 _CONNECT_S = 5.0
 _MOST_TIME_S = 20.0
@@ -54,8 +55,7 @@ def learned_workload(
         ConfigError: The URL or the namespace is not usable, or names no Redis.
         AegisError: Redis does not answer, or keeps no answer with its tokens.
     """
-    given = {} if namespace is None else {"namespace": namespace}
-    config = CacheConfig(redis_url=redis_url, **given)
+    config = CacheConfig(redis_url=redis_url, namespace=namespace or CacheConfig.namespace)
     shown = f"{config.namespace} at {safe_url(redis_url)}"
     if redis_url.startswith(("memory://", "embedded://")):
         msg = f"{safe_url(redis_url)} is no Redis that others share; give the URL of one"
@@ -102,9 +102,9 @@ def _counts(answer: Answer) -> bool:
 
 
 def _entries(client: Any, namespace: str, sample: int, until: float) -> Iterator[Entry]:
-    keys = iter(client.scan_iter(exact_of(namespace), count=_AT_ONCE))
+    keys = _keys(client, exact_of(namespace), until)
     left = sample
-    while left > 0 and (some := list(_before(until, islice(keys, min(left, _AT_ONCE))))):
+    while left > 0 and (some := list(islice(keys, min(left, _AT_ONCE)))):
         left -= len(some)
         with client.pipeline(transaction=False) as pipeline:
             for key in some:
@@ -116,11 +116,16 @@ def _entries(client: Any, namespace: str, sample: int, until: float) -> Iterator
                 yield entry
 
 
-def _before(until: float, keys: Iterator[Any]) -> Iterator[Any]:
-    for key in keys:
-        yield key
-        if time.monotonic() >= until:
-            return
+def _keys(client: Any, pattern: str, until: float) -> Iterator[Any]:
+    """Yield keys; on a Redis full of others' keys no longer than until then."""
+    if not hasattr(client, "connection_pool"):  # a Cluster is gone through node by node
+        yield from client.scan_iter(pattern, count=_SCANNED)
+        return
+    cursor, begun = 0, False
+    while (cursor or not begun) and time.monotonic() < until:
+        begun = True
+        cursor, found = client.scan(cursor, pattern, count=_SCANNED)
+        yield from found
 
 
 def _percentile(numbers: Sequence[int], share: float) -> int:
