@@ -18,7 +18,7 @@ from aegis_llm.errors import AegisError, EmbedTrouble
 from aegis_llm.keys import normal_model
 
 Framework = Literal["langchain", "llama-index"]
-_NAMES = {
+NAMES = {
     "langchain": "OllamaEmbeddings model={}",
     "llama-index": "OllamaEmbedding model_name={}",
 }
@@ -92,7 +92,7 @@ class OllamaEmbedder:
         embedding_id: str | None = None,
     ) -> None:
         self.model = model
-        self.embedding_id = embedding_id or _NAMES[framework].format(model)
+        self.embedding_id = embedding_id or NAMES[framework].format(model)
         try:
             self._client = ollama.Client(host=url, timeout=_TIMEOUT_S)
         except (ValueError, httpx.InvalidURL):

@@ -8,6 +8,7 @@ AegisError
 ├── QueueFullError       as many requests wait as `max_queue` allows
 ├── QueueTimeoutError    no slot came free before `queue_timeout_s` or the deadline
 ├── ChangeError          the configuration of a server could not be changed; it is as it was
+├── NotWarmError         a warm-up with strict=True left something cold: tells what, and what to do
 ├── EmbeddingError       the server's reply holds no usable vectors
 │   └── TextTooLongError a text is longer than the embedding model reads
 └── Trouble              (internal) a part did not answer; the request goes on without it
@@ -66,6 +67,22 @@ class QueueTimeoutError(AegisError, TimeoutError):
 
 class ChangeError(AegisError, RuntimeError):
     """The configuration of a server could not be changed; the message says what is in the way."""
+
+
+class NotWarmError(AegisError, RuntimeError):
+    """A warm-up with `strict=True` found problems.
+
+    Attributes:
+        warmed: What was done all the same, a `Warmed`.
+    """
+
+    def __init__(self, warmed: Any) -> None:
+        super().__init__("; ".join(warmed.problems))
+        self.warmed = warmed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be the same in the process that waits for a worker."""
+        return type(self), (self.warmed,)
 
 
 class EmbeddingError(AegisError, RuntimeError):

@@ -91,6 +91,11 @@ class OllamaModels:
         self._client: Client | None = None
         self._chatting: dict[float, Client] = {}
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Arguments of `ollama.Client` with which the server is asked."""
+        return self._options
+
     def fetch(self) -> Mapping[str, str]:
         """Return digests by model name, from `/api/tags`."""
         with self._lock:
@@ -179,8 +184,8 @@ class OllamaVectors:
         self.identity = (
             str(http.base_url),
             tuple(sorted(http.headers.items())),
-            _told(made_with),
-            _told(self._sent | {"model": self.model}),
+            told(made_with),
+            told(self._sent | {"model": self.model}),
             truncate,
         )
 
@@ -195,12 +200,12 @@ class OllamaVectors:
         return vectors
 
 
-def _told(value: Any) -> Hashable:
+def told(value: Any) -> Hashable:
     """Return a value that is equal for equal settings; what cannot be compared is its own."""
     if isinstance(value, Mapping):
-        return tuple(sorted((str(name), _told(one)) for name, one in value.items()))
+        return tuple(sorted((str(name), told(one)) for name, one in value.items()))
     if isinstance(value, list | tuple):
-        return tuple(_told(one) for one in value)
+        return tuple(told(one) for one in value)
     plain = value is None or isinstance(value, str | int | float | bytes)
     return (type(value).__name__, repr(value) if plain else id(value))
 

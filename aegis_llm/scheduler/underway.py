@@ -9,7 +9,9 @@ for a loop that shows no sign of life.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import Hashable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -90,16 +92,20 @@ class UnderWay(Generic[K, V]):
                 del self._led[key]
         led.set_result(outcome)
 
-    def wait(self, led: Led[V]) -> V | None:
-        """Block until the outcome is there; None: whoever asks has to compute it."""
+    def wait(self, led: Led[V], most_s: float = math.inf) -> V | None:
+        """Block until the outcome is there; None: whoever asks has to compute it.
+
+        It is not there either when it is not `done` after `most_s` seconds.
+        """
         here = asyncio._get_running_loop()
         if here is not None or led.owner == threading.get_ident():
             return led.result() if led.done() else None
         if led.loop is not None and needs_thread(led.loop, threading.current_thread().name):
             return led.result() if led.done() else None
-        while not led.done():
+        until = time.monotonic() + most_s
+        while not led.done() and (left := until - time.monotonic()) > 0:
             try:
-                return led.result(_PATIENCE_S)
+                return led.result(min(left, _PATIENCE_S))
             except FutureTimeoutError:
                 if not answers(led.loop, _PATIENCE_S):
                     break

@@ -6,7 +6,7 @@ import importlib
 import time
 from collections.abc import Awaitable, Callable
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from aegis_llm.config import CacheConfig
 from aegis_llm.errors import StoreTrouble
@@ -18,6 +18,7 @@ from aegis_llm.stores.channel import channel_of
 from aegis_llm.stores.deadline import within
 from aegis_llm.stores.document_commands import known
 from aegis_llm.stores.link import Link
+from aegis_llm.stores.redis_about import About, about, indexes
 from aegis_llm.stores.redis_clients import async_client, single_node, sync_client
 from aegis_llm.stores.redis_invalidation import Invalidating
 from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
@@ -29,6 +30,7 @@ from aegis_llm.stores.semantic import Semantic
 _ADMIN_TIMEOUT_S = 3.0
 _ADMIN_CONNECT_S = 2.0  # so that whoever waits for a hung Redis waits for 5 seconds in all
 _SLOW = 0.59  # of the timeout: three of the five ticks of an awaited call are slow
+T = TypeVar("T")
 STARTING = StoreTrouble("redis_starting")
 UNRESOLVED = StoreTrouble("redis_timeout")
 INDEXING = StoreTrouble("index_starting")
@@ -275,6 +277,21 @@ class RedisStore(ManyValues, Invalidating):
         if making is not None:
             wait(making, timeout_s, STARTING)
 
+    def about(self) -> About:
+        """Look at the server, with long timeouts; for a warm-up."""
+        return self._asked(lambda client: about(client, direct=self._direct))
+
+    def has_index(self, dimension: int) -> bool | None:
+        """Return whether the index is there; None: it may not be asked."""
+        name = self._usable_semantic().index_name(dimension)
+        names = self._asked(indexes)
+        return None if names is None else name in names
+
+    def make_index(self, dimension: int, timeout_s: float) -> None:
+        """Make the index unless it is there, as the first search does."""
+        if (making := self._usable_semantic().ready(dimension, self._admin)) is not None:
+            wait(making, timeout_s, INDEXING)
+
     def close(self) -> None:
         """Close the blocking connections and stop listening; they open again when used."""
         self._channel.leave(self)
@@ -299,6 +316,15 @@ class RedisStore(ManyValues, Invalidating):
             self._channel.url = self._url
             learn(self._channel, client)
             return seconds
+        finally:
+            client.close()
+
+    def _asked(self, ask: Callable[[Any], T]) -> T:
+        client = self._admin()
+        try:
+            return ask(client)
+        except Exception as exc:
+            raise self._link.failed(exc) from exc
         finally:
             client.close()
 

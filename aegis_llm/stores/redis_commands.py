@@ -70,6 +70,11 @@ def entries_of(namespace: str) -> str:
     return f"aegis:v[0-9]:{namespace}:[xs]:*"
 
 
+def exact_of(namespace: str) -> str:
+    """Return the pattern of the keys of the exact tier, of every schema version."""
+    return f"aegis:v[0-9]:{namespace}:x:*"
+
+
 def values_of(namespace: str) -> str:
     """Return the pattern of all entries and vectors, of every schema version."""
     return f"aegis:v[0-9]:{namespace}:[xsv]:*"

@@ -65,6 +65,10 @@ class Semantic:
                 self._making = self._pool.submit(self._make, dimension, client)
             return self._making
 
+    def index_name(self, dimension: int) -> str:
+        """Return the name of the index for vectors of this dimension."""
+        return self._index_of(dimension).name
+
     def commands(self, scope: str, vector: bytes, count: int) -> tuple[Command, Command | None]:
         """Return the search, and the count of the scope when that is not known or is old."""
         index = self._index

@@ -30,12 +30,16 @@ class Scheduled(NamedTuple):
 
 
 class Clients:
-    """The real clients of a model; shared by its copies, whose settings may differ."""
+    """The real clients of a model; shared by its copies, whose settings may differ.
+
+    `servers` are URLs, with the arguments of the blocking and of the awaited client.
+    """
 
     def __init__(self, model: ChatOllama, urls: Sequence[str | None]) -> None:
         self._blocking: list[Client] = []
         self._awaited: list[LoopClient] = []
         self._sources: list[OllamaModels] = []
+        self.servers: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         prepare = quick_to_connect if len(urls) > 1 else _as_it_is
         for url in urls:
             host, headers = parse_url_with_auth(url)
@@ -49,9 +53,11 @@ class Clients:
                 awaited = prepare(model._async_client)
             weakref.finalize(blocking, blocking._client.close)  # nobody else closes it
             self._blocking.append(prepare(blocking))
-            make = _maker(host, {**shared, **(model.async_client_kwargs or {})}, prepare)
-            self._awaited.append(LoopClient(make, awaited))
-            self._sources.append(OllamaModels(str(blocking._client.base_url), sync))
+            async_ = {**shared, **(model.async_client_kwargs or {})}
+            self._awaited.append(LoopClient(_maker(host, async_, prepare), awaited))
+            where = str(blocking._client.base_url)
+            self._sources.append(OllamaModels(where, sync))
+            self.servers.append((where, sync, async_))
         if len(urls) > 1 and model.validate_model_on_init:
             self._validate(model.model)
 

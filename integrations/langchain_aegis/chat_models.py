@@ -46,6 +46,7 @@ from langchain_aegis._many import AllAtOnce
 from langchain_aegis._sending import Clients, own_kwargs
 from langchain_aegis._settings import refuse_unknown, reraise_ours
 from langchain_aegis._surrounded import asurrounded, surrounded
+from langchain_aegis._warming import Warms
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
 _CACHE_FIELDS = frozenset({*_GIVEN, "embeddings", "aegis"})
@@ -59,7 +60,7 @@ _IDENTIFYING = (
 
 
 class ChatAegis(
-    Asks, Copies, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnce, ChatOllama
+    Asks, Copies, Explains, Feedback, Invalidating, KnowsDocuments, AllAtOnce, Warms, ChatOllama
 ):
     """ChatOllama whose answers are cached in Redis, exactly and by meaning, streams included.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from langchain_ollama import OllamaEmbeddings
 from langchain_ollama._utils import merge_auth_headers, parse_url_with_auth
@@ -17,6 +17,10 @@ from aegis_llm.vectorizing import Vectorizing
 from aegis_llm.wiring import connect_vectors
 from langchain_aegis._settings import refuse_unknown, reraise_ours
 from langchain_aegis._source import source_of
+from langchain_aegis._warming import options_of, server_of
+
+if TYPE_CHECKING:
+    from aegis_llm.bootstrap.warming import Traffic
 
 _GIVEN = ("redis_url", "namespace", "ttl")
 
@@ -85,10 +89,13 @@ class AegisEmbeddings(OllamaEmbeddings):
         assert self._client is not None  # noqa: S101 - the stock validator has set it
         return self._client
 
-    def _link(self) -> None:
-        config = self.aegis or AegisConfig()
+    @property
+    def _config(self) -> AegisConfig:
         given = {name: getattr(self, name) for name in _GIVEN}
-        config = config.with_options(**{k: v for k, v in given.items() if v is not None})
+        config = self.aegis or AegisConfig()
+        return config.with_options(**{k: v for k, v in given.items() if v is not None})
+
+    def _link(self) -> None:
         source = OllamaVectors(
             self._blocking,
             self._loops,
@@ -104,7 +111,7 @@ class AegisEmbeddings(OllamaEmbeddings):
                 "async": self.async_client_kwargs or {},
             },
         )
-        self._vectors = connect_vectors(config, source)
+        self._vectors = connect_vectors(self._config, source)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -117,6 +124,27 @@ class AegisEmbeddings(OllamaEmbeddings):
         if update:
             copy._link()
         return copy
+
+    def traffic(self) -> Traffic:
+        """Return what the requests look like, for a warm-up; asks nobody."""
+        from aegis_llm.bootstrap.warming import Cache, Traffic
+
+        config = self.aegis or AegisConfig()
+        vectors = self._vectors
+        return Traffic(
+            kind="embedding",
+            model=self.model,
+            servers=(server_of(self),),
+            options=options_of(self),
+            keep_alive=self.keep_alive,
+            scheduler=config.scheduler,
+            cache=Cache(
+                config=self._config.cache,
+                store=vectors.kept.store,
+                digests=vectors.kept.digests,
+                models=((vectors.source.models.server, vectors.source.model),),
+            ),
+        )
 
     def connect_now(self, timeout: float = 5.0) -> None:
         """Connect to Redis now (starting a private one) instead of at the first call.

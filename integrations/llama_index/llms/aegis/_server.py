@@ -73,6 +73,16 @@ class Links:
             )
         return self._async_client
 
+    @property
+    def servers(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the URL of each server, and the arguments of a client for it."""
+        blocking, awaited = self.given
+        given = blocking if blocking is not None else awaited
+        if given is None:
+            return [(host, {"headers": dict(self._headers)}) for host in self._hosts]
+        http = given._client
+        return [(str(http.base_url), {"headers": dict(http.headers)})]
+
     def show(self, model: str) -> Any:
         """Return what `/api/show` says of a model."""
         given, _ = self.given

@@ -33,6 +33,7 @@ from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
 from llama_index.llms.aegis._server import Links
 from llama_index.llms.aegis._settings import config_of
 from llama_index.llms.aegis._turn import Sent, Turn
+from llama_index.llms.aegis._warming import Warms
 from llama_index.llms.aegis._window import windows
 
 _GIVEN = ("redis_url", "namespace", "ttl", "similarity", "extractor")
@@ -44,7 +45,7 @@ _PACKED = (
 )
 
 
-class AegisOllama(Feedback, Invalidating, Ollama):
+class AegisOllama(Feedback, Invalidating, Warms, Ollama):
     """Ollama whose answers are cached in Redis, exactly and by meaning, streams included.
 
     Takes what `Ollama` takes, and beside it the settings of the cache. Makes no connection when

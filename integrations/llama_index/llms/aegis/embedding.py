@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
@@ -17,6 +17,10 @@ from aegis_llm.ollama_client import LoopClient, OllamaModels, OllamaVectors
 from aegis_llm.vectorizing import Vectorizing
 from aegis_llm.wiring import connect_vectors
 from llama_index.llms.aegis._settings import config_of
+from llama_index.llms.aegis._warming import server_of
+
+if TYPE_CHECKING:
+    from aegis_llm.bootstrap.warming import Traffic
 
 Numbers = list[float]
 _GIVEN = ("redis_url", "namespace", "ttl")
@@ -123,6 +127,26 @@ class AegisEmbedding(BaseEmbedding):
     def class_name(cls) -> str:
         """Return the name under which LlamaIndex serializes the model."""
         return "AegisEmbedding"
+
+    def traffic(self) -> Traffic:
+        """Return what the requests look like, for a warm-up; asks nobody."""
+        from aegis_llm.bootstrap.warming import Cache, Traffic
+
+        config, vectors = config_of(self, _GIVEN), self._links.vectors
+        return Traffic(
+            kind="embedding",
+            model=self.model_name,
+            servers=(server_of(self.base_url, dict(self.client_kwargs)),),
+            options=dict(self.ollama_additional_kwargs),
+            keep_alive=self.keep_alive,
+            scheduler=config.scheduler,
+            cache=Cache(
+                config=config.cache,
+                store=vectors.kept.store,
+                digests=vectors.kept.digests,
+                models=((vectors.source.models.server, vectors.source.model),),
+            ),
+        )
 
     def connect_now(self, timeout: float = 5.0) -> None:
         """Connect to Redis now (starting a private one) instead of at the first call.
