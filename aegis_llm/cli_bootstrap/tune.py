@@ -1,0 +1,199 @@
+"""`aegis-llm tune`: computes, writes and verifies the configuration of an Ollama server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+
+from aegis_llm.bootstrap.advice import Advice, Goal
+from aegis_llm.bootstrap.advising import PROFILES, advise, study_2025
+from aegis_llm.bootstrap.applying import Applied, Change, apply, plan_change, plan_revert, revert
+from aegis_llm.bootstrap.facts import Facts
+from aegis_llm.bootstrap.rendering import Form, render
+from aegis_llm.bootstrap.verifying import Verification, verify
+from aegis_llm.cli_bootstrap.advice_table import show_advice
+from aegis_llm.cli_bootstrap.changes import show_applied, show_change, status
+from aegis_llm.cli_bootstrap.exits import NOT_SO, OK
+from aegis_llm.cli_bootstrap.given import facts_of
+from aegis_llm.cli_bootstrap.verify import show_verification
+from aegis_llm.cli_bootstrap.workloads import names_of, workload_from
+from aegis_llm.cli_parts import console, refuse, sentences
+from aegis_llm.errors import ConfigError
+
+Preset = Literal["computed", "study-2025"]
+
+
+class Tuned(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--json` prints; fields are added, never renamed, while `v` stays 1.
+
+    Attributes:
+        advice: None when a change is taken back.
+        change: What would be, or was, written.
+        applied: None: nothing was done yet.
+        verification: Of the settings that were applied.
+    """
+
+    v: Literal[1] = 1
+    advice: Advice | None = None
+    change: Change | None = None
+    applied: Applied | None = None
+    verification: Verification | None = None
+
+
+def tune(
+    concurrent: Annotated[
+        int | None, typer.Option(help="Requests at the same time in a busy moment, else 4.")
+    ] = None,
+    prompt_tokens: Annotated[
+        int | None, typer.Option(help="Of a long prompt with its documents, else 3000.")
+    ] = None,
+    output_tokens: Annotated[
+        int | None, typer.Option(help="Of the longest answer, else 500.")
+    ] = None,
+    models: Annotated[
+        str, typer.Option(help="llama3.1:8b,nomic-embed-text; else those on the server.")
+    ] = "",
+    goal: Annotated[
+        Goal, typer.Option("--for", help="What to weigh when not everything can be had.")
+    ] = "throughput",
+    prefix_tokens: Annotated[
+        int | None, typer.Option(help="Tokens at the start of a prompt that others share.")
+    ] = None,
+    prefixes: Annotated[
+        int | None, typer.Option(help="Different such beginnings in use at a time, else 1.")
+    ] = None,
+    keep_alive: Annotated[
+        str | None, typer.Option(help="How long models stay loaded; else advised.")
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Learn the workload from a file, see docs/planning.md.")
+    ] = None,
+    learn: Annotated[
+        str | None, typer.Option(help="Or from the answers in this Redis, redis://...")
+    ] = None,
+    namespace: Annotated[str | None, typer.Option(help="Whose answers.")] = None,
+    preset: Annotated[
+        Preset, typer.Option(help="study-2025 shows that study's settings, and what they do.")
+    ] = "computed",
+    url: Annotated[
+        str | None, typer.Option(help="The Ollama; else OLLAMA_HOST, else localhost.")
+    ] = None,
+    host_facts: Annotated[
+        Path | None, typer.Option(help="Another machine: what `probe --json` printed there.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help=f"Or a known one: {', '.join(PROFILES)}.")
+    ] = None,
+    root: Annotated[Path, typer.Option(help="Where the files of the machine are.")] = Path("/"),
+    form: Annotated[
+        Form | None, typer.Option("--as", help="Print the settings in this form, and no more.")
+    ] = None,
+    apply_it: Annotated[
+        bool, typer.Option("--apply", help="Write them, restart the server, and verify.")
+    ] = False,
+    revert_it: Annotated[
+        bool, typer.Option("--revert", help="Take the last --apply back.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option(help="Restart the server, where that can be done here.")
+    ] = True,
+    wait: Annotated[float, typer.Option(help="Seconds it may take to come up.")] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compute the settings of this Ollama server, and show the change; nothing is changed.
+
+    With --apply it is written, and taken back if the server does not come up with it.
+
+    Exit status: 0 when all is well; 1 when something could not be done; 2 when something that was
+    given is not usable; 3 when what is asked for does not fit, or is not in force after --apply;
+    4 when the server did not come up and the old settings are back.
+    """
+    if apply_it + revert_it + (form is not None) > 1:
+        refuse("Give one of --apply, --revert and --as.")
+    wanted = names_of(models)
+    try:
+        with sentences():
+            facts = facts_of(
+                url=url, host_facts=host_facts, profile=profile, root=root, models=wanted
+            )
+            if revert_it:
+                made, code = _taken_back(facts, root, restart, wait, as_json)
+            else:
+                workload = workload_from(
+                    goal=goal, trace=trace, learn=learn, namespace=namespace,
+                    concurrent=concurrent, prompt_tokens=prompt_tokens,
+                    output_tokens=output_tokens, prefix_tokens=prefix_tokens, prefixes=prefixes,
+                    keep_alive=keep_alive, models=wanted or None,
+                )  # fmt: skip
+                advice = (study_2025 if preset == "study-2025" else advise)(facts, workload)
+                if form is not None:
+                    typer.echo(_rendered(advice, facts, form).rstrip("\n"))
+                    raise typer.Exit(OK if advice.fits else NOT_SO)
+                change = plan_change(
+                    facts, advice.environment, root=root, reasons=_reasons(advice),
+                    models=advice.models,
+                )  # fmt: skip
+                if not as_json:
+                    show_advice(advice, facts)
+                    console.print("\nChange", style="bold")
+                    show_change(change)
+                made, code = Tuned(advice=advice, change=change), OK if advice.fits else NOT_SO
+                if apply_it:
+                    made, code = _applied(advice, change, root, restart, wait, as_json)
+    except ConfigError as exc:
+        refuse(f"{exc}.")
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(made), indent=2).decode())
+    raise typer.Exit(code)
+
+
+def _rendered(advice: Advice, facts: Facts, form: Form) -> str:
+    return render(
+        advice.environment,
+        form,
+        models=advice.models,
+        reasons=_reasons(advice),
+        facts=facts,
+        options=advice.options,
+    )
+
+
+def _reasons(advice: Advice) -> dict[str, str]:
+    return {one.name: one.reason for one in advice.settings}
+
+
+def _applied(
+    advice: Advice, change: Change, root: Path, restart: bool, wait: float, quiet: bool
+) -> tuple[Tuned, int]:
+    """Make the change that was shown, and verify it where the server runs with it."""
+    if not advice.fits:
+        refuse("What is asked for does not fit, so nothing is applied; see the warnings above.")
+    applied = apply(change, restart=restart, wait_s=wait)
+    if not quiet:
+        console.print()
+        show_applied(applied)
+    made = Tuned(advice=advice, change=change, applied=applied)
+    if applied.outcome not in ("applied", "unchanged"):
+        return made, status(applied)
+    now = facts_of(url=change.url, root=root, models=advice.workload.models)
+    verification = verify(now, advice.environment, root=root)
+    if not quiet:
+        console.print()
+        show_verification(verification)
+    made = msgspec.structs.replace(made, verification=verification)
+    return made, OK if verification.in_force else NOT_SO
+
+
+def _taken_back(
+    facts: Facts, root: Path, restart: bool, wait: float, quiet: bool
+) -> tuple[Tuned, int]:
+    change = plan_revert(facts, root=root)
+    if not quiet:
+        show_change(change)
+    applied = revert(change, restart=restart, wait_s=wait)
+    if not quiet:
+        show_applied(applied)
+    return Tuned(change=change, applied=applied), status(applied)
