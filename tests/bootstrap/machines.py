@@ -1,4 +1,4 @@
-"""Files of machines as their kernels show them, cut down to what is read; and what commands say."""
+"""Files of machines as their kernels show them, cut down to what is read, and commands."""
 
 from __future__ import annotations
 

@@ -228,6 +228,6 @@ def test_an_empty_tree_is_unknown_all_over(tmp_path: Path) -> None:
 def test_garbage_in_the_files_of_the_kernel_is_no_traceback(
     tmp_path: Path, content: bytes
 ) -> None:
-    garbage = {path: content for path in (*STRIX_HALO, *IN_SECOND_CGROUP, *IN_FIRST_CGROUP)}
+    garbage = dict.fromkeys((*STRIX_HALO, *IN_SECOND_CGROUP, *IN_FIRST_CGROUP), content)
     facts = told(tmp_path, garbage)
     assert facts.memory.total is None

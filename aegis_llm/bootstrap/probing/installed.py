@@ -6,6 +6,7 @@ import plistlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -184,9 +185,9 @@ def _on_mac(tree: Tree, process: Process | None) -> Found:
 
 def _on_windows(tree: Tree, process: Process | None, around: Mapping[str, str]) -> Found:
     del tree  # a drive's letter is no path below a root
-    local = "LOCALAPPDATA" in around
+    programs = Path(around.get("LOCALAPPDATA", "/"), "Programs", "Ollama")
     found = Found(process=process, user=process.user if process else None)
-    found.way = "windows" if process is not None or local else None
+    found.way = "windows" if process is not None or programs.exists() else None
     if process is not None and process.environment is not None:
         found.environment, found.source = process.environment, f"process {process.pid}"
     return found
