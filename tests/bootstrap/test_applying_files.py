@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ def test_changes_are_taken_back_one_by_one_with_their_modes(machine: Machine) ->
         assert {k: v for k, v in tree(machine.root).items() if ".json" not in k} == expected
     assert tree(machine.root) == trees[0]
     assert machine.revert().outcome == "nothing"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_the_owner_is_put_back_too(machine: Machine) -> None:
+    machine.apply()
+    os.chown(machine.ours, 65534, 65534)
+    before = tree(machine.root)[str(machine.ours.relative_to(machine.root))]
+    machine.apply(OTHERS)
+    machine.revert()
+    assert tree(machine.root)[str(machine.ours.relative_to(machine.root))] == before
 
 
 NAMES = st.sampled_from(["OLLAMA_NUM_PARALLEL", "OLLAMA_KEEP_ALIVE", "A", "B"])
@@ -265,15 +276,25 @@ def done_in_spite(machine: Machine) -> bool:
     return machine.ours.exists() and parse(machine.ours.read_text(), "systemd") == SETTINGS
 
 
-def test_no_right_to_write_is_told_before_and_after(machine: Machine) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere; see the test of what the system refuses")
-    folder = machine.root / "etc/systemd/system"
-    folder.chmod(0o555)
-    change = machine.plan()
-    assert change.needs_root
-    with pytest.raises(ChangeError, match="run it again as root"):
-        apply(change, run=machine.run)
+def test_who_may_not_write_is_told_to_come_as_root() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        machine = Machine(Path(folder))
+        change = machine.plan()
+        closed = machine.root / "etc/systemd/system"
+        closed.chmod(0o555)
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(65534)
+        else:
+            assert machine.plan().needs_root
+        try:
+            with pytest.raises(ChangeError, match="permission is denied; run it again as root"):
+                apply(change, run=machine.run)
+        finally:
+            os.seteuid(was)
+            closed.chmod(0o755)
+    assert machine.asked == []
 
 
 def test_a_secret_never_reaches_the_journal(machine: Machine) -> None:
