@@ -24,7 +24,7 @@ from aegis_llm.bootstrap.verifying.verdict import (
 )
 
 __all__ = [
-    "Measured", "Round", "Source", "State", "Verdict", "Verification", "announced",
+    "MOST_AT_ONCE", "Measured", "Round", "Source", "State", "Tell", "Verdict", "Verification", "announced",
     "chosen_model", "verify",
 ]  # fmt: skip
 

@@ -57,7 +57,7 @@ def gather(
         started_at=started,
         children=children,
         loaded=loaded if answers else facts.loaded,
-        files=_files(tree, facts.ollama.files),
+        files=files_of(tree, facts.ollama.files),
         strays=strays(root),
         shell=kept(os.environ) if tree.here else {},
         sources=(log_source, process_source, children_source, loaded_source),
@@ -125,7 +125,8 @@ def _loaded(url: str) -> tuple[bool, str | None, tuple[Loaded, ...], Source]:
     return True, version, loaded, Source(name=name, found=bool(loaded), what=what)
 
 
-def _files(tree: Tree, paths: tuple[str, ...]) -> tuple[FileSays, ...]:
+def files_of(tree: Tree, paths: tuple[str, ...]) -> tuple[FileSays, ...]:
+    """Return what configuration files set; one that cannot be read sets nothing."""
     found = []
     for path in paths:
         text = tree.text(path)
