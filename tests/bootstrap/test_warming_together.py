@@ -53,7 +53,7 @@ def test_sixteen_threads_and_sixteen_tasks_are_one_run(slow: OllamaSimulator) ->
 
     assert slow.loads == 1
     assert [warmed.problems for warmed in results] == [()] * 32
-    assert slow.count("/api/version") == len({id(warmed) for warmed in results}) <= 2
+    assert slow.count("/api/version") == len({id(warmed) for warmed in results}) <= 8
     assert len(warmup._work) == 0
 
 
@@ -73,9 +73,9 @@ def test_several_processes_at_once_load_once(slow: OllamaSimulator) -> None:
     )
     running = [
         subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=os.environ)
-        for _ in range(3)
+        for _ in range(2)
     ]
-    assert [process.wait(60) for process in running] == [0, 0, 0]
+    assert [process.wait(60) for process in running] == [0, 0]
     assert slow.loads == 1
 
 
@@ -111,11 +111,13 @@ def test_who_waits_has_a_time_limit_of_its_own() -> None:
         OllamaSimulator((MODEL,), timing=Timing(load=600)) as slow,
         ThreadPoolExecutor(2) as pool,
     ):
-        first = pool.submit(bootstrap, **settings(slow, timeout_s=3.0))
+        first = pool.submit(bootstrap, **settings(slow, timeout_s=2.0))
         slow.wait_for(1, "/api/chat")
-        second = bootstrap(**settings(slow, timeout_s=0.3))
+        second = bootstrap(**settings(slow, timeout_s=0.2))
+        third = asyncio.run(abootstrap(**settings(slow, timeout_s=0.2)))
         assert not first.done()
-        assert second.failed
+        why = f"{slow.base_url} is still being warmed by another call after 0.2 s"
+        assert second.problems == third.problems == (why,)
         assert first.result(30).failed
 
 
