@@ -33,9 +33,23 @@ def preloads(kit: Kit) -> list[Any]:
     return [c.body for c in kit.ollama.calls if c.path == "/api/chat" and not c.body["messages"]]
 
 
+def stock(kit: Kit, **given: Any) -> OllamaEmbeddings:
+    """Return LangChain's own embeddings; unlike the kit's they remember nothing."""
+    return OllamaEmbeddings(
+        model="all-minilm", base_url=kit.ollama.base_url, client_kwargs=NO_TLS, **given
+    )
+
+
 @each_way
 def test_the_first_request_loads_nothing_and_is_cached(kit: Kit, way: str) -> None:
-    llm = kit.aegis(warm=False, num_ctx=8192, num_thread=4, temperature=0, keep_alive="20m")
+    llm = kit.aegis(
+        warm=False,
+        num_ctx=8192,
+        num_thread=4,
+        temperature=0,
+        keep_alive="20m",
+        embeddings=stock(kit),
+    )
 
     warmed = warm(way, llm, prefixes=[SYSTEM])
 
@@ -67,15 +81,13 @@ def test_the_prefix_that_was_read_is_the_one_of_the_requests(kit: Kit, way: str)
 
 @each_way
 def test_the_embedding_model_of_the_cache_is_warm_too(kit: Kit, way: str) -> None:
-    stock = OllamaEmbeddings(
-        model="all-minilm", base_url=kit.ollama.base_url, client_kwargs=NO_TLS, num_ctx=256
-    )
-    warmed = warm(way, kit.aegis(warm=False, embeddings=stock))
+    embeddings = stock(kit, num_ctx=256)
+    warmed = warm(way, kit.aegis(warm=False, embeddings=embeddings))
     chat, embeds = warmed.servers[0].models
     assert (chat.kind, embeds.kind, embeds.name) == ("chat", "embedding", "all-minilm")
     assert embeds.options == {"num_ctx": 256}
     loads = kit.ollama.loads
-    stock.embed_query("How are you?")
+    embeddings.embed_query("How are you?")
     assert kit.ollama.loads == loads
     assert warmed.redis is not None
     assert warmed.redis.index == "created"
