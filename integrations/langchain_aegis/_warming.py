@@ -30,7 +30,7 @@ class Warms:
         embedder, beside = None, None
         if model.embeddings is not None:
             beside = traffic_of_embeddings(model.embeddings)
-            if service.embedding is not None:
+            if service.rules.semantic:
                 embedder = LangChainEmbedder(model.embeddings, config.embedding_id)
         return Traffic(
             kind="chat",

@@ -62,3 +62,18 @@ def test_the_example_of_embeddings(kit: Kit, capsys: pytest.CaptureFixture[str])
     assert [words[0] for words in told] == ["computed", "kept"]
     assert [words[1:6] for words in told] == [["64", "vectors", "of", "384", "numbers,"]] * 2
     assert kit.ollama.count("/api/embed") * 5 <= 64
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_the_example_of_a_warm_start(kit: Kit, capsys: pytest.CaptureFixture[str]) -> None:
+    loads = kit.ollama.loads
+
+    runpy.run_path(str(EXAMPLES / "warm_start.py"), run_name="__main__")
+    forget_stock_models()
+
+    warmed, first = capsys.readouterr().out.splitlines()
+    assert warmed.startswith("warm after ")
+    assert "llama3.1:8b loaded in" in warmed
+    assert "all-minilm loaded in" in warmed
+    assert first.startswith("first question: ")
+    assert kit.ollama.loads - loads == 2

@@ -67,6 +67,14 @@ async def acarry_out(order: Order, deadline: float) -> Warmed:
     return _told(order, servers, redis, time.monotonic() - began)
 
 
+def waited(order: Order) -> Warmed:
+    """Return the result of a call that waited for another one until its time was over."""
+    why = f"is still being warmed by another call after {order.timeout_s:g} s"
+    shown = [safe_url(job.server.url) for job in order.jobs]
+    servers = [WarmedServer(url=url, problem=f"{url} {why}") for url in shown]
+    return _told(order, servers, [], order.timeout_s)
+
+
 def _server(job: Job, deadline: float) -> WarmedServer:
     try:
         blocking = Blocking(Lane(job.server, job.fleet, job.scheduler, deadline))

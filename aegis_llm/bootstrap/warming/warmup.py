@@ -65,7 +65,9 @@ def bootstrap(*objects: Warmable, **settings: Unpack[Settings]) -> Warmed:
         found = _work.wait(led, deadline - time.monotonic())
         if found is not None:
             return _reported(order, found, said=True)
-        if not led.done():  # out of time, or a task of this thread that cannot go on meanwhile
+        if time.monotonic() >= deadline:
+            return _reported(order, driving.waited(order))
+        if not led.done():  # a task of this thread, which cannot go on meanwhile
             return _reported(order, driving.carry_out(order, deadline))
 
 
@@ -86,7 +88,7 @@ async def abootstrap(*objects: Warmable, **settings: Unpack[Settings]) -> Warmed
             async with asyncio.timeout_at(_loop_time(deadline)):
                 found = await _work.await_(claim.others[order.key])
         except TimeoutError:
-            return _reported(order, await driving.acarry_out(order, deadline))
+            return _reported(order, driving.waited(order))
         if found is not None:
             return _reported(order, found, said=True)
 

@@ -27,7 +27,7 @@ class Warms:
         embedder, beside = None, None
         if model.embed_model is not None:
             beside = traffic_of_embeddings(model.embed_model)
-            if service.embedding is not None:
+            if service.rules.semantic:
                 embedder = LlamaIndexEmbedder(model.embed_model, config.embedding_id)
         return Traffic(
             kind="chat",
