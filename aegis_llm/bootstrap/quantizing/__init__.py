@@ -19,7 +19,8 @@ from aegis_llm.bootstrap.kv import is_known
 from aegis_llm.bootstrap.quantizing.offering import Wish, offers_of
 from aegis_llm.bootstrap.quantizing.otherwise import otherwise_of
 from aegis_llm.bootstrap.quantizing.published import KINDS, Kind, Loss, kind_of
-from aegis_llm.bootstrap.quantizing.recommending import recommended_of, remarks_on
+from aegis_llm.bootstrap.quantizing.reasons import remarks_on
+from aegis_llm.bootstrap.quantizing.recommending import recommended_of
 from aegis_llm.bootstrap.quantizing.results import (
     Installed,
     Offer,

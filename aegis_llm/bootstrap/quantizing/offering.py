@@ -24,6 +24,9 @@ from aegis_llm.bootstrap.quantizing.weighing import (
 )
 
 Cache = Literal["f16", "q8_0"]
+_DENSE, _EXPERTS = 0.85, 0.6
+"""Of the ceiling: llama.cpp on a GB10 (benches/dgx-spark.md) has 0.87 of it with Qwen2.5-Coder-7B
+in Q8_0 (29.2 tokens/s), and 0.62 with Qwen3-Coder-30B-A3B in Q8_0 (57.6), counted as here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +120,13 @@ def _offer(wish: Wish, kind: Kind, size: int, *, installed: bool = False) -> Off
         slots=wish.slots if fits else _most(wish, size, smallest),
         active=None if share is None else int(size * share),
         ceiling=ceiling,
+        likely=None if ceiling is None else round(ceiling * _reached(wish.model), 1),
         no_ceiling=why,
     )
+
+
+def _reached(model: ModelFacts) -> float:
+    return _EXPERTS if model.experts else _DENSE
 
 
 def _plan(wish: Wish, size: int, slots: int, kv_type: Cache) -> ModelPlan:

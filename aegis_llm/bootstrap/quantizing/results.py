@@ -41,6 +41,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         slots: Wanted slots that fit with that, or with the smallest cache; 0: not one.
         active: Bytes of weights that one token reads; None: not known.
         ceiling: Tokens a second of one answer, at most; None: see why.
+        likely: What llama.cpp makes of such a ceiling: 0.85 of it where a token reads all
+            weights, 0.6 with a mixture of experts.
         no_ceiling: Why there is none.
     """
 
@@ -55,6 +57,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     active: int | None
     ceiling: float | None
+    likely: float | None
     no_ceiling: str = ""
 
 
