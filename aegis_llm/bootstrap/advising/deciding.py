@@ -51,7 +51,7 @@ def advise(facts: Facts, workload: Workload) -> Advice:
         choice=choice,
         cache=prompt_cache(workload, choice, server.room, server.release),
         main=main,
-        why=_limited(choice, most, why, server, main),
+        why=_limited(choice, most, why),
     )
     made = settings(decided)
     holds_all = choice.holds and choice.loaded == len(found.models)
@@ -91,7 +91,9 @@ def _most(
     """Return the most slots to try, why, and what that assumes."""
     several = [m for m in found.models if not one_slot_because(m, server.release)]
     if not several:
-        return 1, one_slot_because(_main(found.models), server.release), ()
+        main = _main(found.models)
+        why = one_slot_because(main, server.release)
+        return 1, why if main.embeds else why + _waiting(workload, 1), ()
     helped: Knee = knee(facts, server.room, several[0], context, workload.goal)
     assumed = (helped.assumed,) if helped.assumed else ()
     if workload.concurrent <= helped.slots:
@@ -100,12 +102,18 @@ def _most(
             each, alone = (helped.speed.per_slot(n) for n in (workload.concurrent, 1))
             why += f"; each is written at {each:,.0f} tokens/s, one alone at {alone:,.0f}"
         return workload.concurrent, why, assumed
-    waiting = workload.concurrent - helped.slots
-    why = f"{helped.why}; of {workload.concurrent:,} requests at the same time {waiting:,} wait"
-    return helped.slots, why, assumed
+    return helped.slots, helped.why + _waiting(workload, helped.slots), assumed
 
 
-def _limited(choice: Choice, most: int, why: str, server: Server, main: ModelFacts) -> str:
+def _waiting(workload: Workload, slots: int) -> str:
+    """Return how many requests wait, as the end of a sentence."""
+    waiting = workload.concurrent - slots
+    if waiting <= 0:
+        return ""
+    return f"; of {workload.concurrent:,} requests at the same time {waiting:,} wait"
+
+
+def _limited(choice: Choice, most: int, why: str) -> str:
     if not choice.holds:
         return "it does not fit, and more slots would take more"
     if choice.loaded < len(choice.plans):

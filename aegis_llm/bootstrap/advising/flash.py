@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aegis_llm.bootstrap.advice import Setting
+from aegis_llm.bootstrap.advice import Goal, Setting
 from aegis_llm.bootstrap.advising.fitting import Choice
 from aegis_llm.bootstrap.advising.study import STUDY, no_flash
 from aegis_llm.bootstrap.advising.versions import Release, can_flash, flash_by_itself
@@ -27,13 +27,18 @@ HARM = {
 
 
 def type_setting(
-    choice: Choice, models: Sequence[ModelFacts], release: Release, facts: Facts
+    choice: Choice, models: Sequence[ModelFacts], facts: Facts, goal: Goal
 ) -> Setting:
     """Return the setting of the type of the KV cache."""
     now = (facts.ollama.environment or {}).get(KV_TYPE)
     value: str | None = choice.kv_type
     if choice.kv_type != "f16":
-        reason = f"f16 does not fit with these slots. {HARM[choice.kv_type]}."
+        why = "f16 does not fit with these slots"
+        if goal == "memory" and choice.kv_type == "q8_0":
+            why = "It takes half of f16, and the goal is memory"
+        elif choice.holds and choice.loaded < len(models):
+            why = "The models take turns in memory, and it takes half of f16"
+        reason = f"{why}. {HARM[choice.kv_type]}."
     elif all(one.embeds for one in models):
         reason, value = "Embedding models have no KV cache.", None
     else:

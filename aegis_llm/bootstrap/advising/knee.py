@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from aegis_llm.bootstrap.advice import Goal
 from aegis_llm.bootstrap.advising.memory import Room
-from aegis_llm.bootstrap.advising.words import counted
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
 from aegis_llm.simulate.machines import MACHINES
 from aegis_llm.simulate.speed import Speed
@@ -61,13 +60,15 @@ def _measured(model: ModelFacts, context: int, goal: Goal) -> Knee:
     machine = MACHINES[name]
     speed = machine.speed(context)
     most = gaining(speed)
-    if goal == "latency":
-        most = min(most, _steady(speed))
+    then = "more gain little"
+    if goal == "latency" and _steady(speed) < most:
+        most = _steady(speed)
+        then = "with more an answer comes at less than two fifths of that"
     alone, together = speed.all_slots(1), speed.all_slots(most)
     each = speed.per_slot(most)
     why = (
         f"{most} slots write {together:,.0f} tokens/s together and {each:,.0f} each, one alone "
-        f"{alone:,.0f} ({machine.about}, llama.cpp)"
+        f"{alone:,.0f}, and {then} ({machine.about}, llama.cpp)"
     )
     said = f"the gain of more slots is that of {machine.about}, as measured by llama.cpp"
     return Knee(most, why, said, speed)
@@ -110,5 +111,7 @@ def _rule(facts: Facts, room: Room, model: ModelFacts, goal: Goal) -> Knee:
         kind, most = "a mixture of experts on a GPU", 4 if latency else 8
     else:
         kind, most = "a dense model on a GPU", 8
-    why = f"more than {counted(most, 'slot')} gain little with {kind}"
+    why = f"more than {most} slots gain little with {kind}"
+    if most == 1:
+        why = f"a second slot gains little with {kind}"
     return Knee(most, why, f"{why}: a rule, not a measurement of this machine")

@@ -60,8 +60,8 @@ class Room:
 
     @property
     def alone(self) -> int:
-        """Return what one slot of a single model may take: llama.cpp keeps 1 GiB free."""
-        return max(self.usable, self.memory - _MARGIN)
+        """Return what one slot of a single model may take: llama.cpp keeps 1 GiB of a GPU free."""
+        return max(self.usable, self.memory - _MARGIN * max(1, len(self.parts)))
 
 
 def room_of(facts: Facts) -> Room:

@@ -53,9 +53,14 @@ def prompt_cache(workload: Workload, choice: Choice, room: Room, release: Releas
         free = max(0, free - choice.used)
     most = free // 4 // models
     size = min(max(wanted, _LEAST), most) // MIB * MIB
+    prefixes = "no shared prefix"
+    if wanted:
+        prefixes = (
+            f"{counted(workload.prefixes, 'prefix', 'prefixes')} x {workload.prefix_tokens:,} "
+            f"tokens x {kib(per_token)} = {gib(wanted)}"
+        )
     said = (
-        f"{counted(workload.prefixes, 'prefix', 'prefixes')} x {workload.prefix_tokens:,} tokens "
-        f"x {kib(per_token)} = {gib(wanted)}; at least {gib(_LEAST)}, at most a quarter of the "
+        f"{prefixes}; at least {gib(_LEAST)}, at most a quarter of the "
         f"{gib(free)} that main memory has left"
         + (f" for {models} models" if models > 1 else "")
         + f" = {gib(most)}"

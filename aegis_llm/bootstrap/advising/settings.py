@@ -58,7 +58,7 @@ def settings(one: Decided) -> tuple[Setting, ...]:
     found = (
         _slots(one),
         _context(one),
-        type_setting(one.choice, one.models, release, one.facts),
+        type_setting(one.choice, one.models, one.facts, one.workload.goal),
         flash_setting(one.choice, one.models, release),
         _loaded(one),
         _kept(one),
@@ -159,7 +159,7 @@ def _loaded(one: Decided) -> Setting:
     elif value is None:
         reason = f"The {counted(count, 'model')} fit, and {default} is the default."
     else:
-        reason = f"{counted(count, 'model')} wanted, and memory holds them; one more would not be."
+        reason = f"{count} models are wanted and fit; one more would take what is planned here."
         if count == 1:
             reason = "One model is wanted; a second would take the memory that is planned here."
     return Setting(
