@@ -87,6 +87,7 @@ def quantizations(
     offers = offers_of(wish)
     return Quantizations(
         model=model.name,
+        embeds=model.embeds,
         installed=installed_of(model),
         slots=slots,
         context=context,
@@ -98,7 +99,7 @@ def quantizations(
         recommended=recommended_of(wish, offers, workload.goal, least),
         otherwise=tuple(otherwise_of(model, facts)),
         notes=(*_notes(wish), *remarks_on(model)),
-        assumed=(*assumed, *server.room.assumed, *_assumed(wish)),
+        assumed=(*assumed, *server.room.assumed, *_assumed(wish, len(offers))),
         unknown=(*server.room.unknown, *_unknown(wish)),
     )
 
@@ -135,8 +136,8 @@ def _notes(wish: Wish) -> Iterator[str]:
     yield from wish.server.room.notes
 
 
-def _assumed(wish: Wish) -> Iterator[str]:
-    if wish.model.parameters:
+def _assumed(wish: Wish, offers: int) -> Iterator[str]:
+    if offers > 1:
         yield (
             "sizes other than the installed one are bits of Llama-3.1-8B x parameters; real files "
             "differ by a few per cent"

@@ -117,7 +117,7 @@ def _fixed(wish: Wish, offers: Sequence[Offer], least: float | None) -> Recommen
     if own.fits is None and own.slots:
         reason += f". It fits with {counted(own.slots, 'slot')} of {wish.slots}"
     elif own.fits is None:
-        reason = f"{why_nothing(wish, offers)} ({reason})"
+        reason = why_nothing(wish, offers)
     if not _is_fast(own, least):
         reason += f". It may write {speed(own)} tokens/s, less than the {least:g} wanted"
     return Recommended(

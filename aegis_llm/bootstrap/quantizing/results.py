@@ -99,6 +99,7 @@ class Quantizations(msgspec.Struct, frozen=True, kw_only=True):
         room: How `usable` came about.
         bandwidth: Bytes a second that weights are read at; None: not known.
         active: How the bytes that a token reads were counted.
+        embeds: Whether it is an embedding model.
         source: Of the losses.
     """
 
@@ -113,6 +114,7 @@ class Quantizations(msgspec.Struct, frozen=True, kw_only=True):
     active: str
     offers: tuple[Offer, ...]
     recommended: Recommended
+    embeds: bool = False
     otherwise: tuple[Otherwise, ...]
     notes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()

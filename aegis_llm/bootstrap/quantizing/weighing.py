@@ -87,7 +87,7 @@ def active_of(model: ModelFacts) -> Active:
     if model.experts_used is None or not model.parameters:
         said = "a mixture of experts, and how many of them a token uses is not known"
         return Active(None, said)
-    used = Fraction(model.experts_used, model.experts)
+    used = min(Fraction(1), Fraction(model.experts_used, model.experts))
     always = _attention(model)
     shown = f"{model.experts_used} of {model.experts} experts"
     if model.quantization == "MXFP4" and model.size and always:
