@@ -49,8 +49,8 @@ def otherwise_of(model: ModelFacts, facts: Facts) -> Iterator[Otherwise]:
         yield Otherwise(
             when="answers for many at once matter more than Ollama",
             take="NVFP4 with vLLM or TensorRT-LLM",
-            why="this GPU computes in its four bits itself; for one answer it is no gain: NVIDIA is "
-            "quoted with 38.65 tokens/s for Llama-3.1-8B in NVFP4 on a DGX Spark (second-hand)",
+            why="this GPU computes in its four bits; one answer gains nothing: NVIDIA is quoted "
+            "with 38.65 tokens/s for Llama-3.1-8B in NVFP4 on a DGX Spark (second-hand)",
         )
     yield Otherwise(
         when="a larger model of the family fits in Q4_K_M where this one would in Q8_0",

@@ -14,6 +14,8 @@ from aegis_llm.bootstrap.quantizing.weighing import is_dynamic
 
 BASE = "Q4_K_M"
 WIDER = ("Q8_0", "Q6_K", "Q5_K_M")
+SAME = 0.97
+"""A file of at least so much of another's size has about its bits."""
 ALIKE = 1.2
 """Sizes and divergences that differ by less are taken as the same."""
 _WIDE = ("F16", "BF16", "F32")
@@ -61,6 +63,8 @@ def why_wider(wish: Wish, offers: Sequence[Offer], offer: Offer) -> str:
         parts.append(
             f"may write {speed(offer)} tokens/s of {offer.ceiling:g} that the memory allows"
         )
+    else:
+        parts.append(f"is no slower than what is there; how fast is not known: {offer.no_ceiling}")
     return f"{offer.label} {', '.join(parts)}. {_losses(offers, offer)}".strip()
 
 

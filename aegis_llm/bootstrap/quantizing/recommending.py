@@ -11,6 +11,7 @@ from aegis_llm.bootstrap.quantizing.published import NATIVE
 from aegis_llm.bootstrap.quantizing.reasons import (
     ALIKE,
     BASE,
+    SAME,
     WIDER,
     against,
     how_to_get,
@@ -47,7 +48,7 @@ def recommended_of(
     plenty = PLENTY.get(goal, 0.0) if least is None else least
     for label in WIDER if goal != "memory" else ():
         offer = _of(offers, label)
-        if offer is not None and offer.fits and (offer.likely or 0.0) >= plenty:
+        if offer is not None and offer.fits and _may_be_wider(offers, offer, plenty, least):
             return _taken(wish, offers, offer, why_wider(wish, offers, offer))
     for label in (BASE, "IQ4_XS"):
         offer = _of(offers, label)
@@ -60,6 +61,16 @@ def recommended_of(
         if offer is not None and offer.slots:
             return _taken(wish, offers, offer, why_fewer(wish, offer))
     return Recommended(label=None, reason=why_nothing(wish, offers))
+
+
+def _may_be_wider(
+    offers: Sequence[Offer], offer: Offer, plenty: float, least: float | None
+) -> bool:
+    """Return whether it is fast enough; where that is not known, no slower than what is there."""
+    if offer.likely is not None:
+        return offer.likely >= plenty
+    own = next((one for one in offers if one.installed), None)
+    return least is None and own is not None and own.size >= offer.size * SAME
 
 
 def _is_fast(offer: Offer, least: float | None) -> bool:
@@ -75,7 +86,7 @@ def _of(offers: Sequence[Offer], label: str) -> Offer | None:
     if own.size > offer.size * ALIKE or own.size < offer.size / ALIKE or not own.fits:
         return offer
     if own.loss is None:
-        return own if own.size >= offer.size * 0.97 else offer
+        return own if own.size >= offer.size * SAME else offer
     better = offer.loss is not None and own.loss.divergence <= offer.loss.divergence * ALIKE
     return own if better else offer
 
