@@ -49,7 +49,7 @@ def advise(facts: Facts, workload: Workload) -> Advice:
         models=found.models,
         server=server,
         choice=choice,
-        cache=prompt_cache(workload, choice, server.room, server.release),
+        cache=prompt_cache(workload, found.models, choice, server),
         main=main,
         why=_limited(choice, most, why),
     )
@@ -126,8 +126,8 @@ def _limited(choice: Choice, most: int, why: str) -> str:
 def _plans(one: Decided) -> tuple[ModelPlan, ...]:
     """Return what each model gets, with its reasons."""
     plans = []
-    for plan in marked(one.choice.plans, one.choice.holds):
-        cache = one.cache.size or 0 if plan.per_token else 0
+    for model, plan in zip(one.models, marked(one.choice.plans, one.choice.holds), strict=True):
+        cache = 0 if model.embeds else one.cache.size or 0
         why = plan.why_slots or one.why
         plans.append(msgspec.structs.replace(plan, prompt_cache=cache, why_slots=why))
     return tuple(plans)

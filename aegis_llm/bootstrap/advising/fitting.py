@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aegis_llm.bootstrap.advice import ModelPlan
 from aegis_llm.bootstrap.advising.plans import Server, kept, one_slot_because, plan
 from aegis_llm.bootstrap.advising.versions import cache_types
 from aegis_llm.bootstrap.facts import ModelFacts
+from aegis_llm.bootstrap.kv import is_cacheless
+
+_MANY = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +54,17 @@ def choose(
     Better is: all models together (a swap costs seconds for each request), then more slots, then
     finer cache types. `small`: fewest bytes are best, by q8_0, which hardly changes an answer.
     """
-    types = _types(models, server)
-    for one in _tries(len(models), most, types, small=small):
+    kinds = _types(models, server)
+    fine = kinds[1:2] if small and len(kinds) > 1 else kinds[:2]
+    count = len(models)
+    slots = _largest(models, server, _Try(count, most, fine[-1]), context)
+    for one in _tries(count, slots, fine, kinds[2:]):
         plans = _plans(models, server, one, context)
         limit = server.room.alone if one.alone else server.room.usable
         used = kept(plans, one.loaded)
         if used <= limit:
+            several = not all(one_slot_because(model, server.release) for model in models)
+            many = _Try(one.loaded, _MANY, one.kv_type)
             return Choice(
                 slots=one.slots,
                 context=context,
@@ -66,9 +74,9 @@ def choose(
                 used=used,
                 limit=limit,
                 holds=True,
-                could=_could(models, server, one, context),
+                could=max(one.slots, _largest(models, server, many, context)) if several else 1,
             )
-    least = _Try(1, 1, types[min(1, len(types) - 1)])
+    least = _Try(1, 1, kinds[min(1, len(kinds) - 1)])
     plans = _plans(models, server, least, context)
     return Choice(
         slots=1,
@@ -83,27 +91,39 @@ def choose(
     )
 
 
-def _tries(count: int, most: int, types: Sequence[str], *, small: bool) -> Iterator[_Try]:
-    """Yield what to try: each is worth no more than the one before, and takes no more memory."""
-    fine = types[:2]
-    if small:
-        fine = fine[-1:]
-    for slots in range(most, 0, -1):
-        for kv_type in fine:
-            yield _Try(count, slots, kv_type)
-            if count == slots == 1:
-                yield _Try(1, 1, kv_type, alone=True)
+def _tries(count: int, slots: int, fine: Sequence[str], last: Sequence[str]) -> Iterator[_Try]:
+    """Yield what to try: each is worth no more than the one before, and takes no more memory.
+
+    `slots` are the most that fit with the coarsest of the fine types; 0: not even one does.
+    """
+    if slots:
+        yield from (_Try(count, slots, kv_type) for kv_type in fine)
+    if count == 1:
+        yield from (_Try(1, 1, kv_type, alone=True) for kv_type in fine)
     for loaded in range(count - 1, 0, -1):
         yield _Try(loaded, 1, fine[-1], alone=loaded == 1)
-    if len(types) > 2:
-        yield _Try(1, 1, types[2], alone=True)
+    for kv_type in last:
+        yield _Try(1, 1, kv_type, alone=True)
+
+
+def _largest(models: Sequence[ModelFacts], server: Server, one: _Try, context: int) -> int:
+    """Return the most slots that fit, at most those of the try; 0: not even one does."""
+    low, high = 0, one.slots
+    while low < high:
+        middle = (low + high + 1) // 2
+        plans = _plans(models, server, replace(one, slots=middle), context)
+        if kept(plans, one.loaded) <= server.room.usable:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _types(models: Sequence[ModelFacts], server: Server) -> tuple[str, ...]:
     """Return the cache types that work for all models with a cache: one setting is for all."""
     found: tuple[str, ...] = ("f16", "q8_0", "q4_0")
     for model in models:
-        if not model.embeds:
+        if not is_cacheless(model):
             theirs = cache_types(server.release, model)
             found = theirs if len(theirs) < len(found) else found
     return found
@@ -113,18 +133,3 @@ def _plans(
     models: Sequence[ModelFacts], server: Server, one: _Try, context: int
 ) -> tuple[ModelPlan, ...]:
     return tuple(plan(model, server, one.slots, context, one.kv_type) for model in models)
-
-
-def _could(models: Sequence[ModelFacts], server: Server, one: _Try, context: int) -> int:
-    """Return how many slots the memory has room for with the same cache type."""
-    if all(one_slot_because(model, server.release) for model in models):
-        return 1
-    low, high = one.slots, 4096
-    while low < high:
-        middle = (low + high + 1) // 2
-        plans = _plans(models, server, _Try(one.loaded, middle, one.kv_type), context)
-        if kept(plans, one.loaded) <= server.room.usable:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -10,6 +10,7 @@ from aegis_llm.bootstrap.advising.study import STUDY, no_flash
 from aegis_llm.bootstrap.advising.versions import Release, can_flash, flash_by_itself
 from aegis_llm.bootstrap.advising.words import listed
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
+from aegis_llm.bootstrap.kv import is_cacheless
 
 KV_TYPE = "OLLAMA_KV_CACHE_TYPE"
 FLASH = "OLLAMA_FLASH_ATTENTION"
@@ -39,8 +40,8 @@ def type_setting(
         elif choice.holds and choice.loaded < len(models):
             why = "The models take turns in memory, and it takes half of f16"
         reason = f"{why}. {HARM[choice.kv_type]}."
-    elif all(one.embeds for one in models):
-        reason, value = "Embedding models have no KV cache.", None
+    elif all(is_cacheless(one) for one in models):
+        reason, value = "These models have no KV cache.", None
     else:
         reason = "f16, the default, fits."
         if facts.ollama.installed == "homebrew" or now not in (None, "", "f16"):

@@ -60,7 +60,7 @@ def _measured(model: ModelFacts, context: int, goal: Goal) -> Knee:
     machine = MACHINES[name]
     speed = machine.speed(context)
     most = gaining(speed)
-    then = "more gain little"
+    then = "more gain little" if most < _DOUBLINGS[-1] else "more were not measured"
     if goal == "latency" and _steady(speed) < most:
         most = _steady(speed)
         then = "with more an answer comes at less than two fifths of that"

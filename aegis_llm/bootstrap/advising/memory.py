@@ -71,18 +71,17 @@ def room_of(facts: Facts) -> Room:
         asked = Unknown(what="gpus", why=why, give=_GIVE)
         said = "no GPU is counted on, because nothing tells whether there is one"
         return _on_cpu(facts, assumed=(said,), unknown=(asked,))
-    usable = [gpu for gpu in facts.gpus if not _is_left_out(gpu, facts)]
-    own = [gpu for gpu in usable if not _is_shared(gpu, facts)]
+    own = [gpu for gpu in facts.gpus if not _is_shared(gpu, facts)]
     if own:
         return _on_gpus(own, facts)
-    if usable:
-        return _in_shared(usable[0], facts)
-    notes: tuple[str, ...] = ()
     if facts.gpus:
-        names = ", ".join(gpu.name for gpu in facts.gpus)
+        return _in_shared(facts.gpus[0], facts)
+    notes: tuple[str, ...] = ()
+    if facts.unused_gpus:
+        names = ", ".join(gpu.name for gpu in facts.unused_gpus)
         notes = (
-            f"Ollama does not compute on {names} by itself; models compute on the processor "
-            "(OLLAMA_IGPU_ENABLE and OLLAMA_VULKAN would try it)",
+            f"Ollama leaves {names} alone and computes on the processor; OLLAMA_IGPU_ENABLE=1 "
+            "would have it try",
         )
     return _on_cpu(facts, notes=notes)
 
@@ -91,15 +90,6 @@ def _is_shared(gpu: Gpu, facts: Facts) -> bool:
     if gpu.vendor == "apple" or "GB10" in gpu.name:
         return True
     return bool(facts.memory.unified) if gpu.integrated is None else gpu.integrated
-
-
-def _is_left_out(gpu: Gpu, facts: Facts) -> bool:
-    """Return whether Ollama leaves the GPU out: those that borrow memory, but for a few."""
-    if gpu.vendor == "apple":
-        return False
-    if facts.os == "macos" or gpu.vendor in ("intel", "other"):
-        return True
-    return gpu.vendor == "amd" and bool(gpu.integrated) and not facts.memory.unified
 
 
 def _on_gpus(gpus: Sequence[Gpu], facts: Facts) -> Room:

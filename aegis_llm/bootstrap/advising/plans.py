@@ -12,7 +12,7 @@ from aegis_llm.bootstrap.advising.memory import Room
 from aegis_llm.bootstrap.advising.versions import Release, has_one_slot
 from aegis_llm.bootstrap.advising.words import GIB, MIB
 from aegis_llm.bootstrap.facts import ModelFacts
-from aegis_llm.bootstrap.kv import automatic_batch, kv_bytes, padded, per_token
+from aegis_llm.bootstrap.kv import automatic_batch, is_cacheless, kv_bytes, padded, per_token
 
 _COMPUTE = ((512, GIB * 3 // 10), (1024, 768 * MIB))
 _LARGE = 2 * GIB
@@ -56,7 +56,9 @@ def plan(model: ModelFacts, server: Server, slots: int, context: int, kv_type: s
 def one_slot_because(model: ModelFacts, release: Release) -> str:
     """Return why a model has one slot whatever is set; empty where it has what is set."""
     if model.embeds:
-        return "an embedding model has one slot, and no KV cache"
+        return "an embedding model has one slot" + (
+            ", and no KV cache" if is_cacheless(model) else ""
+        )
     if model.model_format != "gguf":
         return "the MLX engine answers one request at a time"
     if has_one_slot(release, model.architecture):

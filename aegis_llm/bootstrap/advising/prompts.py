@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aegis_llm.bootstrap.advice import Setting, Workload
 from aegis_llm.bootstrap.advising.fitting import Choice
 from aegis_llm.bootstrap.advising.memory import Room
+from aegis_llm.bootstrap.advising.plans import Server
 from aegis_llm.bootstrap.advising.versions import Release
 from aegis_llm.bootstrap.advising.words import GIB, MIB, counted, gib, kib
-from aegis_llm.bootstrap.facts import Facts
+from aegis_llm.bootstrap.facts import Facts, ModelFacts
 
 CACHE_RAM = "LLAMA_ARG_CACHE_RAM"
 THREADS = "LLAMA_ARG_THREADS"
@@ -37,21 +39,25 @@ class PromptCache:
         return (self.size or 0) * self.models
 
 
-def prompt_cache(workload: Workload, choice: Choice, room: Room, release: Release) -> PromptCache:
+def prompt_cache(
+    workload: Workload, models: Sequence[ModelFacts], choice: Choice, server: Server
+) -> PromptCache:
     """Return a cache that holds the shared prefixes, within what main memory has left."""
-    writing = [one for one in choice.plans if one.per_token]
-    if not release.new_engine or not writing:
+    room = server.room
+    names = [model.name for model in models if not model.embeds]
+    writing = [one for one in choice.plans if one.name in names]
+    if not server.release.new_engine or not writing:
         return PromptCache(None, 0, "")
-    models = min(len(writing), choice.loaded)
+    count = min(len(writing), choice.loaded)
     per_token = max(one.per_token for one in writing)
     wanted = int(workload.prefixes * workload.prefix_tokens * per_token)
     if room.host is None:
         said = f"free main memory is not known, so the least: {gib(_LEAST)}"
-        return PromptCache(_LEAST, models, said)
+        return PromptCache(_LEAST, count, said)
     free = room.host
     if room.shared:
         free = max(0, free - choice.used)
-    most = free // 4 // models
+    most = free // 4 // count
     size = min(max(wanted, _LEAST), most) // MIB * MIB
     prefixes = "no shared prefix"
     if wanted:
@@ -62,10 +68,10 @@ def prompt_cache(workload: Workload, choice: Choice, room: Room, release: Releas
     said = (
         f"{prefixes}; at least {gib(_LEAST)}, at most a quarter of the "
         f"{gib(free)} that main memory has left"
-        + (f" for {models} models" if models > 1 else "")
+        + (f" for {count} models" if count > 1 else "")
         + f" = {gib(most)}"
     )
-    return PromptCache(size, models, said)
+    return PromptCache(size, count, said)
 
 
 def cache_setting(cache: PromptCache, release: Release) -> Setting:

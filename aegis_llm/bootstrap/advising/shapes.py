@@ -16,6 +16,10 @@ from aegis_llm.errors import ConfigError
 
 _FEW = 3
 _STAND_IN = "llama3.1:8b"
+_SHAPE = (
+    "layers", "heads", "kv_heads", "key_length", "value_length", "embedding_length", "latent",
+    "sliding_window", "global_every", "windowed", "window_key_length", "window_value_length",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +123,7 @@ def _filled(here: ModelFacts, stand_in: ModelFacts, found: Wanted) -> ModelFacts
     if is_known(here):
         return here
     found.assumed.append(f"the KV cache of {here.name} is that of {other}")
-    names = ("layers", "heads", "kv_heads", "key_length", "value_length", "embedding_length")
-    return msgspec.structs.replace(
-        here, latent=None, state_bytes=here.state_bytes,
-        **{name: getattr(stand_in, name) for name in names},
-    )  # fmt: skip
+    return msgspec.structs.replace(here, **{name: getattr(stand_in, name) for name in _SHAPE})
 
 
 def _full(name: str) -> str:

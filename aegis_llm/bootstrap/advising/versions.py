@@ -104,7 +104,8 @@ def cache_types(release: Release, model: ModelFacts) -> tuple[str, ...]:
     if not release.since(0, 5, 0) or not can_flash(release, model):
         return ("f16",)
     lengths = [model.key_length, model.value_length]
-    if lengths == [None, None] and model.embedding_length and model.heads:
+    lengths += [model.window_key_length, model.window_value_length]
+    if not any(lengths) and model.embedding_length and model.heads:
         lengths = [model.embedding_length // model.heads]
     if model.latent is None and any(length and length % 32 for length in lengths):
         return ("f16",)
