@@ -18,7 +18,7 @@ from aegis_llm.cli_bootstrap.advice_table import show_advice
 from aegis_llm.cli_bootstrap.changes import show_applied, show_change, status
 from aegis_llm.cli_bootstrap.exits import NOT_SO, OK
 from aegis_llm.cli_bootstrap.given import facts_of
-from aegis_llm.cli_bootstrap.verify import show_verification
+from aegis_llm.cli_bootstrap.verify import show as show_verification
 from aegis_llm.cli_bootstrap.workloads import names_of, workload_from
 from aegis_llm.cli_parts import console, refuse, sentences
 from aegis_llm.errors import ConfigError
