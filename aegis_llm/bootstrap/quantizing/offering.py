@@ -72,10 +72,10 @@ def offers_of(wish: Wish) -> tuple[Offer, ...]:
         found.append(_installed(wish, bits, model.size))
     if is_fixed(model):
         return tuple(found)
-    own = kind_of(model.quantization)
+    own = kind_of(model.quantization) if found else None
     for label in SHOWN:
         kind = kind_of(label)
-        if kind is None or (found and own is kind):
+        if kind is None or kind is own:
             continue
         size = size_of(model, kind)
         if size is not None and (bits is not None or not model.size):

@@ -16,8 +16,10 @@ BASE = "Q4_K_M"
 WIDER = ("Q8_0", "Q6_K", "Q5_K_M")
 SAME = 0.97
 """A file of at least so much of another's size has about its bits."""
+NEAR = 1.08
+"""Files that differ by less in size may stand for each other."""
 ALIKE = 1.2
-"""Sizes and divergences that differ by less are taken as the same."""
+"""Divergences that differ by less are taken as the same."""
 _WIDE = ("F16", "BF16", "F32")
 _MADE = {"Q8_0": "q8_0", "Q4_K_M": "q4_K_M"}
 """Of what Ollama makes itself from a wide file; the third is q4_K_S."""
@@ -27,7 +29,7 @@ def against(wish: Wish, here: Offer, offer: Offer) -> str:
     """Say what is wrong with what is installed, where figures tell."""
     if here.fits is None:
         return f"{here.label}, {wish.held}, does not fit with {_smallest(here)}."
-    if here.loss and offer.loss and here.size <= offer.size * ALIKE:
+    if here.loss and offer.loss and here.size <= offer.size * NEAR:
         ratio = here.loss.divergence / offer.loss.divergence
         if ratio > ALIKE:
             return (

@@ -11,6 +11,7 @@ from aegis_llm.bootstrap.quantizing.published import NATIVE
 from aegis_llm.bootstrap.quantizing.reasons import (
     ALIKE,
     BASE,
+    NEAR,
     SAME,
     WIDER,
     against,
@@ -83,7 +84,7 @@ def _of(offers: Sequence[Offer], label: str) -> Offer | None:
     own = next((one for one in offers if one.installed), None)
     if offer is None or own is None or own is offer:
         return offer
-    if own.size > offer.size * ALIKE or own.size < offer.size / ALIKE or not own.fits:
+    if own.size > offer.size * NEAR or own.size < offer.size / NEAR or not own.fits:
         return offer
     if own.loss is None:
         return own if own.size >= offer.size * SAME else offer
