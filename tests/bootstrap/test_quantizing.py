@@ -124,6 +124,18 @@ def test_gpt_oss_is_never_quantized_anew() -> None:
     assert [one.take for one in found.otherwise] == ["the MXFP4 one"]
 
 
+def test_mxfp4_of_a_model_that_was_not_trained_in_it_is_four_bits_like_others() -> None:
+    other = changed(known("qwen3:30b"), quantization="MXFP4", size=16_300_000_000)
+    found = asked(other, SPARK)
+    assert "'MXFP4' tells nothing; it is about as wide as IQ4_XS" in found.installed.remark
+    assert found.recommended.label == "Q8_0"
+
+
+def test_nvfp4_is_kept() -> None:
+    found = asked(changed(LLAMA, quantization="NVFP4"), SPARK)
+    assert (found.recommended.label, found.recommended.keep) == ("NVFP4", True)
+
+
 def test_a_mixture_of_experts_reads_a_share_of_its_weights() -> None:
     found = asked(known("qwen3:30b"), SPARK)
     one = row(found, "Q4_K_M")

@@ -52,7 +52,7 @@ def test_a_table_that_fits_80_columns_and_says_what_to_do(run: Quant) -> None:
     assert ["*", "Q4_K_M", "4.90", "4.58", "7.08", "6.26", "f16", "56", "/", "47", "+2.8%",
             "0.0313"] in rows  # fmt: skip
     for words in ("4.90 bits a weight; usual for Q4_K_M", "Keep Q4_K_M",
-                  "more bits are taken where", "Decide otherwise when", "IQ4_XS", "UD-Q4_K_XL", "Assumed",
+                  "more bits are taken where", "Decide otherwise when", "UD-Q4_K_XL", "Assumed",
                   "tools/perplexity/README.md: Llama-3-8B"):  # fmt: skip
         assert words in spoken(result)
     assert "quality" not in result.output

@@ -8,9 +8,9 @@ from aegis_llm.bootstrap.advice import Goal
 from aegis_llm.bootstrap.advising.words import counted, gib
 from aegis_llm.bootstrap.facts import ModelFacts
 from aegis_llm.bootstrap.quantizing.offering import Wish, by_label
-from aegis_llm.bootstrap.quantizing.published import NATIVE, kind_of
+from aegis_llm.bootstrap.quantizing.published import kind_of
 from aegis_llm.bootstrap.quantizing.results import Offer
-from aegis_llm.bootstrap.quantizing.weighing import is_dynamic
+from aegis_llm.bootstrap.quantizing.weighing import is_dynamic, native_of
 
 BASE = "Q4_K_M"
 WIDER = ("Q8_0", "Q6_K", "Q5_K_M")
@@ -172,7 +172,7 @@ def why_nothing(wish: Wish, offers: Sequence[Offer]) -> str:
 
 def remarks_on(model: ModelFacts) -> Iterator[str]:
     """Yield how far the published losses hold for a model."""
-    if model.embeds or (model.quantization or "").upper() in NATIVE:
+    if model.embeds or native_of(model):
         return
     if model.experts:
         yield "the losses were measured with a dense model; for mixtures of experts none are"

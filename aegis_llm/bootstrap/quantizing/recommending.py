@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from aegis_llm.bootstrap.advice import Goal
 from aegis_llm.bootstrap.advising.words import counted
 from aegis_llm.bootstrap.quantizing.offering import Wish, by_label, is_fixed
-from aegis_llm.bootstrap.quantizing.published import NATIVE
 from aegis_llm.bootstrap.quantizing.reasons import (
     ALIKE,
     BASE,
@@ -24,7 +23,7 @@ from aegis_llm.bootstrap.quantizing.reasons import (
     why_wider,
 )
 from aegis_llm.bootstrap.quantizing.results import Offer, Recommended
-from aegis_llm.bootstrap.quantizing.weighing import is_trained
+from aegis_llm.bootstrap.quantizing.weighing import is_trained, native_of
 
 PLENTY: dict[Goal, float] = {"throughput": 50.0, "latency": 100.0}
 """Tokens a second that must be left for more bits than those of Q4_K_M, by goal."""
@@ -112,7 +111,7 @@ def _taken(wish: Wish, offers: Sequence[Offer], offer: Offer, reason: str) -> Re
 def _fixed(wish: Wish, offers: Sequence[Offer], least: float | None) -> Recommended:
     model, own = wish.model, next(iter(offers), None)
     label = model.quantization
-    native = NATIVE.get((label or "").upper())
+    native = native_of(model)
     if model.embeds:
         reason = (
             "an embedding model: nothing is published of what quantization does to its vectors, "
