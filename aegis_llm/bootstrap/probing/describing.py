@@ -8,8 +8,12 @@ from typing import Any
 
 from aegis_llm.bootstrap.facts import ModelFacts, Unknown
 from aegis_llm.bootstrap.kv import is_known
-from aegis_llm.bootstrap.probing.states import NO_ATTENTION, RECURRENT, recurrent_layers
-from aegis_llm.bootstrap.probing.states import state_of_layer
+from aegis_llm.bootstrap.probing.states import (
+    NO_ATTENTION,
+    RECURRENT,
+    recurrent_layers,
+    state_of_layer,
+)
 from aegis_llm.bootstrap.probing.windows import windows_of
 
 _MOST = 1 << 31

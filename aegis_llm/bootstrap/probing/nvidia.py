@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aegis_llm.bootstrap.facts import Gpu
@@ -12,7 +13,7 @@ from aegis_llm.bootstrap.probing.bandwidths import bandwidth_of
 from aegis_llm.bootstrap.probing.commands import CommandError, Run
 
 _FIELDS = ("name", "memory.total", "memory.free", "driver_version", "compute_cap")
-_SHARED = re.compile(r"\bGB10\b|\bOrin\b|\bXavier\b|\bThor\b|Tegra|nvgpu", re.IGNORECASE)
+_SHARED = re.compile(r"\bGB10\b|\bN1X\b|\bOrin\b|\bXavier\b|\bThor\b|Tegra|nvgpu", re.IGNORECASE)
 _JETSONS = {"Thor": "11.0", "Orin": "8.7", "Xavier": "7.2", "TX2": "6.2", "Nano": "5.3"}
 """Compute capability by board, https://developer.nvidia.com/cuda-gpus."""
 
@@ -67,8 +68,8 @@ def by_library(nvml: Any) -> tuple[Gpu, ...]:
         found = []
         for index in range(int(nvml.nvmlDeviceGetCount())):
             handle = nvml.nvmlDeviceGetHandleByIndex(index)
-            memory = _tried(lambda of=handle: nvml.nvmlDeviceGetMemoryInfo(of))
-            both = _tried(lambda of=handle: nvml.nvmlDeviceGetCudaComputeCapability(of))
+            memory = _tried(partial(nvml.nvmlDeviceGetMemoryInfo, handle))
+            both = _tried(partial(nvml.nvmlDeviceGetCudaComputeCapability, handle))
             found.append(
                 gpu(
                     _text(nvml.nvmlDeviceGetName(handle)) or "unnamed",

@@ -1,7 +1,7 @@
 """Which layers of a hybrid are recurrent, and what their state takes. Pure.
 
-Read in llama.cpp at 0c1e57098: `llm_arch_is_hybrid`, `llama_hparams::n_embd_r` and `n_embd_s`; both
-states are kept as f32, once a slot, whatever the context.
+Read in llama.cpp at 0c1e57098: `llm_arch_is_hybrid`, `llama_hparams::n_embd_r` and `n_embd_s`.
+Both states are kept as f32, once a slot, whatever the context.
 """
 
 from __future__ import annotations

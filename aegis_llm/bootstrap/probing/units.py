@@ -50,13 +50,16 @@ def unit_of(tree: Tree, run: Run) -> Unit | None:
     return None
 
 
-def assignments(text: str) -> list[str]:
-    """Return the `NAME=value` texts in the value of `Environment=`, quotes and `%%` undone."""
+def assignments(text: str, *, specifiers: bool = True) -> list[str]:
+    """Return the `NAME=value` texts in the value of `Environment=`, without their quotes.
+
+    In a file `%%` stands for `%` (`specifiers`); what systemd itself shows has it undone.
+    """
     try:
         words = shlex.split(text)
     except ValueError:
         words = text.split()
-    return [word.replace("%%", "%") for word in words]
+    return [word.replace("%%", "%") if specifiers else word for word in words]
 
 
 def service_lines(text: str) -> list[tuple[str, str]]:
@@ -88,7 +91,7 @@ def _shown(tree: Tree, run: Run, name: str) -> Unit | None:
     if fields.get("LoadState") != "loaded" or not fields.get("FragmentPath"):
         return None
     files = (fields["FragmentPath"], *fields.get("DropInPaths", "").split())
-    environment = of_pairs(assignments(fields.get("Environment", "")))
+    environment = of_pairs(assignments(fields.get("Environment", ""), specifiers=False))
     # `EnvironmentFiles=/etc/default/ollama (ignore_errors=yes)`, one line for each file.
     listed = re.findall(r"^EnvironmentFiles=(\S+)", said, re.MULTILINE)
     extra, unreadable = _env_files(tree, listed)
