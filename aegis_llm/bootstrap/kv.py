@@ -8,7 +8,6 @@ the measured figures. Which layer keeps what is in the facts; here is only what 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
 
 from aegis_llm.bootstrap.facts import ModelFacts
 
@@ -36,13 +35,6 @@ _OTHERWISE = frozenset(
     {"deepseek32", "deepseek4", "glm-dsa", "glm5-next", "dots3note", "minimax-m3", "qwen4exp"}
 )
 """They keep a second cache, of an index, which is not computed here."""
-
-
-class _Layer(NamedTuple):
-    """What one token of one slot takes in one layer, and whether only a window of them is kept."""
-
-    bytes: Fraction
-    windowed: bool
 
 
 def padded(tokens: int) -> int:
@@ -83,7 +75,7 @@ def is_known(model: ModelFacts) -> bool:
 
 def per_token(model: ModelFacts, keys: str = "f16", values: str | None = None) -> Fraction:
     """Return the bytes that one token of one slot takes in all layers, windows left aside."""
-    return sum((layer.bytes for layer in _layers(model, keys, values)), Fraction())
+    return _bytes(_numbers(model, 1, 1), keys, values)
 
 
 def kv_bytes(
@@ -114,28 +106,40 @@ def kv_bytes(
     window = whole
     if model.sliding_window is not None:
         window = min(whole, padded(model.sliding_window + batch))
-    total = Fraction(model.state_bytes or 0)
-    for layer in _layers(model, keys, values):
-        total += layer.bytes * (window if layer.windowed else whole)
-    return slots * -(-total.numerator // total.denominator)
+    caches = _bytes(_numbers(model, whole, window), keys, values)
+    return slots * (-(-caches.numerator // caches.denominator) + (model.state_bytes or 0))
 
 
-def _layers(model: ModelFacts, keys: str, values: str | None) -> list[_Layer]:
+def _bytes(numbers: tuple[int, int], keys: str, values: str | None) -> Fraction:
+    of_keys, of_values = numbers
+    return of_keys * BYTES[keys] + of_values * BYTES[values or keys]
+
+
+def _numbers(model: ModelFacts, whole: int, window: int) -> tuple[int, int]:
+    """Return how many numbers keys and values are in one slot, all layers together.
+
+    Args:
+        model: Its facts.
+        whole: Tokens of the layers without a window.
+        window: Tokens of those with one.
+    """
     if is_cacheless(model) or model.layers is None:
-        return []
-    of_key, of_value = BYTES[keys], BYTES[values or keys]
+        return 0, 0
     heads = model.kv_heads if model.kv_heads is not None else (1,) * (model.latent is not None)
     heads = heads * model.layers if len(heads) == 1 else heads
-    found = []
+    lengths = _head(model, windowed=False), _head(model, windowed=True)
+    of_keys = of_values = 0
     for index, number in enumerate(heads):
         windowed = _is_windowed(model, index)
+        cells = window if windowed else whole
         if model.latent is not None:
             # One vector for all heads; the values are read out of the keys.
-            found.append(_Layer(of_key * _latent(model) * (number > 0), windowed))
+            of_keys += cells * _latent(model) * (number > 0)
             continue
-        key, value = _head(model, windowed=windowed)
-        found.append(_Layer(number * (key * of_key + value * of_value), windowed))
-    return found
+        key, value = lengths[windowed]
+        of_keys += cells * number * key
+        of_values += cells * number * value
+    return of_keys, of_values
 
 
 def _latent(model: ModelFacts) -> int:

@@ -16,7 +16,7 @@ from aegis_llm.bootstrap.quantizing import quantizations
 from aegis_llm.cli_bootstrap.exits import NOT_SO
 from aegis_llm.cli_bootstrap.given import facts_of
 from aegis_llm.cli_bootstrap.quant_table import show
-from aegis_llm.cli_parts import refuse, sentences
+from aegis_llm.cli_parts import checked, refuse, sentences
 from aegis_llm.errors import ConfigError
 from aegis_llm.keys import normal_model
 
@@ -61,6 +61,7 @@ def quant(
     Exit status: 0 when one is recommended, 1 when the machine cannot be read, 2 when something
     that was given is not usable, 3 when none fits or is fast enough.
     """
+    model = checked(model, "name of the model")
     others = tuple(name.strip() for name in beside.split(",") if name.strip())
     workload = Workload(
         concurrent=concurrent,

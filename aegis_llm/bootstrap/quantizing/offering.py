@@ -12,13 +12,14 @@ from aegis_llm.bootstrap.advice import ModelPlan
 from aegis_llm.bootstrap.advising.plans import Server, plan
 from aegis_llm.bootstrap.advising.versions import cache_types
 from aegis_llm.bootstrap.facts import ModelFacts
-from aegis_llm.bootstrap.quantizing.published import NATIVE, SHOWN, Kind, kind_of
+from aegis_llm.bootstrap.quantizing.published import SHOWN, Kind, kind_of
 from aegis_llm.bootstrap.quantizing.results import Offer
 from aegis_llm.bootstrap.quantizing.weighing import (
     Active,
     Bandwidth,
     bits_of,
     is_trained,
+    native_of,
     nearest,
     size_of,
 )
@@ -72,10 +73,10 @@ def offers_of(wish: Wish) -> tuple[Offer, ...]:
         found.append(_installed(wish, bits, model.size))
     if is_fixed(model):
         return tuple(found)
-    own = kind_of(model.quantization)
+    own = kind_of(model.quantization) if found else None
     for label in SHOWN:
         kind = kind_of(label)
-        if kind is None or (found and own is kind):
+        if kind is None or kind is own:
             continue
         size = size_of(model, kind)
         if size is not None and (bits is not None or not model.size):
@@ -85,8 +86,9 @@ def offers_of(wish: Wish) -> tuple[Offer, ...]:
 
 def is_fixed(model: ModelFacts) -> bool:
     """Return whether no other quantization is to be had or of use."""
-    native = (model.quantization or "").upper() in NATIVE
-    return native or model.embeds or model.model_format != "gguf" or is_trained(model)
+    return (
+        bool(native_of(model)) or model.embeds or model.model_format != "gguf" or is_trained(model)
+    )
 
 
 def _installed(wish: Wish, bits: float, size: int) -> Offer:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
 from aegis_llm.bootstrap.quantizing.published import kind_of
 from aegis_llm.bootstrap.quantizing.results import Otherwise
+from aegis_llm.bootstrap.quantizing.weighing import native_of
 
 
 def otherwise_of(model: ModelFacts, facts: Facts) -> Iterator[Otherwise]:
     """Yield the cases that concern a model and a machine."""
     if model.embeds or model.model_format != "gguf":
         return
-    label = (model.quantization or "").upper()
-    if label == "MXFP4":
+    if (model.quantization or "").upper() == "MXFP4" and native_of(model):
         yield Otherwise(
             when="a Q4 or Q8 file of this model is offered",
             take="the MXFP4 one",

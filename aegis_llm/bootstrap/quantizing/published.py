@@ -95,10 +95,6 @@ KINDS: tuple[Kind, ...] = (
 weights. The 70B column is an older table: Llama-2-70B, where Q4_K_M raised perplexity by 1.2 %."""
 SHOWN = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K")
 """Those that are looked at for each model; the installed one is added."""
-NATIVE = {
-    "MXFP4": "the model was trained in it, so there is no wider original to be true to",
-    "NVFP4": "it is made for Blackwell GPUs with a scale for each 16 weights",
-}
 _ALIASES = {"Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M", "Q3_K": "Q3_K_M"}
 _BY_LABEL = {kind.label: kind for kind in KINDS}
 

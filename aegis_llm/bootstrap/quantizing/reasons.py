@@ -8,16 +8,18 @@ from aegis_llm.bootstrap.advice import Goal
 from aegis_llm.bootstrap.advising.words import counted, gib
 from aegis_llm.bootstrap.facts import ModelFacts
 from aegis_llm.bootstrap.quantizing.offering import Wish, by_label
-from aegis_llm.bootstrap.quantizing.published import NATIVE, kind_of
+from aegis_llm.bootstrap.quantizing.published import kind_of
 from aegis_llm.bootstrap.quantizing.results import Offer
-from aegis_llm.bootstrap.quantizing.weighing import is_dynamic
+from aegis_llm.bootstrap.quantizing.weighing import is_dynamic, native_of
 
 BASE = "Q4_K_M"
 WIDER = ("Q8_0", "Q6_K", "Q5_K_M")
 SAME = 0.97
 """A file of at least so much of another's size has about its bits."""
+NEAR = 1.08
+"""Files that differ by less in size may stand for each other."""
 ALIKE = 1.2
-"""Sizes and divergences that differ by less are taken as the same."""
+"""Divergences that differ by less are taken as the same."""
 _WIDE = ("F16", "BF16", "F32")
 _MADE = {"Q8_0": "q8_0", "Q4_K_M": "q4_K_M"}
 """Of what Ollama makes itself from a wide file; the third is q4_K_S."""
@@ -27,7 +29,7 @@ def against(wish: Wish, here: Offer, offer: Offer) -> str:
     """Say what is wrong with what is installed, where figures tell."""
     if here.fits is None:
         return f"{here.label}, {wish.held}, does not fit with {_smallest(here)}."
-    if here.loss and offer.loss and here.size <= offer.size * ALIKE:
+    if here.loss and offer.loss and here.size <= offer.size * NEAR:
         ratio = here.loss.divergence / offer.loss.divergence
         if ratio > ALIKE:
             return (
@@ -170,7 +172,7 @@ def why_nothing(wish: Wish, offers: Sequence[Offer]) -> str:
 
 def remarks_on(model: ModelFacts) -> Iterator[str]:
     """Yield how far the published losses hold for a model."""
-    if model.embeds or (model.quantization or "").upper() in NATIVE:
+    if model.embeds or native_of(model):
         return
     if model.experts:
         yield "the losses were measured with a dense model; for mixtures of experts none are"

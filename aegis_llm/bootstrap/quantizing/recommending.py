@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from aegis_llm.bootstrap.advice import Goal
 from aegis_llm.bootstrap.advising.words import counted
 from aegis_llm.bootstrap.quantizing.offering import Wish, by_label, is_fixed
-from aegis_llm.bootstrap.quantizing.published import NATIVE
 from aegis_llm.bootstrap.quantizing.reasons import (
     ALIKE,
     BASE,
+    NEAR,
     SAME,
     WIDER,
     against,
@@ -23,7 +23,7 @@ from aegis_llm.bootstrap.quantizing.reasons import (
     why_wider,
 )
 from aegis_llm.bootstrap.quantizing.results import Offer, Recommended
-from aegis_llm.bootstrap.quantizing.weighing import is_trained
+from aegis_llm.bootstrap.quantizing.weighing import is_trained, native_of
 
 PLENTY: dict[Goal, float] = {"throughput": 50.0, "latency": 100.0}
 """Tokens a second that must be left for more bits than those of Q4_K_M, by goal."""
@@ -83,7 +83,7 @@ def _of(offers: Sequence[Offer], label: str) -> Offer | None:
     own = next((one for one in offers if one.installed), None)
     if offer is None or own is None or own is offer:
         return offer
-    if own.size > offer.size * ALIKE or own.size < offer.size / ALIKE or not own.fits:
+    if own.size > offer.size * NEAR or own.size < offer.size / NEAR or not own.fits:
         return offer
     if own.loss is None:
         return own if own.size >= offer.size * SAME else offer
@@ -111,7 +111,7 @@ def _taken(wish: Wish, offers: Sequence[Offer], offer: Offer, reason: str) -> Re
 def _fixed(wish: Wish, offers: Sequence[Offer], least: float | None) -> Recommended:
     model, own = wish.model, next(iter(offers), None)
     label = model.quantization
-    native = NATIVE.get((label or "").upper())
+    native = native_of(model)
     if model.embeds:
         reason = (
             "an embedding model: nothing is published of what quantization does to its vectors, "

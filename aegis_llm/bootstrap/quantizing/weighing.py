@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from aegis_llm.bootstrap.advising.words import gib
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
-from aegis_llm.bootstrap.quantizing.published import KINDS, NATIVE, Kind, kind_of
+from aegis_llm.bootstrap.quantizing.published import KINDS, Kind, kind_of
 from aegis_llm.bootstrap.quantizing.results import Installed
 
 _LEAST_BITS, _MOST_BITS = 1.0, 40.0
 _APART = 0.03
 _EXPERT_BITS = Fraction(17, 4)  # MXFP4: 32 weights of 4 bits and a scale of 8
 _WIDE_BITS = 16
+_OSS = ("gptoss", "gpt-oss")
 
 
 def installed_of(model: ModelFacts) -> Installed:
@@ -47,6 +48,19 @@ def is_dynamic(model: ModelFacts) -> bool:
 def is_trained(model: ModelFacts) -> bool:
     """Return whether the name says that the model was trained for its quantization."""
     return "qat" in model.name.lower().replace(":", "-").split("-")
+
+
+def native_of(model: ModelFacts) -> str:
+    """Return why a model is not to be had in other bits than its own; empty where it is."""
+    label = (model.quantization or "").upper()
+    if label == "MXFP4" and (model.architecture in _OSS or "gpt-oss" in model.name.lower()):
+        return (
+            "its experts were trained in it to the end (OpenAI's model card: 4.25 bits), so there "
+            "is no wider original to be true to"
+        )
+    if label == "NVFP4":
+        return "it is made for Blackwell GPUs, which compute in its four bits"
+    return ""
 
 
 def nearest(bits: float) -> Kind:
@@ -90,7 +104,7 @@ def active_of(model: ModelFacts) -> Active:
     used = min(Fraction(1), Fraction(model.experts_used, model.experts))
     always = _attention(model)
     shown = f"{model.experts_used} of {model.experts} experts"
-    if model.quantization == "MXFP4" and model.size and always:
+    if model.architecture in _OSS and native_of(model) and model.size and always:
         return _of_mxfp4(model, used, always, shown)
     share = (always + (model.parameters - always) * used) / model.parameters
     return Active(
@@ -166,8 +180,8 @@ def _remark(model: ModelFacts, bits: float | None, kind: Kind | None) -> str:
         missing = "its size" if not model.size else "the number of its parameters"
         return f"{missing} is not known, so neither are the bits of a weight"
     parts = [f"8 x {model.size:,} / {model.parameters:,} = {bits:.2f} bits a weight"]
-    if label in NATIVE:
-        parts.append(f"{label}: {NATIVE[label]}")
+    if native := native_of(model):
+        parts.append(f"{label}: {native}")
     elif is_trained(model):
         parts.append("by its name trained for this quantization (QAT)")
     elif is_dynamic(model):
