@@ -71,7 +71,7 @@ def test_every_setting_has_a_reason_and_what_happens_without_it(name: str) -> No
 
 def test_the_cache_is_computed_before_the_eyes_of_the_reader() -> None:
     slots = given(golden("dgx-spark")).settings[0]
-    assert slots.arithmetic.startswith("4 slots x 3,584 tokens x 128 KiB = 1.75 GiB")
+    assert slots.arithmetic.startswith("4 slots x 7,168 tokens x 128 KiB = 3.50 GiB")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -91,14 +91,37 @@ def test_the_queue_grows_with_the_callers() -> None:
 @pytest.mark.parametrize(
     ("asked", "mib"),
     [
-        ({}, "512"),
-        ({"prefix_tokens": 2000, "prefixes": 8}, "2000"),
+        ({}, None),
+        ({"goal": "memory"}, "512"),
+        ({"prefix_tokens": 10, "prompt_tokens": 20}, "512"),
+        ({"prefix_tokens": 2000, "prefixes": 8}, "3000"),
         ({"prefix_tokens": 3000, "prefixes": 10_000}, "16384"),
     ],
-    ids=["least", "prefixes", "a quarter of what is free"],
+    ids=["the default", "little memory", "least", "prefixes", "a quarter of what is free"],
 )
-def test_the_prompt_cache_holds_the_prefixes_within_bounds(asked: Any, mib: str) -> None:
+def test_the_prompt_cache_holds_the_prefixes_within_bounds(asked: Any, mib: str | None) -> None:
     assert setting(advice(card(), **asked), "CACHE_RAM").value == mib
+
+
+def test_a_prompt_cache_of_the_default_size_is_bounded_where_it_would_take_too_much() -> None:
+    assert setting(advice(processor(16)), "CACHE_RAM").value not in (None, "8192")
+    assert setting(advice(card(8), "llama3.1:70b"), "CACHE_RAM").value == "512"
+
+
+@pytest.mark.parametrize(
+    ("gib", "context"), [(8, 3584), (8.2, 4608), (8.6, 5376), (9, 7168), (80, 7168)]
+)
+def test_a_longer_prompt_is_not_cut_where_memory_is_left(gib: float, context: int) -> None:
+    found = advice(card(gib), concurrent=2)
+    assert found.environment["OLLAMA_NUM_PARALLEL"] == "2"
+    assert found.models[0].context == context
+    assert found.budget.used <= found.budget.usable
+
+
+def test_no_slot_is_longer_than_the_model_was_trained_for() -> None:
+    found = advice(card(80), model(trained_context=4096))
+    assert found.models[0].context == 3584
+    assert advice(card(80), goal="memory").models[0].context == 3584
 
 
 def test_two_models_that_write_share_the_memory_for_prompts() -> None:
@@ -147,7 +170,7 @@ def test_where_the_gpu_computes_threads_are_left_alone() -> None:
 
 def test_before_0_5_13_the_context_is_an_option_too() -> None:
     found = advice(card(version="0.5.12"))
-    assert found.options == {"llama3.1:8b": {"num_ctx": 3584}}
+    assert found.options == {"llama3.1:8b": {"num_ctx": 7168}}
     assert "does not read it" in setting(found, "CONTEXT_LENGTH").reason
 
 
@@ -156,14 +179,14 @@ def test_an_unknown_version_counts_as_the_current_one_and_is_said(version: str |
     found = advice(card(version=version))
     assert any(one.startswith("Ollama is the current one") for one in found.assumed)
     assert [one.what for one in found.unknown] == ["ollama.version"]
-    assert setting(found, "CACHE_RAM").value == "512"
+    assert setting(found, "CACHE_RAM").default.startswith("8192")
 
 
 def test_a_release_candidate_has_what_the_release_has() -> None:
     found = advice(card(version="v0.30.0-rc3"))
     assert found.version == "0.30.0-rc3"
     assert not found.unknown
-    assert setting(found, "CACHE_RAM").value == "512"
+    assert setting(found, "CACHE_RAM").default.startswith("8192")
 
 
 @pytest.mark.parametrize(
@@ -306,7 +329,7 @@ def test_the_context_of_a_modelfile_is_counted_and_said_to_be_too_little() -> No
 
 @pytest.mark.parametrize("value", ["4096", 0, -1, True, None, 2**40, 1.5])
 def test_a_senseless_option_of_a_modelfile_is_passed_over(value: Any) -> None:
-    assert advice(card(), model(options={"num_ctx": value})).models[0].context == 3584
+    assert advice(card(), model(options={"num_ctx": value})).models[0].context == 7168
 
 
 def test_the_models_on_the_server_are_meant_where_none_is_named() -> None:

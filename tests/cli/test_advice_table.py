@@ -35,7 +35,7 @@ def test_all_of_it_fits_into_80_columns_and_nothing_is_cut(text: str) -> None:
         "For profile dgx-spark, Ollama 0.33",
         "OLLAMA_NUM_PARALLEL",
         "LLAMA_ARG_CACHE_RAM",
-        "4 slots x 3,584 tokens x 128 KiB",
+        "4 slots x 7,168 tokens x 128 KiB",
         "GPU memory: 121.70 GiB in all",
         "KV cache f16 of llama3.1:8b",
         "left free",
@@ -73,4 +73,4 @@ def test_names_with_brackets_are_no_markup(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_options_of_a_modelfile_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown(monkeypatch, advise(card(version="0.5.12"), Workload(models=("llama3.1:8b",))))
-    assert "In the Modelfile of llama3.1:8b: PARAMETER num_ctx 3584" in text
+    assert "In the Modelfile of llama3.1:8b: PARAMETER num_ctx 7168" in text

@@ -9,7 +9,7 @@ import msgspec
 from aegis_llm.bootstrap.advice import Advice, ModelPlan, Workload
 from aegis_llm.bootstrap.advising.budget import budget_of
 from aegis_llm.bootstrap.advising.checking import check
-from aegis_llm.bootstrap.advising.fitting import Choice, choose
+from aegis_llm.bootstrap.advising.fitting import Choice, choose, roomier
 from aegis_llm.bootstrap.advising.knee import Knee, knee
 from aegis_llm.bootstrap.advising.memory import room_of
 from aegis_llm.bootstrap.advising.plans import (
@@ -42,7 +42,10 @@ def advise(facts: Facts, workload: Workload) -> Advice:
     main = _main(found.models)
     context = context_of(workload, found.models)
     most, why, assumed = _most(facts, server, found, workload, context)
-    choice = choose(found.models, server, context, most, small=workload.goal == "memory")
+    small = workload.goal == "memory"
+    choice = choose(found.models, server, context, most, small=small)
+    if not small and not main.embeds:
+        choice = roomier(choice, found.models, server, most, _trained(found.models))
     decided = Decided(
         facts=facts,
         workload=workload,
@@ -72,12 +75,16 @@ def advise(facts: Facts, workload: Workload) -> Advice:
 def context_of(workload: Workload, models: Sequence[ModelFacts]) -> int:
     """Return the tokens of a slot: prompt and answer, as llama.cpp rounds, and as trained."""
     needed = padded(workload.prompt_tokens + workload.output_tokens)
+    trained = _trained(models)
+    return needed if trained is None else max(LEAST_CONTEXT, min(needed, trained))
+
+
+def _trained(models: Sequence[ModelFacts]) -> int | None:
+    """Return the longest context that one of the models was trained with; None: not known."""
     writing = [model for model in models if not model.embeds] or models
     trained = [model.trained_context for model in writing]
     known = [tokens for tokens in trained if tokens is not None]
-    if len(known) < len(trained):
-        return needed
-    return max(LEAST_CONTEXT, min(needed, max(known)))
+    return max(known) if len(known) == len(trained) else None
 
 
 def _main(models: Sequence[ModelFacts]) -> ModelFacts:

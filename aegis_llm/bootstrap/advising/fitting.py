@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from aegis_llm.bootstrap.advice import ModelPlan
 from aegis_llm.bootstrap.advising.plans import Server, kept, one_slot_because, plan
 from aegis_llm.bootstrap.advising.versions import cache_types
 from aegis_llm.bootstrap.facts import ModelFacts
-from aegis_llm.bootstrap.kv import is_cacheless
+from aegis_llm.bootstrap.kv import is_cacheless, padded
 
 _MANY = 4096
+_ROOMIER = (Fraction(2), Fraction(3, 2), Fraction(5, 4))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class Choice:
         limit: What they may take.
         holds: Whether that is enough for each model.
         could: Slots that the memory has room for; at least `slots`.
+        roomier: How many times the context that is needed each slot has.
     """
 
     slots: int
@@ -36,6 +39,7 @@ class Choice:
     limit: int
     holds: bool
     could: int
+    roomier: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,37 @@ def choose(
         holds=False,
         could=0,
     )
+
+
+def roomier(
+    found: Choice, models: Sequence[ModelFacts], server: Server, most: int, longest: int | None
+) -> Choice:
+    """Return the choice with up to twice the context, where nothing better is left to buy.
+
+    Args:
+        found: What was chosen for the context that is needed.
+        models: All of them.
+        server: Where they run.
+        most: Slots that help.
+        longest: Context that the models were trained with; None: not known.
+    """
+    best = found.slots == most and found.kv_type == _types(models, server)[0]
+    if not (best and found.holds and found.loaded == len(models)):
+        return found
+    for times in _ROOMIER:
+        context = padded(int(found.context * times))
+        if longest is not None and context > longest:
+            continue
+        one = _Try(found.loaded, found.slots, found.kv_type)
+        plans = _plans(models, server, one, context)
+        used = kept(plans, found.loaded)
+        if used <= server.room.usable:
+            could = max(found.slots, _largest(models, server, replace(one, slots=_MANY), context))
+            return replace(
+                found, context=context, plans=plans, used=used, limit=server.room.usable,
+                could=could, roomier=times,
+            )  # fmt: skip
+    return found
 
 
 def _tries(count: int, slots: int, fine: Sequence[str], last: Sequence[str]) -> Iterator[_Try]:

@@ -27,11 +27,13 @@ class PromptCache:
         size: Bytes; None: this version of Ollama has none.
         models: Those that may have one at the same time.
         arithmetic: How the size came about.
+        by_default: Whether the server takes that size by itself.
     """
 
     size: int | None
     models: int
     arithmetic: str
+    by_default: bool = False
 
     @property
     def total(self) -> int:
@@ -49,29 +51,33 @@ def prompt_cache(
     if not server.release.new_engine or not writing:
         return PromptCache(None, 0, "")
     count = min(len(writing), choice.loaded)
-    per_token = max(one.per_token for one in writing)
-    wanted = int(workload.prefixes * workload.prefix_tokens * per_token)
     if room.host is None:
         said = f"free main memory is not known, so the least: {gib(_LEAST)}"
         return PromptCache(_LEAST, count, said)
-    free = room.host
-    if room.shared:
-        free = max(0, free - choice.used)
+    free = max(0, room.host - choice.used) if room.shared else room.host
     most = free // 4 // count
-    size = min(max(wanted, _LEAST), most) // MIB * MIB
-    prefixes = "no shared prefix"
-    if wanted:
-        prefixes = (
-            f"{counted(workload.prefixes, 'prefix', 'prefixes')} x {workload.prefix_tokens:,} "
-            f"tokens x {kib(per_token)} = {gib(wanted)}"
-        )
-    said = (
-        f"{prefixes}; at least {gib(_LEAST)}, at most a quarter of the "
-        f"{gib(free)} that main memory has left"
-        + (f" for {count} models" if count > 1 else "")
-        + f" = {gib(most)}"
+    bound = f"a quarter of the {gib(free)} that main memory has left" + (
+        f" for {count} models = {gib(most)}" if count > 1 else f" = {gib(most)}"
     )
-    return PromptCache(size, count, said)
+    known = bool(workload.prefix_tokens) or workload.prefixes > 1
+    scarce = "little memory is wanted" if workload.goal == "memory" else ""
+    if not choice.holds:
+        scarce = "what does not fit on the GPU takes main memory"
+    if not known and not scarce and most >= _DEFAULT:
+        said = f"{gib(_DEFAULT)} is less than {bound}"
+        return PromptCache(_DEFAULT, count, said, by_default=True)
+    wanted, said = _DEFAULT, "what prompts share is not known"
+    if scarce:
+        wanted, said = _LEAST, scarce
+    elif known:
+        per_token = max(one.per_token for one in writing)
+        wanted = int(workload.prefixes * workload.prompt_tokens * per_token)
+        said = (
+            f"{counted(workload.prefixes, 'prefix', 'prefixes')}, each kept with its prompt of "
+            f"{workload.prompt_tokens:,} tokens x {kib(per_token)} = {gib(wanted)}"
+        )
+    size = min(max(wanted, _LEAST), most) // MIB * MIB
+    return PromptCache(size, count, f"{said}; at least {gib(_LEAST)}, at most {bound}")
 
 
 def cache_setting(cache: PromptCache, release: Release) -> Setting:
@@ -87,6 +93,14 @@ def cache_setting(cache: PromptCache, release: Release) -> Setting:
         "llama-server keeps the prompts of slots that changed hands in main memory, by default "
         f"up to {gib(_DEFAULT)} for each loaded model, and `ollama ps` does not show it."
     )
+    if cache.by_default:
+        return Setting(
+            name=CACHE_RAM,
+            value=None,
+            reason=f"{reason} There is room for that.",
+            arithmetic=cache.arithmetic,
+            default="8192 (MiB, for each model)",
+        )
     if not cache.size:
         reason += " There is no room for it: 0 turns it off, and prefixes are read anew."
     return Setting(

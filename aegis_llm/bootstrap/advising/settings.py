@@ -126,7 +126,9 @@ def _context(one: Decided) -> Setting:
     if choice.context < padded(needed):
         said += f", but {one.main.name} was trained with {choice.context:,}"
     else:
-        said += f", in steps of 256: {choice.context:,}"
+        said += f", in steps of 256: {padded(needed):,}"
+    if choice.roomier > 1:
+        said += f"; {float(choice.roomier):g} times that, as memory has room: {choice.context:,}"
     reason = (
         "Each slot reserves it whole when the model is loaded, so it is always set together "
         "with the slots. A longer prompt is cut without an error."
