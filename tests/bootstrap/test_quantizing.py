@@ -127,7 +127,7 @@ def test_gpt_oss_is_never_quantized_anew() -> None:
 def test_mxfp4_of_a_model_that_was_not_trained_in_it_is_four_bits_like_others() -> None:
     other = changed(known("qwen3:30b"), quantization="MXFP4", size=16_300_000_000)
     found = asked(other, SPARK)
-    assert "'MXFP4' tells nothing; it is about as wide as IQ4_XS" in found.installed.remark
+    assert "nothing is published for 'MXFP4'; about as wide as Q3_K_L" in found.installed.remark
     assert found.recommended.label == "Q8_0"
 
 
@@ -149,7 +149,7 @@ def test_a_mixture_of_experts_reads_a_share_of_its_weights() -> None:
 
 def test_a_label_that_tells_nothing_is_measured_by_its_bits() -> None:
     found = asked(changed(LLAMA, quantization="unknown"), SPARK)
-    assert "'unknown' tells nothing; it is about as wide as Q4_K_M" in found.installed.remark
+    assert "nothing is published for 'unknown'; about as wide as Q4_K_M" in found.installed.remark
     assert found.installed.usual is None
     assert (found.recommended.label, found.recommended.keep) == ("unknown", True)
     assert "Nothing is published" in found.recommended.reason
