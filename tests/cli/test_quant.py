@@ -101,7 +101,7 @@ def test_a_fact_file_describes_machine_and_model(run: Quant, tmp_path: Path) -> 
     path.write_bytes(msgspec.json.encode(facts))
     result = run("own:7b", "--host-facts", str(path))
     assert result.exit_code == 0, result.output
-    assert "4.57 bits a weight; 'unknown' tells nothing" in spoken(result)
+    assert "4.57 bits a weight; nothing is published for 'unknown'" in spoken(result)
 
 
 def test_a_server_tells_its_models(run: Quant, ollama: OllamaSimulator) -> None:

@@ -70,6 +70,7 @@ def quantizations(
         least is None or 0 < least < 1e6,
         f"least_tokens_per_second={least!r}", "give tokens a second, above 0",
     )  # fmt: skip
+    model, filled = _filled(model, facts)
     server = Server(room=room_of(facts), release=release_of(facts.ollama.version))
     slots = 1 if one_slot_because(model, server.release) else workload.concurrent
     context = own_context(model, context_of(workload, (model,)))
@@ -99,9 +100,18 @@ def quantizations(
         recommended=recommended_of(wish, offers, workload.goal, least),
         otherwise=tuple(otherwise_of(model, facts)),
         notes=(*_notes(wish), *remarks_on(model)),
-        assumed=(*assumed, *server.room.assumed, *_assumed(wish, len(offers))),
+        assumed=(*filled, *assumed, *server.room.assumed, *_assumed(wish, len(offers))),
         unknown=(*server.room.unknown, *_unknown(wish)),
     )
+
+
+def _filled(model: ModelFacts, facts: Facts) -> tuple[ModelFacts, tuple[str, ...]]:
+    """Return a model with a cache like that of a known one, where its own is not told."""
+    if is_known(model) or model.size is None:
+        return model, ()
+    alone = msgspec.structs.replace(facts, models=(model,))
+    found = wanted(alone, Workload(models=(model.name,)))
+    return found.models[0], tuple(found.assumed)
 
 
 def _others(

@@ -188,7 +188,7 @@ def _remark(model: ModelFacts, bits: float | None, kind: Kind | None) -> str:
         parts.append("by its name a dynamic quantization: each layer has bits of its own")
     elif kind is None:
         near = nearest(bits)
-        parts.append(f"{label!r} tells nothing; it is about as wide as {near.label}")
+        parts.append(f"nothing is published for {label!r}; about as wide as {near.label}")
     elif abs(bits / kind.bits - 1) > _APART:
         parts.append(_differing(model, bits, kind))
     else:
