@@ -138,7 +138,7 @@ def _alone(change: Change, path: Path) -> Iterator[Journal]:
     anchor = _anchor(change, path)
     try:
         with locked(anchor):
-            journal = Journal(path, change.unit or "")
+            journal = Journal(path, change.unit or "", Path(change.root))
             journal.clean()
             yield journal
     except OSError as exc:
@@ -187,6 +187,7 @@ def _folders(folder: Path) -> None:
     missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
     for one in reversed(missing):
         os.mkdir(one, _FOLDER_MODE)  # noqa: PTH102 - beside the other calls of os, as they are
+        one.chmod(_FOLDER_MODE)  # whatever the umask of root is: a dry run needs no root
 
 
 def _remove(path: Path, journal: Journal) -> None:

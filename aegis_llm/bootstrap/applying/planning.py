@@ -54,7 +54,7 @@ def plan_change(
                       steps=steps, notes=notes, url=facts.ollama.url)  # fmt: skip
     form = _FORMS[place.scope]
     text = render(environment, form, reasons=reasons, facts=facts)
-    before = _ours(place)
+    before = _ours(place, root)
     same = before is not None and parse(before, form) == dict(environment)
     nothing = same or (before is None and not environment)
     return _change(facts, root, place, before, before if nothing else text, environment)
@@ -73,7 +73,7 @@ def plan_revert(facts: Facts, *, root: Path = Path("/")) -> Change:
                       steps=("Nothing was written for it here; take the variables away where you"
                              " have put them.",), url=facts.ollama.url)  # fmt: skip
     now = _read_ours(place)
-    last = Journal(place.path, place.unit).last
+    last = Journal(place.path, place.unit, root).last
     after = None
     if last is not None and (now is not None or last.state == "begun"):
         check_unedited(place.path, now, last)
@@ -118,17 +118,17 @@ def _change(
         commands=commands,
         steps=tuple(shlex.join(command) for command in commands),
         needs_root=place.scope == "system" and not os.access(existing(place.path.parent), os.W_OK),
-        unfinished=Journal(place.path, place.unit).unfinished,
+        unfinished=Journal(place.path, place.unit, root).unfinished,
         warnings=tuple(warnings),
         notes=tuple(notes),
         url=facts.ollama.url,
     )
 
 
-def _ours(place: Place) -> str | None:
+def _ours(place: Place, root: Path) -> str | None:
     """Return our file as it will be once a change that was cut off is undone."""
     now = _read_ours(place)
-    last: Entry | None = Journal(place.path, place.unit).last
+    last: Entry | None = Journal(place.path, place.unit, root).last
     return last.before if last is not None and last.state == "begun" else now
 
 

@@ -20,7 +20,7 @@ _STOP_S = 180.0
 """How long a restart may take: systemd gives a service 90 s to stop."""
 _POLL_S = 0.1
 _ASK_S = 2.0
-_SYSTEM_FOLDERS = ("/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin")
+_SYSTEM_FOLDERS = ("/bin", "/usr/bin", "/sbin", "/usr/sbin")
 
 
 def left_to_a_person(change: Change) -> str | None:
