@@ -114,6 +114,9 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         key_length: Of one head.
         sliding_window: Tokens that the layers with a window keep; None: no layer has one.
         global_every: Every so many-th layer reads the whole context, the others the window.
+        windowed: Which layers have the window, where `global_every` cannot say it.
+        window_key_length: Of one head in the layers with a window, where it is another one.
+        window_value_length: Likewise.
         latent: `kv_lora_rank`: keys and values are kept as one such vector (MLA).
         rope_dimensions: `rope.dimension_count`.
         state_bytes: What the recurrent layers of a hybrid keep for each slot.
@@ -140,6 +143,9 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     trained_context: Count | None = None
     sliding_window: Count | None = None
     global_every: Count | None = None
+    windowed: tuple[bool, ...] | None = None
+    window_key_length: Count | None = None
+    window_value_length: Count | None = None
     latent: Count | None = None
     rope_dimensions: Count | None = None
     state_bytes: Whole | None = None
@@ -186,7 +192,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Everything that advice is made from.
 
     Attributes:
-        gpus: None: not known; empty: there is none.
+        gpus: Those that Ollama computes on. None: not known; empty: there is none.
+        unused_gpus: Integrated ones that Ollama leaves alone unless OLLAMA_IGPU_ENABLE is set.
         source: Where it is from: `this machine`, a path, a profile.
     """
 
@@ -197,6 +204,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cpu: Cpu = Cpu()
     memory: Memory = Memory()
     gpus: tuple[Gpu, ...] | None = None
+    unused_gpus: tuple[Gpu, ...] = ()
     ollama: Ollama = Ollama()
     models: tuple[ModelFacts, ...] = ()
     loaded: tuple[Loaded, ...] = ()

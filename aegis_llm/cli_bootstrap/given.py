@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aegis_llm.bootstrap.facts import Facts
-from aegis_llm.bootstrap.probing import probe, read_facts
+from aegis_llm.bootstrap.probing import probe, read_facts, with_server
 from aegis_llm.errors import ConfigError
 
 
@@ -38,14 +38,9 @@ def facts_of(
         msg = "give either a fact file or a profile, not both"
         raise ConfigError(msg)
     if host_facts is not None:
-        return _with_server(read_facts(host_facts), url, root, models)
+        return with_server(read_facts(host_facts), url, root, models)
     if profile is not None:
         from aegis_llm.bootstrap.advising import profile as profiled
 
-        return _with_server(profiled(profile), url, root, models)
+        return with_server(profiled(profile), url, root, models)
     return probe(url, root=root, models=models)
-
-
-def _with_server(facts: Facts, url: str | None, root: Path, models: Sequence[str]) -> Facts:
-    """Add what a server and a tree of files say to the facts of another machine."""
-    return facts

@@ -37,6 +37,10 @@ class SimulatedModel:
         system: System text of the Modelfile, used when a request brings none.
         template: Prompt template of the Modelfile, only shown.
         options: Options of the Modelfile (`num_ctx`, `stop`, ...).
+        info: Of `model_info` in `/api/show`, by whole names: stands beside what is invented, or
+            for it; a value of None takes it away.
+        show_extra: Further fields of that answer, `projector_info`.
+        remote_host: Where a model of the cloud is; empty: it is here.
         version: Changes the digest, as a new pull does.
     """
 
@@ -50,6 +54,9 @@ class SimulatedModel:
     system: str = ""
     template: str = "{{ .Prompt }}"
     options: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
+    show_extra: Mapping[str, Any] = field(default_factory=dict)
+    remote_host: str = ""
     version: int = 1
 
     @classmethod
@@ -153,4 +160,5 @@ def tag_entry(name: str, model: SimulatedModel, modified_at: str) -> Json:
         "digest": model.digest(name),
         "details": details(model),
         "capabilities": list(model.capabilities),
+        **({"remote_host": model.remote_host} if model.remote_host else {}),
     }

@@ -143,4 +143,5 @@ class Routes:
             raise RefusedError(400, "invalid model name")
         if name not in self._models:
             raise RefusedError(404, f"model '{name}' not found")
-        return show(name, self._models[name], self._pulled_at)
+        verbose = bool(body.get("verbose"))
+        return show(name, self._models[name], self._pulled_at, verbose=verbose)

@@ -11,7 +11,10 @@ from aegis_llm.testing.wire import Json, omit_empty
 _FILE_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "Q4_K_M": 15}
 
 
-def show(name: str, model: SimulatedModel, modified_at: str) -> Json:
+_LONGEST = 1024
+
+
+def show(name: str, model: SimulatedModel, modified_at: str, *, verbose: bool = False) -> Json:
     """Return the answer for the model with the canonical `name`."""
     parameters = [
         (key, item)
@@ -24,10 +27,11 @@ def show(name: str, model: SimulatedModel, modified_at: str) -> Json:
         "modelfile": _modelfile(name, model, parameters),
         **omit_empty({"parameters": "\n".join(lines), "template": model.template} | system),
         "details": details(model),
-        "model_info": _info(model),
+        "model_info": _shortened(_info(model), verbose=verbose),
         "tensors": _tensors(model),
         "capabilities": list(model.capabilities),
         "modified_at": modified_at,
+        **model.show_extra,
     }
 
 
@@ -64,7 +68,17 @@ def _info(model: SimulatedModel) -> Json:
         # Long lists come as null unless `verbose` is asked for.
         "tokenizer.ggml.tokens": None,
     }
-    return dict(sorted(info.items()))
+    info |= model.info
+    gone = [key for key, value in model.info.items() if value is None]
+    return {key: value for key, value in sorted(info.items()) if key not in gone}
+
+
+def _shortened(info: Json, *, verbose: bool) -> Json:
+    """Return the fields, long lists as null unless they are asked for, as Ollama does."""
+    return {
+        key: None if isinstance(value, list) and len(value) > _LONGEST and not verbose else value
+        for key, value in info.items()
+    }
 
 
 def _tensors(model: SimulatedModel) -> list[Json]:

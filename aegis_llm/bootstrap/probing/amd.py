@@ -1,4 +1,4 @@
-"""AMD's graphics processors on Linux, from the files of the kernel's driver."""
+"""AMD's and Intel's graphics processors on Linux, from the files of the kernel."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from aegis_llm.bootstrap.probing.bandwidths import bandwidth_of
 from aegis_llm.bootstrap.probing.files import Tree
 
 AMD, NVIDIA, INTEL = "0x1002", "0x10de", "0x8086"
+_DISPLAYS = ("0x0300", "0x0302", "0x0380")
 _DRM = "/sys/class/drm"
 _NODES = "/sys/class/kfd/kfd/topology/nodes"
 _APUS = frozenset({
@@ -32,6 +33,8 @@ def amd_gpus(tree: Tree) -> tuple[Gpu, ...]:
         if memory is None:
             continue  # another driver, which no runner of Ollama uses
         target = targets.get(_location(tree.text(f"{device}/uevent") or ""))
+        if target is None and len(set(targets.values())) == 1:
+            target = next(iter(targets.values()))
         integrated = target in _APUS if target else None
         if integrated:
             memory += tree.number(f"{device}/mem_info_gtt_total") or 0
@@ -55,9 +58,23 @@ def displays(tree: Tree) -> set[str]:
     """Return the makers of the display adapters on the PCI bus, by their numbers."""
     found = set()
     for path in tree.matching("/sys/bus/pci/devices", "*"):
-        if _word(tree, f"{path}/class").startswith(("0x0300", "0x0302")):
+        if _word(tree, f"{path}/class").startswith(_DISPLAYS):
             found.add(_word(tree, f"{path}/vendor"))
     return found
+
+
+def intel_gpus(tree: Tree) -> tuple[Gpu, ...]:
+    """Return Intel's display adapters; the integrated one is always at the same place."""
+    found = []
+    for path in tree.matching("/sys/bus/pci/devices", "*"):
+        if _word(tree, f"{path}/vendor") != INTEL:
+            continue
+        if _word(tree, f"{path}/class").startswith(_DISPLAYS):
+            inside = path.endswith(":00:02.0")
+            name = "Intel graphics" if inside else "Intel Arc"
+            number = _word(tree, f"{path}/device").removeprefix("0x")
+            found.append(Gpu(vendor="intel", name=f"{name} 8086:{number}", integrated=inside))
+    return tuple(found)
 
 
 def _name(tree: Tree, device: str, target: str | None) -> str:

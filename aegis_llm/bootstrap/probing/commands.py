@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
 from typing import Protocol
 
 _TIMEOUT_S = 5.0
+_LAST_WAIT_S = 1.0
 _LARGEST = 4 << 20
 
 
@@ -22,7 +24,9 @@ class Run(Protocol):
         CommandError: There is no such command, it fails, hangs, or prints no text.
     """
 
-    def __call__(self, argv: Sequence[str]) -> str: ...
+    def __call__(self, argv: Sequence[str]) -> str:
+        """Run it."""
+        ...
 
 
 def run_command(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str:
@@ -30,29 +34,40 @@ def run_command(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str:
     name = argv[0]
     try:
         # The program is one of a few that are written in this package, never what a user typed.
-        done = subprocess.run(  # noqa: S603 - a list, no shell
+        process = subprocess.Popen(  # noqa: S603 - a list, no shell
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            timeout=timeout_s,
-            check=False,
             env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C"},
         )
     except FileNotFoundError:
         msg = f"there is no {name} here"
         raise CommandError(msg) from None
-    except subprocess.TimeoutExpired:
-        msg = f"{name} did not answer within {timeout_s:g} s"
-        raise CommandError(msg) from None
     except (OSError, ValueError) as exc:
         msg = f"{name} cannot be run: {exc}"
         raise CommandError(msg) from None
-    if done.returncode:
-        said = done.stderr or done.stdout
-        msg = f"{name} failed: {_first_line(said) or f'exit status {done.returncode}'}"
+    try:
+        printed, said = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        _give_up(process)
+        msg = f"{name} did not answer within {timeout_s:g} s"
+        raise CommandError(msg) from None
+    if process.returncode:
+        why = _first_line(said or printed) or f"exit status {process.returncode}"
+        msg = f"{name} failed: {why}"
         raise CommandError(msg)
-    return done.stdout[:_LARGEST].decode(errors="replace")
+    return printed[:_LARGEST].decode(errors="replace")
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:
+    """End a command without waiting for it: one that hangs in a driver cannot even be killed."""
+    process.kill()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_LAST_WAIT_S)
 
 
 def no_commands(argv: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ def read_facts(path: Path) -> Facts:
     What the file gives is no longer listed as unknown.
 
     Raises:
-        ConfigError: It cannot be read, is no JSON, has a misspelt field, or what it says cannot be.
+        ConfigError: It cannot be read, is no JSON, a field is misspelt, or facts exclude others.
     """
     try:
         with path.open("rb") as file:

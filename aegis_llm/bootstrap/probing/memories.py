@@ -29,6 +29,15 @@ class Limits(NamedTuple):
     cpus: float | None = None
     allowed: list[int] | None = None
 
+    def stricter(self, other: Limits) -> Limits:
+        """Return what holds where both do."""
+        memory, used = self.memory, self.used
+        if other.memory is not None and (memory is None or other.memory < memory):
+            memory, used = other.memory, other.used
+        quotas = [cpus for cpus in (self.cpus, other.cpus) if cpus is not None]
+        allowed = other.allowed if self.allowed is None else self.allowed
+        return Limits(memory, used, min(quotas, default=None), allowed)
+
 
 def linux_memory(tree: Tree, limits: Limits) -> Memory:
     """Return total and available memory, each within the limit of the container."""
@@ -74,24 +83,16 @@ def linux_limits(tree: Tree, pid: int | str = "self") -> Limits:
     for line in groups.splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
+        named = controllers.split(",")
         if number == "0" and not controllers:
-            found = _stricter(found, _second(tree, path))
-        elif "memory" in controllers.split(","):
-            found = _stricter(found, _first_memory(tree, path))
-        elif "cpu" in controllers.split(","):
-            found = _stricter(found, _first_cpu(tree, controllers, path))
-        elif "cpuset" in controllers.split(","):
-            found = _stricter(found, Limits(allowed=_first_cpuset(tree, path)))
+            found = found.stricter(_second(tree, path))
+        if "memory" in named:
+            found = found.stricter(_first_memory(tree, path))
+        if "cpu" in named:
+            found = found.stricter(_first_cpu(tree, controllers, path))
+        if "cpuset" in named:
+            found = found.stricter(Limits(allowed=_first_cpuset(tree, path)))
     return found
-
-
-def _stricter(one: Limits, other: Limits) -> Limits:
-    memory, used = one.memory, one.used
-    if other.memory is not None and (memory is None or other.memory < memory):
-        memory, used = other.memory, other.used
-    quotas = [cpus for cpus in (one.cpus, other.cpus) if cpus is not None]
-    allowed = other.allowed if one.allowed is None else one.allowed
-    return Limits(memory, used, min(quotas, default=None), allowed)
 
 
 def _above(base: str, path: str) -> Iterator[str]:
@@ -114,7 +115,7 @@ def _second(tree: Tree, path: str) -> Limits:
         cpus = int(quota) / int(period) if quota.isdigit() and _positive(period) else None
         limit = tree.number(f"{group}/memory.max")
         allowed = numbers_of(tree.text(f"{group}/cpuset.cpus.effective") or "") or None
-        found = _stricter(found, Limits(limit, max(0, used), cpus, allowed))
+        found = found.stricter(Limits(limit, max(0, used), cpus, allowed))
     return found
 
 
@@ -126,7 +127,7 @@ def _first_memory(tree: Tree, path: str) -> Limits:
         used = tree.number(f"{group}/memory.usage_in_bytes") or 0
         used -= _field(tree.text(f"{group}/memory.stat"), "total_inactive_file")
         if limit is not None and 0 < limit < 1 << 60:
-            found = _stricter(found, Limits(limit, max(0, used)))
+            found = found.stricter(Limits(limit, max(0, used)))
     return found
 
 
@@ -137,7 +138,7 @@ def _first_cpu(tree: Tree, controllers: str, path: str) -> Limits:
             quota = tree.number(f"{group}/cpu.cfs_quota_us")
             period = tree.number(f"{group}/cpu.cfs_period_us")
             if quota and quota > 0 and period and period > 0:
-                found = _stricter(found, Limits(cpus=quota / period))
+                found = found.stricter(Limits(cpus=quota / period))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aegis_llm.bootstrap.facts import Gpu
@@ -67,8 +68,8 @@ def by_library(nvml: Any) -> tuple[Gpu, ...]:
         found = []
         for index in range(int(nvml.nvmlDeviceGetCount())):
             handle = nvml.nvmlDeviceGetHandleByIndex(index)
-            memory = _tried(lambda of=handle: nvml.nvmlDeviceGetMemoryInfo(of))
-            both = _tried(lambda of=handle: nvml.nvmlDeviceGetCudaComputeCapability(of))
+            memory = _tried(partial(nvml.nvmlDeviceGetMemoryInfo, handle))
+            both = _tried(partial(nvml.nvmlDeviceGetCudaComputeCapability, handle))
             found.append(
                 gpu(
                     _text(nvml.nvmlDeviceGetName(handle)) or "unnamed",

@@ -1,0 +1,144 @@
+"""Gathers what a server shows of its settings, the cheapest first; it sends no work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from aegis_llm.bootstrap.facts import Facts, Loaded
+from aegis_llm.bootstrap.linting.reading import environment_of
+from aegis_llm.bootstrap.probing.commands import Run, no_commands, run_command
+from aegis_llm.bootstrap.probing.environment import kept, of_pairs
+from aegis_llm.bootstrap.probing.files import Tree
+from aegis_llm.bootstrap.probing.strays import strays
+from aegis_llm.bootstrap.verifying.asking import SilentError, loaded_at, version_of
+from aegis_llm.bootstrap.verifying.evidence import Child, Evidence, FileSays, child_of
+from aegis_llm.bootstrap.verifying.finding_logs import find_log
+from aegis_llm.bootstrap.verifying.verdict import Source
+from aegis_llm.errors import ConfigError
+
+_TICKS_A_SECOND = 100
+"""Linux tells start times in these, whatever the kernel's own clock is."""
+
+
+def gather(
+    facts: Facts, *, root: Path = Path("/"), log: Path | None = None, run: Run | None = None
+) -> Evidence:
+    """Return what there is to see.
+
+    Args:
+        facts: Say where the server is, how it was installed and what its process is.
+        root: Where the files of its machine are.
+        log: A log to read in place of the one that is looked for.
+        run: Runs commands that show a log; None: real ones for this machine, else none.
+
+    Raises:
+        ConfigError: The log that is given cannot be read.
+    """
+    tree = Tree(root)
+    run = run or (run_command if tree.here else no_commands)
+    pid, url = facts.ollama.pid, facts.ollama.url
+    started = _started(tree, pid) if pid is not None else None
+    process, process_source = _process(tree, pid)
+    logged, log_where, log_source = find_log(facts, tree, log, run, started)
+    children, children_source = _children(tree, pid)
+    if not children and logged is not None and logged.children:
+        children = logged.children[-1:]
+        children_source = Source(name="children", found=True, what="the last one in the log")
+    answers, version, loaded, loaded_source = _loaded(url)
+    return Evidence(
+        answers=answers,
+        version=version or facts.ollama.version,
+        log=logged.environment if logged is not None else None,
+        log_where=log_where,
+        process=process,
+        pid=pid,
+        started_at=started,
+        children=children,
+        loaded=loaded if answers else facts.loaded,
+        files=files_of(tree, facts.ollama.files),
+        strays=strays(root),
+        shell=kept(os.environ) if tree.here else {},
+        sources=(log_source, process_source, children_source, loaded_source),
+    )
+
+
+def _process(tree: Tree, pid: int | None) -> tuple[dict[str, str] | None, Source]:
+    if pid is None:
+        why = "no process of `ollama serve` is seen here"
+        return None, Source(name="process", found=False, what=why)
+    path = f"/proc/{pid}/environ"
+    text = tree.text(path)
+    if not text:
+        gone = not tree.has(f"/proc/{pid}")
+        why = f"there is no process {pid}" if gone else f"{path} is not readable; try with sudo"
+        return None, Source(name="process", found=False, what=why)
+    return kept(of_pairs(text.split("\0"))), Source(name="process", found=True, what=path)
+
+
+def _started(tree: Tree, pid: int) -> float | None:
+    """Return when a process started; None: the system does not tell."""
+    fields = (tree.text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    booted = [
+        line.split()[1]
+        for line in (tree.text("/proc/stat") or "").splitlines()
+        if line.startswith("btime ")
+    ]
+    try:
+        return int(booted[0]) + int(fields[19]) / _TICKS_A_SECOND
+    except (IndexError, ValueError):
+        return None
+
+
+def _children(tree: Tree, pid: int | None) -> tuple[tuple[Child, ...], Source]:
+    found = []
+    for name in tree.names("/proc") if pid is not None else ():
+        if not name.isdigit():
+            continue
+        words = (tree.text(f"/proc/{name}/cmdline") or "").rstrip("\0").split("\0")
+        child = child_of(words, f"process {name}")
+        if child is None or _parent(tree, name) != pid:
+            continue
+        text = tree.text(f"/proc/{name}/environ")
+        environment = kept(of_pairs(text.split("\0"))) if text else None
+        found.append(child_of(words, f"process {name}", environment) or child)
+    if found:
+        what = ", ".join(one.where for one in found)
+        return tuple(found), Source(name="children", found=True, what=what)
+    why = "no llama-server runs: no model is loaded, or it runs elsewhere"
+    return (), Source(name="children", found=False, what=why)
+
+
+def _parent(tree: Tree, pid: str) -> int | None:
+    fields = (tree.text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return int(fields[1]) if len(fields) > 1 and fields[1].isdigit() else None
+
+
+def _loaded(url: str) -> tuple[bool, str | None, tuple[Loaded, ...], Source]:
+    name = "loaded models"
+    try:
+        version, loaded = version_of(url), loaded_at(url)
+    except SilentError as exc:
+        return False, None, (), Source(name=name, found=False, what=str(exc))
+    what = ", ".join(one.name for one in loaded) or "no model is loaded"
+    return True, version, loaded, Source(name=name, found=bool(loaded), what=what)
+
+
+def files_of(tree: Tree, paths: tuple[str, ...]) -> tuple[FileSays, ...]:
+    """Return what configuration files set; one that cannot be read sets nothing."""
+    found = []
+    for path in paths:
+        text = tree.text(path)
+        environment: Mapping[str, str] = {}
+        if text is not None:
+            try:
+                environment = environment_of(text)
+            except ConfigError:
+                environment = {}
+        try:
+            changed: float | None = tree.at(path).stat().st_mtime
+        except OSError:
+            changed = None
+        found.append(FileSays(path=path, environment=kept(environment), changed_at=changed))
+    return tuple(found)

@@ -1,0 +1,178 @@
+"""The pieces of evidence for one variable, each with what it says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from aegis_llm.bootstrap.facts import Facts, Loaded, ModelFacts
+from aegis_llm.bootstrap.variables import CATALOGUE, Variable, read
+from aegis_llm.bootstrap.verifying.evidence import Child, Evidence
+from aegis_llm.config.go_values import FOREVER, bare, seconds
+from aegis_llm.keys import normal_model
+
+ENVIRONMENT, LOG, SIZES, REQUESTS, CHILD = range(1, 6)
+"""How much a piece weighs, the heaviest last."""
+_KEEP_ALIVE_OFF_S = 2.5
+_KEEP_ALIVE_OFF = 0.02
+
+
+class Piece(NamedTuple):
+    """One thing that was seen; `agrees` is None where it fits and proves nothing."""
+
+    weight: int
+    agrees: bool | None
+    found: str | None
+    text: str
+
+
+def canonical(name: str, text: str) -> str:
+    """Return a value in the form in which values are compared."""
+    variable = CATALOGUE.get(name)
+    if variable is None:
+        return bare(text)
+    value = read(variable, text).value
+    if name == "OLLAMA_NUM_PARALLEL" and value == "0":
+        return "1"
+    if variable.kind == "cache type":
+        return value.lower()
+    return value
+
+
+def pieces(name: str, text: str, seen: Evidence, facts: Facts) -> Iterator[Piece]:
+    """Yield what was seen of a variable of the server, the lightest first."""
+    wanted = canonical(name, text)
+    variable = CATALOGUE.get(name)
+    yield from _of_process(name, text, wanted, seen)
+    if variable is not None:
+        yield from _of_log(variable, text, wanted, seen)
+    yield from _of_children(name, text, wanted, seen, facts)
+
+
+def _of_process(name: str, text: str, wanted: str, seen: Evidence) -> Iterator[Piece]:
+    if seen.process is None:
+        return
+    who = f"process {seen.pid}"
+    if name not in seen.process:
+        agrees = not bare(text) or wanted == canonical(name, "")
+        yield Piece(ENVIRONMENT, agrees, None, f"{who} was started without it")
+        return
+    given = seen.process[name]
+    same = canonical(name, given) == wanted and bool(bare(given)) == bool(bare(text))
+    yield Piece(ENVIRONMENT, same, given, f"{who} was started with {name}={given}")
+
+
+def _of_log(variable: Variable, text: str, wanted: str, seen: Evidence) -> Iterator[Piece]:
+    name = variable.name
+    if seen.log is None or name not in seen.log:
+        return
+    logged = seen.log[name]
+    said = f"the log says {name}:{logged}"
+    if variable.kind == "switch" and logged in ("false", ""):
+        # What is unset is logged in the same way as what is off.
+        on = wanted == "true" and bool(bare(text))
+        yield Piece(LOG, False if on else None, logged, said)
+    elif variable.kind in ("text", "cache type", "level"):
+        yield Piece(LOG, _same_text(name, wanted, logged), logged or None, said)
+    else:
+        yield Piece(LOG, canonical(name, logged) == wanted, logged, said)
+
+
+def _same_text(name: str, wanted: str, logged: str) -> bool | None:
+    if name == "OLLAMA_HOST":
+        bare_host = wanted.partition("://")[2] or wanted
+        return bare_host.rstrip("/") in logged
+    if name in ("OLLAMA_ORIGINS", "OLLAMA_REMOTES"):
+        return all(part in logged for part in wanted.split(","))
+    default = CATALOGUE[name].default.lower()
+    if not logged:
+        return wanted.lower() == default
+    if not wanted:
+        return None  # a folder that is chosen by itself is logged too
+    return wanted.lower() == logged.strip().lower()
+
+
+def _of_children(
+    name: str, text: str, wanted: str, seen: Evidence, facts: Facts
+) -> Iterator[Piece]:
+    for child in seen.children:
+        found = _of_child(name, text, wanted, child, facts)
+        if found is not None:
+            yield found
+
+
+def _of_child(name: str, text: str, wanted: str, child: Child, facts: Facts) -> Piece | None:
+    where = child.where
+    if name == "OLLAMA_NUM_PARALLEL" and child.slots is not None:
+        agrees: bool | None = str(child.slots) == wanted
+        if not agrees and child.slots == 1 and (child.embeds or _may_have_one(facts)):
+            agrees = None  # such models have one slot whatever is set
+        return Piece(
+            CHILD, agrees, str(child.slots), f"llama-server has -np {child.slots} ({where})"
+        )
+    if name == "OLLAMA_FLASH_ATTENTION" and child.flash is not None:
+        mode = {"": "auto", "true": "on", "false": "off"}[wanted if bare(text) else ""]
+        said = f"llama-server has --flash-attn {child.flash} ({where})"
+        return Piece(CHILD, child.flash == mode, child.flash, said)
+    if name == "OLLAMA_KV_CACHE_TYPE" and not child.embeds:
+        keys = child.keys or "f16"
+        told = f"--cache-type-k {child.keys}" if child.keys else "no --cache-type-k"
+        return Piece(CHILD, keys == wanted, keys, f"llama-server has {told} ({where})")
+    if name.startswith("LLAMA_ARG_"):
+        return _argument(name, wanted, child)
+    return None
+
+
+def _argument(name: str, wanted: str, child: Child) -> Piece | None:
+    if name == "LLAMA_ARG_THREADS" and child.threads is not None:
+        said = f"llama-server has -t {child.threads} ({child.where}): the option num_thread"
+        return Piece(CHILD, str(child.threads) == wanted, str(child.threads), said)
+    if child.environment is None:
+        return None
+    given = child.environment.get(name)
+    said = f"llama-server has {name}={given or ''} ({child.where})"
+    return Piece(CHILD, bare(given or "") == wanted, given, said)
+
+
+def _may_have_one(facts: Facts) -> bool:
+    """Return whether a loaded model may be one that has one slot whatever is set."""
+    names = {normal_model(one.name) for one in facts.loaded}
+    models = [one for one in facts.models if normal_model(one.name) in names] or facts.models
+    return not models or any(one.recurrent or one.embeds for one in models)
+
+
+def of_requests(name: str, text: str, seen: Evidence) -> Piece | None:
+    """Return what requests have shown of a variable; None: nothing."""
+    measured = seen.measured
+    if measured is None:
+        return None
+    wanted = canonical(name, text)
+    if name == "OLLAMA_NUM_PARALLEL" and measured.slots is not None:
+        slots, asked = measured.slots, max(one.sent for one in measured.rounds)
+        said = f"{slots} of {asked} requests to {measured.model} were answered at once"
+        agrees = str(slots) == wanted if measured.sure or str(slots) == wanted else None
+        return Piece(REQUESTS, agrees, str(slots), said)
+    if name == "OLLAMA_CONTEXT_LENGTH" and measured.context is not None and wanted != "0":
+        said = f"asked without options {measured.model} has {measured.context} tokens a slot"
+        return Piece(REQUESTS, str(measured.context) == wanted, str(measured.context), said)
+    if name == "OLLAMA_KEEP_ALIVE" and measured.keep_alive_s is not None:
+        stays = measured.keep_alive_s
+        how_long = "for ever" if stays == FOREVER else f"for {stays:.0f} s"
+        said = f"after a request {measured.model} stays {how_long}"
+        return Piece(REQUESTS, _as_long(stays, wanted), how_long, said)
+    return None
+
+
+def _as_long(stays: float, wanted: str) -> bool:
+    length = seconds(wanted)
+    if length is None:
+        return False
+    if length > 1e9 or stays == FOREVER:
+        return stays == FOREVER and length > 1e9
+    return abs(stays - length) <= max(_KEEP_ALIVE_OFF_S, _KEEP_ALIVE_OFF * length)
+
+
+def described(loaded: Loaded, facts: Facts) -> ModelFacts | None:
+    """Return the description of a loaded model; None: there is none."""
+    wanted = normal_model(loaded.name)
+    return next((one for one in facts.models if normal_model(one.name) == wanted), None)
