@@ -155,7 +155,11 @@ def test_a_plan_that_is_too_old_is_not_carried_out(machine: Machine) -> None:
     machine.apply()
     with pytest.raises(ChangeError, match="has changed since the plan"):
         apply(old, run=machine.run, health=lambda: True)
-    assert parse(machine.ours.read_text(), "systemd") == SETTINGS
+    back = plan_revert(facts(), root=machine.root)
+    machine.apply(OTHERS)
+    with pytest.raises(ChangeError, match="has changed since the plan"):
+        revert(back, run=machine.run, health=lambda: True)
+    assert parse(machine.ours.read_text(), "systemd") == OTHERS
 
 
 def test_what_someone_added_to_our_file_is_not_lost(machine: Machine) -> None:
