@@ -41,14 +41,14 @@ def doctor(
     Exit status: 0 when there is nothing but notes, 3 when there is an error or a warning (a
     server that is down is one), 2 when something that was given is not usable.
     """
-    try:
-        with sentences():
+    with sentences():
+        try:
             found = examine(
                 url=url, redis_url=redis_url, namespace=namespace, root=root, log=log,
                 redis=not no_redis,
             )  # fmt: skip
-    except ConfigError as exc:
-        refuse(f"{exc}.")
+        except ConfigError as exc:
+            refuse(f"{exc}.")
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:

@@ -6,14 +6,16 @@ import errno
 import os
 import stat
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aegis_llm.bootstrap.applying import apply, plan_revert, revert
+from aegis_llm.bootstrap.applying import Change, apply, plan_revert, revert
 from aegis_llm.bootstrap.applying.files import locked
 from aegis_llm.bootstrap.rendering import parse
 from aegis_llm.errors import ChangeError, ConfigError
@@ -153,7 +155,11 @@ def test_a_plan_that_is_too_old_is_not_carried_out(machine: Machine) -> None:
     machine.apply()
     with pytest.raises(ChangeError, match="has changed since the plan"):
         apply(old, run=machine.run, health=lambda: True)
-    assert parse(machine.ours.read_text(), "systemd") == SETTINGS
+    back = plan_revert(facts(), root=machine.root)
+    machine.apply(OTHERS)
+    with pytest.raises(ChangeError, match="has changed since the plan"):
+        revert(back, run=machine.run, health=lambda: True)
+    assert parse(machine.ours.read_text(), "systemd") == OTHERS
 
 
 def test_what_someone_added_to_our_file_is_not_lost(machine: Machine) -> None:
@@ -212,6 +218,29 @@ def test_two_at_once_one_is_kept_out(machine: Machine) -> None:
         apply(change, run=machine.run)
     assert tree(machine.root) == before
     assert machine.apply().outcome == "applied"
+
+
+def test_of_many_at_once_one_is_done_and_the_others_are_told(machine: Machine) -> None:
+    before = tree(machine.root)
+    changes = [machine.plan({"OLLAMA_NUM_PARALLEL": str(number)}) for number in range(1, 9)]
+    together = Barrier(len(changes))
+
+    def act(change: Change) -> str:
+        together.wait(10)
+        try:
+            return apply(change, run=machine.run, health=lambda: True).outcome
+        except ChangeError as exc:
+            return str(exc)
+
+    with ThreadPoolExecutor(len(changes)) as pool:
+        told = list(pool.map(act, changes))
+    assert told.count("applied") == 1, told
+    assert all("another one changes" in one or "has changed since" in one
+               for one in told if one != "applied")  # fmt: skip
+    assert machine.ours.read_text() == changes[told.index("applied")].after
+    assert machine.asked == [RELOAD, RESTART]
+    machine.revert()
+    assert tree(machine.root) == before
 
 
 CALLS = ("open", "write", "fsync", "replace", "mkdir", "fchmod")

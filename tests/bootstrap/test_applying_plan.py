@@ -156,6 +156,20 @@ def test_a_drop_in_hides_one_of_the_same_name_in_a_weaker_folder(machine: Machin
     assert machine.plan().warnings == ()
 
 
+def test_drop_ins_for_many_units_are_read_by_their_names_too(machine: Machine) -> None:
+    machine.add("usr/lib/systemd/system/my-llm@a.service", UNIT)
+    folder = "etc/systemd/system/"
+    for number, kind in enumerate(("my-llm@", "my-", "")):
+        machine.add(f"{folder}{kind}.service.d/9{number}-x.conf".replace("/.s", "/s"),
+                    f"[Service]\nEnvironment=OLLAMA_NUM_PARALLEL={number}{number}\n")  # fmt: skip
+    change = machine.plan(unit="my-llm@a.service")
+    by = [line.split(" ")[2].rpartition("system/")[2] for line in change.warnings]
+    assert by == ["my-llm@.service.d/90-x.conf", "my-.service.d/91-x.conf",
+                  "service.d/92-x.conf"]  # fmt: skip
+    machine.add(f"{folder}my-llm@a.service.d/92-x.conf", "[Service]\nNice=1\n")
+    assert "service.d/92" not in " ".join(machine.plan(unit="my-llm@a.service").warnings)
+
+
 def test_what_empties_or_unsets_the_environment_is_named(machine: Machine) -> None:
     machine.drop_in("99-a.conf", "Environment=")
     machine.drop_in("10-b.conf", "UnsetEnvironment=OLLAMA_CONTEXT_LENGTH")

@@ -6,28 +6,24 @@ makes the file what it was.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from aegis_llm.bootstrap.applying.change import Applied, Change
-from aegis_llm.bootstrap.applying.files import Content, existing, locked, read, trouble, write
-from aegis_llm.bootstrap.applying.journal import Entry, Journal, put_back
-from aegis_llm.bootstrap.applying.restarting import (
-    CommandError,
-    Health,
-    Run,
-    carry_out,
-    comes_up,
-    left_to_a_person,
+from aegis_llm.bootstrap.applying.files import trouble
+from aegis_llm.bootstrap.applying.journal import Journal, put_back
+from aegis_llm.bootstrap.applying.ours import (
+    alone,
+    check_plan,
+    forget_all,
+    make,
+    read_ours,
+    undo_unfinished,
 )
-from aegis_llm.bootstrap.rendering import is_ours
+from aegis_llm.bootstrap.applying.restarting import Health, restarted, why_not_restarted
+from aegis_llm.bootstrap.probing.commands import Run
 from aegis_llm.config import safe_url
 from aegis_llm.errors import ChangeError
-
-_FOLDER_MODE = 0o755
 
 
 def apply(
@@ -53,23 +49,20 @@ def apply(
     if change.path is None:
         return Applied(outcome="by_hand", steps=change.steps)
     path = Path(change.path)
-    with _alone(change, path) as journal:
-        undone = _undo_unfinished(path, journal)
-        now = _now(path)
-        if (now.text if now else None) != change.before:
-            msg = f"{path} has changed since the plan was made; look at the new plan first"
-            raise ChangeError(msg)
+    with alone(change, path) as journal:
+        undone = undo_unfinished(path, journal)
+        now = check_plan(path, change)
         if not change.changes and not undone:
             said = f"{path} says this already; nothing was written and nothing restarted."
             return Applied(outcome="unchanged", path=change.path, sentences=(said,))
         if change.changes:
-            _make(path, journal, now, change)
-        why_not = _why_not(change, restart, run)
-        failed = None if why_not is not None else _restarted(change, health, wait_s, run)
+            make(path, journal, now, change)
+        left = why_not_restarted(change, restart, run)
+        failed = None if left is not None else restarted(change, health, wait_s, run)
         if failed is None and change.changes:
             failed = _confirmed(journal)
-        if failed is None and why_not is not None:
-            return _left(change, "written", why_not)
+        if failed is None and left is not None:
+            return _left(change, "written", left)
         if failed is None:
             said = f"{path} is written, {change.unit} runs and answers at {safe_url(change.url)}."
             return Applied(outcome="applied", path=change.path, sentences=(said,))
@@ -77,7 +70,7 @@ def apply(
             msg = f"{failed} A change that had been cut off is undone"
             raise ChangeError(msg)
         put_back(path, journal.entries[-1])
-        again = None if why_not is not None else _restarted(change, health, wait_s, run)
+        again = None if left is not None else restarted(change, health, wait_s, run)
         journal.forget()
         return _rolled_back(change, failed, again)
 
@@ -105,122 +98,30 @@ def revert(
     if change.path is None:
         return Applied(outcome="by_hand", steps=change.steps)
     path = Path(change.path)
-    with _alone(change, path) as journal:
-        now = _now(path)
+    with alone(change, path) as journal:
+        now = check_plan(path, change)
         if journal.last is None and now is None:
             said = f"There is nothing to take back: {path} is not there."
             return Applied(outcome="nothing", path=change.path, sentences=(said,))
         if now is None and not journal.unfinished:
-            _forget_all(path, journal)
+            forget_all(path, journal)
             said = f"{path} is gone already; what was noted of it is forgotten."
             return Applied(outcome="nothing", path=change.path, sentences=(said,))
         if journal.last is None:
-            journal.begin(now, None)
-            _remove(path, journal)
+            make(path, journal, now, change)
         else:
             journal.mark("begun")
             put_back(path, journal.entries[-1])
-        why_not = _why_not(change, restart, run)
-        failed = None if why_not is not None else _restarted(change, health, wait_s, run)
+        left = why_not_restarted(change, restart, run)
+        failed = None if left is not None else restarted(change, health, wait_s, run)
         journal.forget()
-        if why_not is not None:
-            return _left(change, "removed" if _now(path) is None else "written", why_not)
+        if left is not None:
+            return _left(change, "removed" if read_ours(path) is None else "written", left)
         sentences = [f"{path} is as it was before."]
         if failed is not None:
             sentences.append(f"But {failed} Its log may tell why.")
         return Applied(outcome="reverted", path=change.path, sentences=tuple(sentences),
                        well=failed is None)  # fmt: skip
-
-
-@contextmanager
-def _alone(change: Change, path: Path) -> Iterator[Journal]:
-    """Keep others out, and turn what the operating system says into a sentence."""
-    anchor = _anchor(change, path)
-    try:
-        with locked(anchor):
-            journal = Journal(path, change.unit or "")
-            journal.clean()
-            yield journal
-    except OSError as exc:
-        where = Path(exc.filename) if isinstance(exc.filename, str) else path
-        raise trouble("write", where, exc) from exc
-
-
-def _anchor(change: Change, path: Path) -> Path:
-    """Return a folder above the file that a change neither makes nor removes."""
-    if change.scope == "system":
-        return existing(path.parents[1])
-    return existing(Path(change.root) / str(Path.home()).lstrip("/"))
-
-
-def _undo_unfinished(path: Path, journal: Journal) -> bool:
-    if not journal.unfinished:
-        return False
-    put_back(path, journal.entries[-1])
-    journal.forget()
-    return True
-
-
-def _now(path: Path) -> Content | None:
-    found = read(path)
-    if found is not None and not is_ours(found.text):
-        msg = f"{path} was not written by aegis-llm and is left as it is"
-        raise ChangeError(msg)
-    return found
-
-
-def _make(path: Path, journal: Journal, now: Content | None, change: Change) -> None:
-    """Write the file; on an error of the operating system everything is as before."""
-    journal.begin(now, change.after)
-    try:
-        _folders(path.parent)
-        if change.after is not None:
-            write(path, Content(change.after))
-    except OSError:
-        with suppress(OSError):
-            put_back(path, journal.entries[-1])
-            journal.forget()
-        raise
-
-
-def _folders(folder: Path) -> None:
-    missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
-    for one in reversed(missing):
-        os.mkdir(one, _FOLDER_MODE)  # noqa: PTH102 - beside the other calls of os, as they are
-
-
-def _remove(path: Path, journal: Journal) -> None:
-    last = journal.entries[-1]
-    put_back(path, Entry(state="begun", before=None, after=last.before))
-
-
-def _forget_all(path: Path, journal: Journal) -> None:
-    first = journal.entries[0]
-    put_back(path, Entry(state="begun", before=None, after=first.after, made=first.made))
-    while journal.last is not None:
-        journal.forget()
-
-
-def _why_not(change: Change, wanted: bool, run: Run | None) -> str | None:
-    if not wanted:
-        return "no restart was asked for"
-    if run is not None and change.scope != "launchd":
-        return None
-    return left_to_a_person(change)
-
-
-def _restarted(
-    change: Change, health: Health | None, wait_s: float, run: Run | None
-) -> str | None:
-    """Restart and wait; return what went wrong."""
-    try:
-        carry_out(change, run)
-    except CommandError as exc:
-        return f"{change.unit} could not be restarted: {exc}."
-    if not comes_up(change.url, health, wait_s):
-        where = safe_url(change.url)
-        return f"{change.unit} was restarted and is not well at {where} after {wait_s:g} s."
-    return None
 
 
 def _confirmed(journal: Journal) -> str | None:

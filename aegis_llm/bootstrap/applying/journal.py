@@ -7,7 +7,6 @@ of its own; when all is taken back, it goes too.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -24,8 +23,6 @@ from aegis_llm.bootstrap.applying.files import (
 )
 from aegis_llm.bootstrap.rendering.page import MARK
 from aegis_llm.errors import ChangeError
-
-_DEPTH = 6
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,10 +59,12 @@ class Journal:
     Args:
         path: The file.
         name: Its service; others have journals of their own.
+        root: No journal lies above it.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, root: Path) -> None:
         self._target = path
+        self._root = root
         self._name = f".aegis-llm.{name}.json"
         self.entries: tuple[Entry, ...] = ()
         self.path = existing(path.parent) / self._name
@@ -106,8 +105,9 @@ class Journal:
     def clean(self) -> None:
         """Remove temporary files that a killed process has left."""
         for path in (self._target, *self._places()):
-            with suppress(NotADirectoryError):
-                remove(temporary(path))
+            left = temporary(path)
+            if os.path.lexists(left):  # else a read-only folder above would refuse
+                remove(left)
 
     def _keep(self, entries: tuple[Entry, ...]) -> None:
         if entries:
@@ -119,7 +119,8 @@ class Journal:
         self.entries = entries
 
     def _places(self) -> list[Path]:
-        return [folder / self._name for folder in list(self._target.parents)[:_DEPTH]]
+        above = (one for one in self._target.parents if one.is_relative_to(self._root))
+        return [folder / self._name for folder in above]
 
 
 def check_unedited(path: Path, text: str | None, entry: Entry) -> None:

@@ -116,17 +116,34 @@ def _unit_place(facts: Facts, root: Path) -> Place:
 
 
 def _drop_ins(root: Path, folders: tuple[str, ...], unit: str, ours: Path) -> list[Path]:
-    """Return the drop-ins of others in the order of their names; /etc hides a same name."""
+    """Return the drop-ins of others in the order of their names, wherever they lie.
+
+    Of one name only the strongest counts: that of the nearest kind of folder, in /etc first.
+    """
     found: dict[str, Path] = {}
-    for folder in _named(root, folders, f"{unit}.d"):
-        try:
-            paths = sorted(folder.glob("*.conf"))
-        except OSError as exc:
-            raise trouble("read", folder, exc) from exc
-        for path in paths:
-            found.setdefault(path.name, path)
+    for kind in _kinds(unit):
+        for folder in _named(root, folders, kind):
+            try:
+                paths = sorted(folder.glob("*.conf"))
+            except OSError as exc:
+                raise trouble("read", folder, exc) from exc
+            for path in paths:
+                found.setdefault(path.name, path)
     found.pop(ours.name, None)
     return [found[name] for name in sorted(found)]
+
+
+def _kinds(unit: str) -> Iterator[str]:
+    """Yield the names of the folders of drop-ins for a unit, its own first."""
+    stem = unit.removesuffix(".service")
+    yield f"{unit}.d"
+    if "@" in stem:
+        stem = stem.partition("@")[0]
+        yield f"{stem}@.service.d"
+    parts = stem.split("-")
+    for end in range(len(parts) - 1, 0, -1):
+        yield f"{'-'.join(parts[:end])}-.service.d"
+    yield "service.d"
 
 
 def _found_snap(facts: Facts, root: Path) -> str | None:

@@ -10,14 +10,14 @@ from pathlib import Path
 from aegis_llm.bootstrap.advice import ModelPlan
 from aegis_llm.bootstrap.applying.by_hand import by_hand
 from aegis_llm.bootstrap.applying.change import Change, Command, difference, without_secrets
-from aegis_llm.bootstrap.applying.files import existing, read
+from aegis_llm.bootstrap.applying.files import existing
 from aegis_llm.bootstrap.applying.journal import Entry, Journal, check_unedited
 from aegis_llm.bootstrap.applying.others import conflicts
+from aegis_llm.bootstrap.applying.ours import read_ours
 from aegis_llm.bootstrap.applying.places import Place, env_files, place_of, text_of
 from aegis_llm.bootstrap.facts import Facts
-from aegis_llm.bootstrap.rendering import Form, is_ours, launchd, parse, render
+from aegis_llm.bootstrap.rendering import Form, launchd, parse, render
 from aegis_llm.config import safe_url
-from aegis_llm.errors import ChangeError
 
 _FORMS: dict[str, Form] = {"system": "systemd", "user": "systemd", "launchd": "launchd"}
 
@@ -54,7 +54,7 @@ def plan_change(
                       steps=steps, notes=notes, url=facts.ollama.url)  # fmt: skip
     form = _FORMS[place.scope]
     text = render(environment, form, reasons=reasons, facts=facts)
-    before = _ours(place)
+    before = _ours(place, root)
     same = before is not None and parse(before, form) == dict(environment)
     nothing = same or (before is None and not environment)
     return _change(facts, root, place, before, before if nothing else text, environment)
@@ -72,8 +72,8 @@ def plan_revert(facts: Facts, *, root: Path = Path("/")) -> Change:
         return Change(way=facts.ollama.installed, form="shell", root=str(root),
                       steps=("Nothing was written for it here; take the variables away where you"
                              " have put them.",), url=facts.ollama.url)  # fmt: skip
-    now = _read_ours(place)
-    last = Journal(place.path, place.unit).last
+    now = _read(place)
+    last = Journal(place.path, place.unit, root).last
     after = None
     if last is not None and (now is not None or last.state == "begun"):
         check_unedited(place.path, now, last)
@@ -118,28 +118,22 @@ def _change(
         commands=commands,
         steps=tuple(shlex.join(command) for command in commands),
         needs_root=place.scope == "system" and not os.access(existing(place.path.parent), os.W_OK),
-        unfinished=Journal(place.path, place.unit).unfinished,
+        unfinished=Journal(place.path, place.unit, root).unfinished,
         warnings=tuple(warnings),
         notes=tuple(notes),
         url=facts.ollama.url,
     )
 
 
-def _ours(place: Place) -> str | None:
+def _ours(place: Place, root: Path) -> str | None:
     """Return our file as it will be once a change that was cut off is undone."""
-    now = _read_ours(place)
-    last: Entry | None = Journal(place.path, place.unit).last
+    now = _read(place)
+    last: Entry | None = Journal(place.path, place.unit, root).last
     return last.before if last is not None and last.state == "begun" else now
 
 
-def _read_ours(place: Place) -> str | None:
-    found = read(place.path)
-    if found is not None and not is_ours(found.text):
-        msg = (
-            f"{place.path} was not written by aegis-llm and is left as it is; give it another"
-            " name or remove it"
-        )
-        raise ChangeError(msg)
+def _read(place: Place) -> str | None:
+    found = read_ours(place.path)
     return found.text if found is not None else None
 
 

@@ -13,6 +13,7 @@ import httpx
 
 from aegis_llm.bootstrap.applying.change import Change
 from aegis_llm.bootstrap.probing.commands import CommandError, Run, run_command
+from aegis_llm.config import safe_url
 from aegis_llm.errors import AegisError
 
 Health = Callable[[], bool]
@@ -20,13 +21,17 @@ _STOP_S = 180.0
 """How long a restart may take: systemd gives a service 90 s to stop."""
 _POLL_S = 0.1
 _ASK_S = 2.0
-_SYSTEM_FOLDERS = ("/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin")
+_SYSTEM_FOLDERS = ("/bin", "/usr/bin", "/sbin", "/usr/sbin")
 
 
-def left_to_a_person(change: Change) -> str | None:
+def why_not_restarted(change: Change, wanted: bool, run: Run | None) -> str | None:
     """Return why no restart is made here; None: it is made."""
+    if not wanted:
+        return "no restart was asked for"
     if change.scope == "launchd":
         return "what runs in your session is restarted by you"
+    if run is not None:
+        return None
     found = shutil.which("systemctl")
     if found is None:
         return "there is no systemctl here"
@@ -38,15 +43,18 @@ def left_to_a_person(change: Change) -> str | None:
     return None
 
 
-def carry_out(change: Change, run: Run | None) -> None:
-    """Run the commands that make a change take effect.
-
-    Raises:
-        CommandError: One of them failed.
-    """
+def restarted(change: Change, health: Health | None, wait_s: float, run: Run | None) -> str | None:
+    """Restart the service and wait for its server; return what went wrong."""
     run = run or partial(run_command, timeout_s=_STOP_S)
-    for command in change.commands:
-        run(command)
+    try:
+        for command in change.commands:
+            run(command)
+    except CommandError as exc:
+        return f"{change.unit} could not be restarted: {exc}."
+    if not comes_up(change.url, health, wait_s):
+        where = safe_url(change.url)
+        return f"{change.unit} was restarted and is not well at {where} after {wait_s:g} s."
+    return None
 
 
 def comes_up(url: str, health: Health | None, wait_s: float) -> bool:
@@ -73,6 +81,3 @@ def answers(url: str) -> bool:
             return reply.status_code == httpx.codes.OK and "version" in reply.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError):
         return False
-
-
-__all__ = ["CommandError", "Health", "Run", "answers", "carry_out", "comes_up", "left_to_a_person"]

@@ -25,7 +25,9 @@ ANSWERING = ("GET", "SET", "DEL", "HSET", "PEXPIRE", "MULTI", "EXEC")
 """Commands without which nothing is stored."""
 
 
-def ask(url: str, namespace: str = "default", *, pings: int = _PINGS) -> RedisSeen:
+def ask(
+    url: str, namespace: str = "default", *, pings: int = _PINGS, timeout_s: float = _TIMEOUT_S
+) -> RedisSeen:
     """Return what the Redis of a URL shows; it raises nothing.
 
     Each command that the cache uses is tried once, on a key of its own that goes after a second:
@@ -33,7 +35,7 @@ def ask(url: str, namespace: str = "default", *, pings: int = _PINGS) -> RedisSe
     """
     shown = safe_url(url)
     try:
-        client = sync_client(url, _TIMEOUT_S, _TIMEOUT_S)
+        client = sync_client(url, timeout_s, timeout_s)
     except (redis.exceptions.RedisError, ConfigError, OSError, ValueError) as exc:
         return RedisSeen(url=shown, reason=reason_of(exc), said=_said(exc, url))
     try:

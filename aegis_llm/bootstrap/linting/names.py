@@ -30,7 +30,7 @@ def about_name(name: str, value: str, version: Release | None) -> Iterator[Findi
         yield from _of_release(variable, value, version)
     elif name in NEVER:
         what = f"{name} is read by no release of Ollama"
-        yield found("never-read", name, value, "warning", what, NEVER[name])
+        yield found("never-read", name, value, "warning", what, _sentence(NEVER[name]))
     elif name.replace("LLAMA_ARG_NO_", "LLAMA_ARG_", 1) in LLAMA_ARGUMENTS:
         yield from _of_child(name, value, version)
     elif name in OF_CLIENTS:
@@ -64,7 +64,7 @@ def _of_release(variable: Variable, value: str, version: Release | None) -> Iter
     elif gone is not None and (version is None or version >= gone):
         what = f"{name} {variable.what} until Ollama {dotted(gone)}, which reads it no more"
         level: Level = "note" if version is None else "warning"
-        yield found("dead", name, value, level, what, variable.instead.capitalize())
+        yield found("dead", name, value, level, what, _sentence(variable.instead))
 
 
 def _of_child(name: str, value: str, version: Release | None) -> Iterator[Finding]:
@@ -87,7 +87,11 @@ def _unknown(name: str, value: str) -> Iterator[Finding]:
         yield found("unknown", name, value, "warning", what, "Take it away")
     elif likely in NEVER:
         what = f"No release of Ollama reads {name}, nor {likely}"
-        yield found("never-read", name, value, "warning", what, NEVER[likely])
+        yield found("never-read", name, value, "warning", what, _sentence(NEVER[likely]))
     else:
         what = f"No release of Ollama reads {name}; {likely} is read"
         yield found("misspelt", name, value, "error", what, f"Write {likely}={value}")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -24,8 +24,8 @@ from aegis_llm.bootstrap.verifying.verdict import (
 )
 
 __all__ = [
-    "MOST_AT_ONCE", "Measured", "Round", "Source", "State", "Tell", "Verdict", "Verification", "announced",
-    "chosen_model", "verify",
+    "MOST_AT_ONCE", "Measured", "Round", "Source", "State", "Tell", "Verdict", "Verification",
+    "announced", "chosen_model", "verify",
 ]  # fmt: skip
 
 MOST_AT_ONCE = 33

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,8 +92,18 @@ def _places(facts: Facts, tree: Tree, run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _paths(facts: Facts, tree: Tree) -> Iterator[Path]:
+    pid = facts.ollama.pid
+    for stream in (2, 1) if tree.here and pid is not None else ():
+        written = Path(f"/proc/{pid}/fd/{stream}")
+        try:
+            if written.is_file():  # no pipe, no terminal
+                yield written
+        except OSError:
+            break
     if facts.ollama.installed in ("systemd", "docker", "kubernetes", "snap"):
         return
+    if local := os.environ.get("LOCALAPPDATA") if facts.os == "windows" else None:
+        yield Path(local) / "Ollama" / "server.log"
     home = str(Path.home()) if tree.here else "/root"
     yield tree.at(f"{home}/.ollama/logs/server.log")
     yield tree.at("/opt/homebrew/var/log/ollama.log")

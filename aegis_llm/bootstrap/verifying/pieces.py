@@ -153,7 +153,7 @@ def of_requests(name: str, text: str, seen: Evidence) -> Piece | None:
         agrees = str(slots) == wanted if measured.sure or str(slots) == wanted else None
         return Piece(REQUESTS, agrees, str(slots), said)
     if name == "OLLAMA_CONTEXT_LENGTH" and measured.context is not None and wanted != "0":
-        said = f"{measured.model} is loaded with {measured.context} tokens a slot"
+        said = f"asked without options {measured.model} has {measured.context} tokens a slot"
         return Piece(REQUESTS, str(measured.context) == wanted, str(measured.context), said)
     if name == "OLLAMA_KEEP_ALIVE" and measured.keep_alive_s is not None:
         stays = measured.keep_alive_s

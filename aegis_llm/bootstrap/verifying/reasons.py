@@ -110,6 +110,8 @@ def _of_process(name: str, seen: Evidence, facts: Facts) -> tuple[str, str]:
         return f"The server was started with {name}={given}", _sentence(restart(facts))
     if seen.process is None and seen.log is None:
         why = "The server does otherwise; what it was started with is not readable from here"
+        if name == "OLLAMA_NUM_PARALLEL" and seen.measured is not None:
+            why += ", and others may have held slots meanwhile"
         return why, f"Set it where the server runs, and there {restart(facts)}"
     why = "The server was started without it"
     return why, f"Write it with aegis-llm tune --apply, or set it and {restart(facts)}"

@@ -12,6 +12,8 @@ from aegis_llm.bootstrap.verifying.pieces import SIZES, Piece, canonical, descri
 from aegis_llm.config.go_values import bare
 
 _GIB = 1 << 30
+_KINDS = ("f16", "q8_0", "q4_0")
+_TELLING = 4
 
 
 def of_loaded(name: str, text: str, seen: Evidence, facts: Facts) -> Iterator[Piece]:
@@ -54,8 +56,8 @@ def _slots(wanted: str, loaded: Loaded, model: ModelFacts, seen: Evidence) -> It
     if kind is None:
         return
     fitting = slots_that_fit(model, loaded, kind)
-    if not fitting:
-        return
+    if not fitting or (len(fitting) > _TELLING and int(wanted) in fitting):
+        return  # the caches are too small beside what is not known to the byte
     agrees = None if int(wanted) in fitting else False
     if fitting == [int(wanted)]:
         agrees = True
@@ -68,8 +70,8 @@ def _kind(wanted: str, loaded: Loaded, model: ModelFacts, seen: Evidence) -> Ite
     slots = _known_slots(seen)
     if slots is None:
         return
-    fitting = kinds_that_fit(model, loaded, slots, ("f16", "q8_0", "q4_0"))
-    if not fitting or wanted not in kv.BYTES:
+    fitting = kinds_that_fit(model, loaded, slots, _KINDS)
+    if not fitting or wanted not in kv.BYTES or len(fitting) == len(_KINDS):
         return
     agrees = None if wanted in fitting else False
     if fitting == [wanted]:
