@@ -22,7 +22,8 @@ PUBLIC = {
     "aegis_llm": [
         "AegisConfig", "AegisError", "Answer", "CacheConfig", "ConfigError", "Counts",
         "EmbeddingError", "Entry", "Explanation", "Labels",
-        "MissingExtraError", "ModelState", "NotCachedError", "Observation", "Origin",
+        "MissingExtraError", "ModelState", "NotCachedError", "NotWarmError", "Observation",
+        "Origin",
         "QueueFullError", "QueueState", "QueueTimeoutError", "SchedulerConfig", "StoreTrouble",
         "TextTooLongError", "Weighed", "__version__", "areject", "cache_control", "observe",
         "queues", "reject", "scheduling",

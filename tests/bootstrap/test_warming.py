@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import ollama as official
 import pytest
+from blockbuster import blockbuster_ctx
 
 from aegis_llm import AegisConfig, ConfigError
-from aegis_llm.bootstrap.warming import Warmed, plan
+from aegis_llm.bootstrap.warming import Warmed, abootstrap, plan
 from aegis_llm.errors import NotWarmError
 from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.testing import HashedNgrams, OllamaSimulator, Timing
@@ -134,6 +135,12 @@ def test_messages_and_tools_may_be_a_prefix(four: OllamaSimulator, way: str) -> 
     assert [body.get("tools") for body in bodies if len(body["messages"]) == 2] == [tools] * 2
 
 
+async def test_nothing_blocks_the_event_loop(four: OllamaSimulator) -> None:
+    with blockbuster_ctx():
+        warmed = await abootstrap(**given(four, prefixes=[SYSTEM], embed_model="all-minilm"))
+    assert warmed.ok
+
+
 @each_way
 def test_a_missing_model_costs_the_others_nothing(four: OllamaSimulator, way: str) -> None:
     warmed = warm(way, **given(four, models=["nope:1b", MODEL]))
@@ -222,7 +229,9 @@ def test_the_largest_context_of_one_model_is_loaded_once(four: OllamaSimulator) 
     for context in (2048, 8192, 4096):
         warmed = warm("blocking", **given(four, options={"num_ctx": context}))
     assert four.loads == 2
-    assert warmed.servers[0].models[0].options == {"num_ctx": 8192}
+    (model,) = warmed.servers[0].models
+    assert model.options == {"num_ctx": 8192}
+    assert model.note.startswith("loaded with num_ctx=8192 in place of 4096, as others")
 
 
 def test_a_password_in_a_url_is_sent_and_never_shown(four: OllamaSimulator) -> None:

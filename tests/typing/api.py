@@ -44,6 +44,8 @@ from aegis_llm import (
     observe,
     reject,
 )
+from aegis_llm.bootstrap.learned import learned_workload
+from aegis_llm.bootstrap.warming import Warmed, abootstrap, bootstrap
 from aegis_llm.matching import route
 from aegis_llm.testing import ManualClock, OllamaSimulator, best_embedder
 from aegis_llm.values import Control, Outcome
@@ -318,3 +320,15 @@ async def embeddings(config: AegisConfig) -> list[list[float]]:
         assert_type(exc.characters, int)
         assert issubclass(EmbeddingError, AegisError)
         raise wrong from None
+
+
+async def warm(llm: ChatAegis, twin: AegisOllama, vectors: AegisEmbeddings) -> None:
+    """Models of both frameworks, or names, are made ready."""
+    prefixes = ["You are brief.", [{"role": "user", "content": "Context: ..."}]]
+    assert_type(bootstrap(llm, twin, vectors, prefixes=prefixes, keep_alive="1h"), Warmed)
+    warmed = await abootstrap(url=["http://a:11434"], models=["llama3.1:8b"], strict=True)
+    assert_type(warmed.problems, tuple[str, ...])
+    bootstrap(models="llama3.1:8b", redis_url=False, timeout_s=60)
+    bootstrap("llama3.1:8b")  # type: ignore[arg-type]
+    bootstrap(llm, prefix="x")  # type: ignore[call-arg]
+    assert_type(learned_workload("redis://localhost:6379").prompt_tokens, int)

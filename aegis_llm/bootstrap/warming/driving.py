@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +30,7 @@ from aegis_llm.drivers import arun, run
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
 
+T = TypeVar("T")
 log = logging.getLogger("aegis_llm")
 _GRACE_S = 2.0  # for whoever sends its answer by drops: each has a time limit of its own
 _LATE = StoreTrouble("warm_up_timeout")
@@ -65,6 +67,12 @@ async def acarry_out(order: Order, deadline: float) -> Warmed:
         if _wants_index(keeper, servers):
             redis[place] = await arun(index_plan(redis[place]), keeper.aperform)
     return _told(order, servers, redis, time.monotonic() - began)
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """Await what reads files when it is called first, as imports do."""
+    done: T = await await_(_pool.submit(call), threading.TIMEOUT_MAX, _LATE)
+    return done
 
 
 def waited(order: Order) -> Warmed:

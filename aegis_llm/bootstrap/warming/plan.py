@@ -111,8 +111,10 @@ def _load(
     options: dict[str, Any] = {
         name: model.options[name] for name in RUNNER_OPTIONS if model.options.get(name) is not None
     }
+    note = ""
     if model.kind == "chat":
-        options = yield Settle(model.name, options)
+        own, options = options, (yield Settle(model.name, options))
+        note = r.agreed(own, options)
     body: dict[str, Any] = {"model": model.name, "options": options}
     if model.keep_alive is not None:
         body["keep_alive"] = model.keep_alive
@@ -136,6 +138,7 @@ def _load(
         options=options,
         load_s=said.seconds,
         context=0 if was is None else was.context_length,
+        note=note,
     )
 
 
@@ -166,7 +169,7 @@ def _looked_at(
     if one.again_s is not None and one.again_s > max(_LOADED_S, (one.load_s or 0.0) / 4):
         one = _with(one, problem=one.problem or r.loads_again(one.name, url, one.again_s))
     if now is None:
-        return _with(one, note="the server does not tell what is loaded (/api/ps)")
+        return _noted(one, "the server does not tell what is loaded (/api/ps)")
     there = now.get(r.named(one.name))
     if there is None:
         return _with(one, problem=one.problem or r.pushed_out(one.name, url))
@@ -177,19 +180,18 @@ def _looked_at(
     if asked is not None and there.context_length not in (0, asked):
         trained = yield from _trained(one.name)
         if trained == there.context_length < asked:
-            note = f"its context is {trained}, for which it was trained, not {asked}"
+            one = _noted(one, f"its context is {trained}, for which it was trained, not {asked}")
         else:
             problem = (
                 f"{one.name} has a context of {there.context_length} tokens in place of {asked}:"
                 " another client asks for that; give all clients the same num_ctx"
             )
     return _with(
-        one,
+        _noted(one, note),
         context=there.context_length,
         size=there.size,
         size_vram=there.size_vram,
         expires_at=there.expires_at,
-        note=note,
         problem=one.problem or problem,
     )
 
@@ -200,6 +202,10 @@ def _trained(model: str) -> Plan[int | None]:
     except CallError:
         return None
     return r.trained_context(said.body)
+
+
+def _noted(one: WarmedModel, note: str) -> WarmedModel:
+    return _with(one, note="; ".join(filter(None, (one.note, note))))
 
 
 def _is_warm(one: WarmedModel) -> bool:

@@ -130,6 +130,15 @@ def said(exc: CallError) -> str:
     return f"Ollama says: {text}" if exc.why == "refused" else text
 
 
+def agreed(own: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """Return a note where a model is loaded with the runner options of others."""
+    changed = [name for name in {**own, **options} if own.get(name) != options.get(name)]
+    if not changed:
+        return ""
+    shown = ", ".join(f"{n}={options.get(n)!r} in place of {own.get(n)!r}" for n in changed)
+    return f"loaded with {shown}, as others in this process ask it"
+
+
 def loads_again(model: str, url: str, seconds: float) -> str:
     """Return what to look for when a model does not stay as it was loaded."""
     return (

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Hashable
+from functools import partial
 from typing import Unpack
 
 from aegis_llm.bootstrap.warming import driving
@@ -73,7 +74,7 @@ def bootstrap(*objects: Warmable, **settings: Unpack[Settings]) -> Warmed:
 
 async def abootstrap(*objects: Warmable, **settings: Unpack[Settings]) -> Warmed:
     """Like `bootstrap`, awaited; a task that is cancelled leaves nothing under way."""
-    order = ordered(objects, **settings)
+    order = await driving.in_thread(partial(ordered, objects, **settings))
     deadline = time.monotonic() + order.timeout_s
     while True:
         claim = _work.claim((order.key,), asyncio.get_running_loop())
