@@ -101,6 +101,9 @@ def tune(
         bool, typer.Option(help="Restart the server, where that can be done here.")
     ] = True,
     wait: Annotated[float, typer.Option(help="Seconds it may take to come up.")] = 60.0,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="After --apply send short requests, to prove the slots.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compute the settings of this Ollama server, and show the change; nothing is changed.
@@ -111,11 +114,13 @@ def tune(
     given is not usable; 3 when what is asked for does not fit, or is not in force after --apply;
     4 when the server did not come up and the old settings are back.
     """
+    if deep and not apply_it:
+        refuse("--deep proves what --apply has done; without it use `aegis-llm verify --deep`.")
     if apply_it + revert_it + (form is not None) > 1:
         refuse("Give one of --apply, --revert and --as.")
     wanted = names_of(models)
-    try:
-        with sentences():
+    with sentences():
+        try:
             facts = facts_of(
                 url=url, host_facts=host_facts, profile=profile, root=root, models=wanted
             )
@@ -142,9 +147,12 @@ def tune(
                     show_change(change)
                 made, code = Tuned(advice=advice, change=change), OK if advice.fits else NOT_SO
                 if apply_it:
-                    made, code = _applied(advice, change, root, restart, wait, as_json)
-    except ConfigError as exc:
-        refuse(f"{exc}.")
+                    made, code = _applied(
+                        advice, change, root, restart=restart, wait=wait, deep=deep,
+                        quiet=as_json,
+                    )  # fmt: skip
+        except ConfigError as exc:
+            refuse(f"{exc}.")
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(made), indent=2).decode())
     raise typer.Exit(code)
@@ -166,7 +174,14 @@ def _reasons(advice: Advice) -> dict[str, str]:
 
 
 def _applied(
-    advice: Advice, change: Change, root: Path, restart: bool, wait: float, quiet: bool
+    advice: Advice,
+    change: Change,
+    root: Path,
+    *,
+    restart: bool,
+    wait: float,
+    deep: bool,
+    quiet: bool,
 ) -> tuple[Tuned, int]:
     """Make the change that was shown, and verify it where the server runs with it."""
     if not advice.fits:
@@ -179,12 +194,19 @@ def _applied(
     if applied.outcome not in ("applied", "unchanged"):
         return made, status(applied)
     now = facts_of(url=change.url, root=root, models=advice.workload.models)
-    verification = verify(now, advice.environment, root=root)
+    verification = verify(
+        now, advice.environment, root=root, deep=deep, model=_asked(advice) if deep else None
+    )
     if not quiet:
         console.print()
         show_verification(verification)
     made = msgspec.structs.replace(made, verification=verification)
     return made, OK if verification.in_force else NOT_SO
+
+
+def _asked(advice: Advice) -> str | None:
+    """Return the model that most requests ask, if one of them writes."""
+    return next((plan.name for plan in advice.models if plan.kv), None)
 
 
 def _taken_back(
