@@ -185,7 +185,10 @@ def _applied(
 ) -> tuple[Tuned, int]:
     """Make the change that was shown, and verify it where the server runs with it."""
     if not advice.fits:
-        refuse("What is asked for does not fit, so nothing is applied; see the warnings above.")
+        said = "What is asked for does not fit, so nothing is applied."
+        if not quiet:
+            console.print(said, style="red", highlight=False)
+        return Tuned(advice=advice, change=change), NOT_SO
     applied = apply(change, restart=restart, wait_s=wait)
     if not quiet:
         console.print()

@@ -20,6 +20,7 @@ from pathlib import Path
 from aegis_llm.testing.ngrams import HashedNgrams
 from aegis_llm.testing.serving_settings import Settings, settings_of
 from aegis_llm.testing.simulator import DEFAULT_MODELS, OllamaSimulator
+from aegis_llm.testing.slots import TIMINGS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,7 +90,7 @@ class _Log:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m aegis_llm.testing.serving")
     parser.add_argument("--models", default=",".join(DEFAULT_MODELS), help="names, with commas")
-    parser.add_argument("--timing", default="fast", choices=("fast", "realistic"))
+    parser.add_argument("--timing", default="fast", choices=sorted(TIMINGS))
     parser.add_argument("--version", default="0.33.0", help="what /api/version says")
     parser.add_argument("--log", type=Path, help="a file for the log, beside stderr")
     parser.add_argument(

@@ -134,7 +134,6 @@ def test_what_does_not_fit_is_told_and_not_applied(tune: Command, tmp_path: Path
         (("--trace", "/nowhere", "--learn", "redis://x"), "not both"),
         (("--namespace", "x"), "--learn"),
         (("--learn", "memory://"), "no Redis that others share"),
-        (("--url", "ftp://x"), "ftp://x"),
     ],
 )
 def test_what_is_not_usable_is_said(tune: Command, arguments: Any, said: str) -> None:
@@ -145,7 +144,7 @@ def test_what_is_not_usable_is_said(tune: Command, arguments: Any, said: str) ->
 
 
 def test_applied_proved_and_taken_back(tune: Command, serve: Callable[..., Server]) -> None:
-    server = serve("--timing", "realistic")
+    server = serve("--timing", "quick")
     before = tree(server.root)
     plan = told(tune(*server.arguments, "--json"))["change"]
     assert plan["path"].endswith("ollama.service.d/90-aegis-llm.conf")
@@ -168,7 +167,7 @@ def test_applied_proved_and_taken_back(tune: Command, serve: Callable[..., Serve
 def test_a_server_that_ignores_a_setting_is_found_out(
     tune: Command, serve: Callable[..., Server]
 ) -> None:
-    server = serve("--timing", "realistic", "--ignore", "OLLAMA_NUM_PARALLEL")
+    server = serve("--timing", "quick", "--ignore", "OLLAMA_NUM_PARALLEL")
     result = tune(*server.arguments, "--apply", "--deep")
     assert result.exit_code == 3, result.output
     assert "not in force" in result.output
