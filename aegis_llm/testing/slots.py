@@ -43,7 +43,7 @@ TIMINGS = {
     "quick": Timing(load=0.2, prefill=15_000.0, decode=450.0, contention=0.04, embed=0.001),
     "realistic": Timing(load=2.0, prefill=1500.0, decode=45.0, contention=0.04, embed=0.01),
 }
-"""Named timings. The figures are invented, of the size of an 8B model on a good GPU, and ten times as fast."""
+"""Named timings. The figures are invented: an 8B model on a good GPU, and ten times as fast."""
 
 
 def common_prefix(left: Sequence[str], right: Sequence[str]) -> int:

@@ -248,3 +248,10 @@ def test_a_secret_is_not_written_where_everyone_reads(
 def test_a_value_that_cannot_be_written_is_refused_before_anything(machine: Machine) -> None:
     with pytest.raises(ConfigError, match="control character"):
         machine.plan({"A": "1\nExecStart=/bin/evil"})
+
+
+def test_what_a_server_started_by_hand_has_besides_is_told() -> None:
+    known = facts(installed="manual", environment={"OLLAMA_HOST": "0.0.0.0", "LLAMA_ARG_X": "1"})
+    notes = plan_change(known, {"LLAMA_ARG_X": "2"}).notes
+    assert any("It has OLLAMA_HOST=0.0.0.0 now" in note for note in notes), notes
+    assert not any("LLAMA_ARG_X" in note for note in notes)

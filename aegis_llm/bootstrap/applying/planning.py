@@ -50,6 +50,7 @@ def plan_change(
         form, steps = by_hand(facts)
         text = render(environment, form, reasons=reasons, models=models, facts=facts)
         notes = () if facts.ollama.installed else ("It is not known how Ollama is run here.",)
+        notes += _kept(facts, environment)
         return Change(way=facts.ollama.installed, form=form, root=str(root), after=text,
                       steps=steps, notes=notes, url=facts.ollama.url)  # fmt: skip
     form = _FORMS[place.scope]
@@ -58,6 +59,15 @@ def plan_change(
     same = before is not None and parse(before, form) == dict(environment)
     nothing = same or (before is None and not environment)
     return _change(facts, root, place, before, before if nothing else text, environment)
+
+
+def _kept(facts: Facts, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a note on the variables that the server has now and that the text does not set."""
+    present = facts.ollama.environment or {}
+    kept = [f"{name}={value}" for name, value in present.items() if name not in environment]
+    if not kept:
+        return ()
+    return (f"It has {', '.join(sorted(kept))} now: keep what you have set on purpose.",)
 
 
 def plan_revert(facts: Facts, *, root: Path = Path("/")) -> Change:
