@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegis_llm.bootstrap.facts import Facts, Loaded, ModelFacts, Ollama
@@ -269,6 +269,7 @@ def test_more_models_than_are_allowed_are_loaded() -> None:
     assert verdict.state == "cannot tell"
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 8), st.sampled_from([4096, 8192, 32_768]))
 def test_the_true_number_of_slots_always_fits(slots: int, context: int) -> None:
     size = 4_920_753_328 + slots * context * (128 << 10) + (200 << 20)

@@ -97,7 +97,8 @@ def _paths(facts: Facts, tree: Tree) -> Iterator[Path]:
         written = Path(f"/proc/{pid}/fd/{stream}")
         try:
             if written.is_file():  # no pipe, no terminal
-                yield written
+                shown = written.resolve()
+                yield shown if shown.is_file() else written
         except OSError:
             break
     if facts.ollama.installed in ("systemd", "docker", "kubernetes", "snap"):
