@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from typing import Protocol
@@ -40,6 +41,7 @@ def run_command(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C"},
+            start_new_session=True,
         )
     except FileNotFoundError:
         msg = f"there is no {name} here"
@@ -62,7 +64,10 @@ def run_command(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str:
 
 def _give_up(process: subprocess.Popen[bytes]) -> None:
     """End a command without waiting for it: one that hangs in a driver cannot even be killed."""
-    process.kill()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # it leads a group: what it started ends with it
+    except (AttributeError, OSError):  # Windows has no groups
+        process.kill()
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
