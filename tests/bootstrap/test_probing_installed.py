@@ -131,6 +131,19 @@ def test_of_several_servers_the_one_of_the_address_is_taken(tmp_path: Path) -> N
     assert any(one.what == "ollama.url" and "several" in one.why for one in facts.unknown)
 
 
+def test_a_process_that_cannot_be_read_is_not_taken_for_a_port_where_its_user_does_not_listen(
+    tmp_path: Path,
+) -> None:
+    sockets = (
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+        "   0: 0100007F:2CAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000   997  0 1\n"
+        "   1: 0100007F:1F90 00000000:0000 01 00000000:00000000 00:00000000 00000000   997  0 1\n"
+    )
+    silent = process(77) | {"/proc/net/tcp": sockets}
+    assert of(tmp_path, silent, url="127.0.0.1:11434").pid == 77
+    assert of(tmp_path, url="127.0.0.1:8080").pid is None
+
+
 def test_an_unreadable_environment_says_how_to_read_it(tmp_path: Path) -> None:
     facts = found(tmp_path, process(77))
     assert facts.ollama.environment is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -33,19 +34,20 @@ class Run(Protocol):
 def run_command(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str:
     """Run a command of this machine; see `Run`."""
     name = argv[0]
+    program = shutil.which(name)
+    if program is None:
+        msg = f"there is no {name} here"
+        raise CommandError(msg)
     try:
         # The program is one of a few that are written in this package, never what a user typed.
         process = subprocess.Popen(  # noqa: S603 - a list, no shell
-            list(argv),
+            [program, *argv[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C"},
             start_new_session=True,
         )
-    except FileNotFoundError:
-        msg = f"there is no {name} here"
-        raise CommandError(msg) from None
     except (OSError, ValueError) as exc:
         msg = f"{name} cannot be run: {exc}"
         raise CommandError(msg) from None

@@ -101,7 +101,7 @@ def client_version(run: Run) -> str:
 
 
 def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str]) -> Found:
-    seen = list(linux_processes(tree))
+    seen = list(linux_processes(tree, port))
     process = serving(seen, port)
     inside = process.container if process else None
     container = None
