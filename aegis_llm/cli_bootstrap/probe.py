@@ -101,9 +101,8 @@ def _cpu(cpu: Cpu) -> str:
 
 def _memory(memory: Memory) -> str:
     shared = ", shared with the GPU" if memory.unified else ""
-    return (
-        f"{gib(memory.total)}, {gib(memory.available)} available{shared}{_rate(memory.bandwidth)}"
-    )
+    free = f"{gib(memory.available)} available"
+    return f"{gib(memory.total)}, {free}{shared}{_rate(memory.bandwidth)}"
 
 
 def _gpu(gpu: Gpu) -> str:
@@ -152,11 +151,17 @@ def _models(facts: Facts) -> Table:
             "?" if one.size is None else f"{one.size / (1 << 30):.2f}",
             _plain(one.quantization or "?"),
             str(one.layers or "?"),
-            f"{float(kv.per_token(one)) / 1024:g}" if kv.is_known(one) else "?",
+            _kv(one),
             str(one.trained_context or "?"),
             ", ".join(_notes(one, loaded=one.name in loaded)),
         )
     return table
+
+
+def _kv(model: ModelFacts) -> str:
+    if model.embeds:
+        return "-"
+    return f"{float(kv.per_token(model)) / 1024:g}" if kv.is_known(model) else "?"
 
 
 def _notes(model: ModelFacts, *, loaded: bool) -> list[str]:

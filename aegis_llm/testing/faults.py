@@ -17,7 +17,7 @@ class Fault:
     Attributes:
         kind: What happens.
         path: The route it waits for; None: any route that does work (chat, generate, embed).
-            Those that only tell something (tags, ps, version) know `status` and `reset`.
+            Those that only tell something (tags, ps, version, show) know `status` and `reset`.
         after: Lines of the stream that go out before it happens.
         status: HTTP status, for `status`.
         body: JSON object, or text, of the answer, for `status`.

@@ -83,10 +83,7 @@ class Routes:
         elif path == "/":
             exchange.answer(200, b"Ollama is running", TEXT)
         elif path in self._reads:
-            fault = self._faults.take(path, works=False)
-            if fault and fault.kind == "reset":
-                exchange.reset()
-            if not (fault and answer_status(fault, exchange)):
+            if not self._misbehaves(exchange):
                 exchange.answer(200, encode(self._reads[path]()))
         else:
             try:
@@ -94,10 +91,18 @@ class Routes:
             except RefusedError as error:
                 exchange.answer(error.status, encode({"error": error.text}), error.content_type)
 
+    def _misbehaves(self, exchange: Exchange) -> bool:
+        """Return whether a fault answers, where something is only told."""
+        fault = self._faults.take(exchange.path, works=False)
+        if fault and fault.kind == "reset":
+            exchange.reset()
+        return bool(fault and answer_status(fault, exchange))
+
     def _work(self, path: str, exchange: Exchange) -> None:
         body = parse(path, exchange.body)
         if path == "/api/show":
-            exchange.answer(200, encode(self._show(body)))
+            if not self._misbehaves(exchange):
+                exchange.answer(200, encode(self._show(body)))
         elif path in ("/api/chat", "/api/generate"):
             self._inference.run(path, body, exchange)
         else:

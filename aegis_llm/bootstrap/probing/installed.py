@@ -6,6 +6,7 @@ import plistlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -78,6 +79,10 @@ def installed(
         found = _on_mac(tree, serving(seen, port)) if system == "macos" else Found()
         if system == "windows":
             found = _on_windows(tree, serving(seen, port), around)
+        container = container_of(run, port or DEFAULT_PORT) if found.process is None else None
+        if container is not None:
+            found = Found(way="docker", container=container)
+            _contained(found, container)
     _complete(tree, found)
     return found
 
@@ -96,7 +101,8 @@ def client_version(run: Run) -> str:
 
 
 def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str]) -> Found:
-    process = serving(list(linux_processes(tree)), port)
+    seen = list(linux_processes(tree, port))
+    process = serving(seen, port)
     inside = process.container if process else None
     container = None
     if inside is not None or process is None:
@@ -104,9 +110,12 @@ def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str])
     unit = None if container is not None or inside is not None else unit_of(tree, run)
     found = Found(process=process, container=container, user=process.user if process else None)
     found.way = _way(tree, process, container, unit, around)
+    if port is None and process is not None and len(seen) > 1:
+        others = ", ".join(str(one.pid) for one in seen if one is not process)
+        why = f"several servers run here; process {process.pid} was taken, not {others}"
+        found.unknown.append(Unknown(what="ollama.url", why=why, give="give one with --url"))
     if container is not None:
-        found.unit, found.files = container.name, container.files
-        found.environment, found.source = container.environment, f"container {container.name}"
+        _contained(found, container)
     elif unit is not None and found.way in {"systemd", "snap"}:
         found.unit, found.files = unit.name, unit.files
         found.user = found.user or unit.user or "root"
@@ -119,6 +128,11 @@ def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str])
     if process is not None and process.environment is not None:
         found.environment, found.source = process.environment, f"process {process.pid}"
     return found
+
+
+def _contained(found: Found, container: Container) -> None:
+    found.unit, found.files = container.name, container.files
+    found.environment, found.source = container.environment, f"container {container.name}"
 
 
 def _way(
@@ -179,9 +193,9 @@ def _on_mac(tree: Tree, process: Process | None) -> Found:
 
 def _on_windows(tree: Tree, process: Process | None, around: Mapping[str, str]) -> Found:
     del tree  # a drive's letter is no path below a root
-    local = "LOCALAPPDATA" in around
+    programs = Path(around.get("LOCALAPPDATA", "/"), "Programs", "Ollama")
     found = Found(process=process, user=process.user if process else None)
-    found.way = "windows" if process is not None or local else None
+    found.way = "windows" if process is not None or programs.exists() else None
     if process is not None and process.environment is not None:
         found.environment, found.source = process.environment, f"process {process.pid}"
     return found

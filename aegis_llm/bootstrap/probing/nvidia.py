@@ -13,7 +13,7 @@ from aegis_llm.bootstrap.probing.bandwidths import bandwidth_of
 from aegis_llm.bootstrap.probing.commands import CommandError, Run
 
 _FIELDS = ("name", "memory.total", "memory.free", "driver_version", "compute_cap")
-_SHARED = re.compile(r"\bGB10\b|\bOrin\b|\bXavier\b|\bThor\b|Tegra|nvgpu", re.IGNORECASE)
+_SHARED = re.compile(r"\bGB10\b|\bN1X\b|\bOrin\b|\bXavier\b|\bThor\b|Tegra|nvgpu", re.IGNORECASE)
 _JETSONS = {"Thor": "11.0", "Orin": "8.7", "Xavier": "7.2", "TX2": "6.2", "Nano": "5.3"}
 """Compute capability by board, https://developer.nvidia.com/cuda-gpus."""
 
