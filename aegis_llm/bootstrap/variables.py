@@ -70,7 +70,7 @@ _ALL = (
     Variable("OLLAMA_AUTH", "switch", "false", (0, 8, 0), "signs requests"),
     Variable("OLLAMA_CLOUD_BASE_URL", "text", "", (0, 18, 0), "is the address of the cloud"),
     Variable("OLLAMA_CONTEXT_LENGTH", "number", "0", (0, 5, 13), "sets the tokens of a slot"),
-    Variable("OLLAMA_DEBUG", "level", "INFO", (0, 1, 21), "has more logged"),
+    Variable("OLLAMA_DEBUG", "level", "info", (0, 1, 21), "has more logged"),
     Variable("OLLAMA_DEBUG_LOG_REQUESTS", "switch", "false", (0, 18, 3), "logs requests"),
     Variable("OLLAMA_EDITOR", "text", "", (0, 16, 0), "names an editor for `ollama run`"),
     Variable("OLLAMA_EXPERIMENT", "text", "", (0, 6, 0), "turns experiments on"),
@@ -184,7 +184,7 @@ def read(variable: Variable, text: str) -> Reading:
         endless = length < 0 or (length == 0 and variable.name == "OLLAMA_LOAD_TIMEOUT")
         return Reading(shown(FOREVER if endless else length))
     if variable.kind == "level":
-        level = "DEBUG" if go_bool(value) else "TRACE" if value == "2" else "INFO"
+        level = "debug" if go_bool(value) else "trace" if value == "2" else "info"
         return Reading(level, go_bool(value) is not None or go_uint(value) is not None)
     return Reading(value)
 

@@ -208,8 +208,10 @@ def test_a_command_that_gives_nothing_says_why(tmp_path: Path) -> None:
         run_command([script(tmp_path, "echo no right >&2; exit 3")])
     with pytest.raises(CommandError, match="failed: exit status 3"):
         run_command([script(tmp_path, "exit 3")])
+    broken = Path(script(tmp_path, ""))
+    broken.write_text("#!/absent/interpreter\n")
     with pytest.raises(CommandError, match="cannot be run"):
-        run_command([str(tmp_path)])
+        run_command([str(broken)])
 
 
 def test_a_command_that_hangs_is_left_even_when_its_child_keeps_the_pipe(tmp_path: Path) -> None:

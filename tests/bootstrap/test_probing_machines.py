@@ -58,6 +58,12 @@ def test_a_dgx_spark_has_ten_fast_cores_and_shares_its_memory(tmp_path: Path) ->
     assert gpu.driver == "580.126.09"
 
 
+def test_cores_whose_capacity_differs_little_are_all_fast(tmp_path: Path) -> None:
+    alike = {path: "997\n" for path in DGX_SPARK if "cpu_capacity" in path and "cpu1" in path}
+    others = {path: "1024\n" for path in DGX_SPARK if "cpu_capacity" in path}
+    assert told(tmp_path, DGX_SPARK, others | alike).cpu.fast_cores == 20
+
+
 def test_a_gpu_that_only_a_file_names_is_still_found(tmp_path: Path) -> None:
     facts = probe(root=planted(tmp_path, DGX_SPARK), run=no_commands)
     (gpu,) = facts.gpus or ()

@@ -102,8 +102,8 @@ def test_a_server_that_ignores_a_setting_is_caught(tmp_path: Path, option: str) 
     assert "room for 1" in verdict.evidence[0]
 
 
-@pytest.mark.parametrize("name", ["OLLAMA_KV_CACHE_TYPE", "OLLAMA_CONTEXT_LENGTH"])
-def test_other_ignored_settings_show_in_the_log(tmp_path: Path, name: str) -> None:
+def test_another_ignored_setting_shows_in_the_log(tmp_path: Path) -> None:
+    name = "OLLAMA_CONTEXT_LENGTH"
     with served(tmp_path, WANTED, "--ignore", name) as server:
         seen = check(server, WANTED)
     assert [one.name for one in seen.verdicts if one.state != "in force"] == [name]
@@ -172,7 +172,7 @@ def test_from_afar_nothing_can_be_told_until_requests_are_sent() -> None:
     assert after.measured.cold_load_s is not None
 
 
-@pytest.mark.parametrize(("slots", "expected"), [(1, 4), (3, 1), (8, 8)])
+@pytest.mark.parametrize(("slots", "expected"), [(1, 4), (5, 2)])
 def test_requests_show_the_slots_whatever_was_expected(slots: int, expected: int) -> None:
     with OllamaSimulator([MODEL], num_parallel=slots, timing=QUICK) as server:
         wanted = {"OLLAMA_NUM_PARALLEL": str(expected)}

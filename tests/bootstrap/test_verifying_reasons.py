@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegis_llm.bootstrap.facts import Facts, Loaded, ModelFacts, Ollama
@@ -161,8 +161,57 @@ def test_the_command_line_of_a_child_is_the_ground_truth(machine: Machine) -> No
     }  # fmt: skip
     seen = machine.check(wanted)
     assert [one.state for one in seen.verdicts] == ["in force"] * 4 + ["not in force"]
-    assert seen.of(NAME).evidence[0] == "llama-server has -np 4 (process 8)"
+    assert seen.of(NAME).evidence[0] == "llama-server has 4 slots (process 8)"
     assert seen.of("LLAMA_ARG_THREADS").found == "6"
+
+
+def test_a_child_with_another_cache_shows_that_the_type_is_not_in_force(
+    machine: Machine,
+) -> None:
+    machine.process(7, ["ollama", "serve"], {"OLLAMA_KV_CACHE_TYPE": "q8_0"}, parent=1)
+    machine.process(8, ["llama-server", "-np", "1"], {}, parent=7)
+    verdict = machine.check({"OLLAMA_KV_CACHE_TYPE": "q8_0"}).of("OLLAMA_KV_CACHE_TYPE")
+    assert (verdict.state, verdict.found) == ("not in force", "f16")
+
+
+def test_a_runner_of_an_older_ollama_shows_its_settings_too(machine: Machine) -> None:
+    words = ["/usr/bin/ollama", "runner", "--model", "/m", "--ctx-size", "8192", "--threads",
+             "4", "--flash-attn", "--kv-cache-type", "q8_0", "--parallel", "2"]  # fmt: skip
+    machine.process(8, words, {}, parent=7)
+    wanted = {
+        NAME: "2", "OLLAMA_FLASH_ATTENTION": "1", "OLLAMA_KV_CACHE_TYPE": "q8_0",
+    }  # fmt: skip
+    old = machine.facts(version="0.9.6")
+    assert [one.state for one in machine.check(wanted, old).verdicts] == ["in force"] * 3
+    machine.process(8, ["/usr/bin/ollama", "runner", "--port", "9"], {}, parent=7)
+    newer = machine.check({"OLLAMA_KV_CACHE_TYPE": "q8_0"}, machine.facts(version="0.20.0"))
+    assert not [line for line in newer.verdicts[0].evidence if "runner" in line]
+
+
+def test_the_environment_of_a_container_is_what_its_server_was_started_with(
+    tmp_path: Path,
+) -> None:
+    ollama = Ollama(
+        installed="docker",
+        unit="box",
+        environment={NAME: "4"},
+        environment_source="container box",
+        url="http://127.0.0.1:9",
+    )
+    seen = verify(Facts(ollama=ollama), WANTED, root=tmp_path, run=lambda argv: "")
+    assert seen.of(NAME).state == "in force"
+    unit = msgspec.structs.replace(ollama, environment_source="unit ollama.service")
+    seen = verify(Facts(ollama=unit), WANTED, root=tmp_path, run=lambda argv: "")
+    assert seen.of(NAME).state == "cannot tell"
+
+
+def test_an_agent_of_launchd_is_read(machine: Machine) -> None:
+    keys = f"<key>EnvironmentVariables</key><dict><key>{NAME}</key><string>4</string></dict>"
+    machine.config("/Users/a/x.plist", f'<plist version="1.0"><dict>{keys}</dict></plist>')
+    verdict = machine.verdict(machine.facts("homebrew"))
+    assert verdict.why == "/Users/a/x.plist sets it, and the server was not started from it"
+    machine.put("/Users/a/x.plist", "<broken")
+    assert machine.verdict(machine.facts("homebrew")).why == "The server was started without it"
 
 
 def test_one_slot_of_a_model_that_has_no_more_proves_nothing(machine: Machine) -> None:
@@ -180,7 +229,7 @@ def test_the_journal_shows_the_configuration_and_the_child(machine: Machine) -> 
     verdict = machine.verdict(journal="noise\n" + LOG + CHILD)
     assert verdict.state == "in force"
     assert verdict.evidence == (
-        "llama-server has -np 4 (the log)",
+        "llama-server has 4 slots (the log)",
         "the log says OLLAMA_NUM_PARALLEL:4",
     )
 
@@ -220,6 +269,7 @@ def test_more_models_than_are_allowed_are_loaded() -> None:
     assert verdict.state == "cannot tell"
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 8), st.sampled_from([4096, 8192, 32_768]))
 def test_the_true_number_of_slots_always_fits(slots: int, context: int) -> None:
     size = 4_920_753_328 + slots * context * (128 << 10) + (200 << 20)
@@ -257,6 +307,13 @@ def test_rounds_end_and_never_send_more_than_allowed(slots: int, expected: int, 
     if is_sure(rounds):
         assert found == slots
     assert is_sure(rounds) == (slots < rounds[-1].sent)
+
+
+def test_one_round_is_not_enough_to_be_sure() -> None:
+    all_at_once = Round(sent=3, tokens=48, at_once=3)
+    waited = Round(sent=7, tokens=48, at_once=4)
+    assert not is_sure([all_at_once, waited])
+    assert is_sure([all_at_once, waited, waited])
 
 
 @given(

@@ -79,6 +79,10 @@ def installed(
         found = _on_mac(tree, serving(seen, port)) if system == "macos" else Found()
         if system == "windows":
             found = _on_windows(tree, serving(seen, port), around)
+        container = container_of(run, port or DEFAULT_PORT) if found.process is None else None
+        if container is not None:
+            found = Found(way="docker", container=container)
+            _contained(found, container)
     _complete(tree, found)
     return found
 
@@ -97,7 +101,7 @@ def client_version(run: Run) -> str:
 
 
 def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str]) -> Found:
-    seen = list(linux_processes(tree))
+    seen = list(linux_processes(tree, port))
     process = serving(seen, port)
     inside = process.container if process else None
     container = None
@@ -111,8 +115,7 @@ def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str])
         why = f"several servers run here; process {process.pid} was taken, not {others}"
         found.unknown.append(Unknown(what="ollama.url", why=why, give="give one with --url"))
     if container is not None:
-        found.unit, found.files = container.name, container.files
-        found.environment, found.source = container.environment, f"container {container.name}"
+        _contained(found, container)
     elif unit is not None and found.way in {"systemd", "snap"}:
         found.unit, found.files = unit.name, unit.files
         found.user = found.user or unit.user or "root"
@@ -125,6 +128,11 @@ def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str])
     if process is not None and process.environment is not None:
         found.environment, found.source = process.environment, f"process {process.pid}"
     return found
+
+
+def _contained(found: Found, container: Container) -> None:
+    found.unit, found.files = container.name, container.files
+    found.environment, found.source = container.environment, f"container {container.name}"
 
 
 def _way(

@@ -13,10 +13,13 @@ from aegis_llm.bootstrap.verifying.verdict import Measured, Source
 class Child(msgspec.Struct, frozen=True, kw_only=True):
     """A llama-server that Ollama started: the ground truth for what a model runs with.
 
+    Before 0.30 it is Ollama itself, as a runner; of those the older ones have the same flags.
+
     Attributes:
         where: What showed it: `process 123`, `the log`.
         context: Tokens of all slots together.
         flash: `on`, `off` or `auto`.
+        runner: Whether it is a runner of before 0.30.
         embeds: Whether it makes embeddings; it has one slot then.
         environment: Its variables; None: not readable.
     """
@@ -27,6 +30,7 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     flash: str | None = None
     keys: str | None = None
     threads: int | None = None
+    runner: bool = False
     embeds: bool = False
     environment: dict[str, str] | None = None
 
@@ -53,7 +57,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         started_at: When the process started, seconds since 1970.
         files: Configuration files, the strongest last.
         strays: Variables in files that a service does not read, by file.
-        shell: Variables of the shell that asks.
+        caller: Variables of the shell that asks.
         refreshed: Whether `loaded` was asked for just now.
     """
 
@@ -68,7 +72,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     loaded: tuple[Loaded, ...] = ()
     files: tuple[FileSays, ...] = ()
     strays: dict[str, dict[str, str]] = {}
-    shell: dict[str, str] = {}
+    caller: dict[str, str] = {}
     measured: Measured | None = None
     sources: tuple[Source, ...] = ()
 
@@ -82,6 +86,7 @@ _FLAGS = {
     "-fa": "flash",
     "--cache-type-k": "keys",
     "-ctk": "keys",
+    "--kv-cache-type": "keys",
     "-t": "threads",
     "--threads": "threads",
 }
@@ -90,9 +95,11 @@ _FLAGS = {
 def child_of(
     words: Sequence[str], where: str, environment: dict[str, str] | None = None
 ) -> Child | None:
-    """Return what a command line of llama-server says; None: it is another program's."""
+    """Return what a command line of a model's process says; None: it is another program's."""
     program = words[0].replace("\\", "/").rpartition("/")[2] if words else ""
-    if program.removesuffix(".exe") != "llama-server":
+    program = program.removesuffix(".exe")
+    runner = program == "ollama" and len(words) > 1 and words[1] == "runner"
+    if program != "llama-server" and not runner:
         return None
     found: dict[str, str] = {}
     for flag, value in zip(words, [*words[1:], ""], strict=True):
@@ -102,9 +109,10 @@ def child_of(
         where=where,
         context=_number(found.get("context")),
         slots=_number(found.get("slots")),
-        flash=found.get("flash"),
+        flash=_flash(found.get("flash"), runner=runner, told="slots" in found),
         keys=found.get("keys"),
         threads=_number(found.get("threads")),
+        runner=runner,
         embeds="--embedding" in words or "--embeddings" in words,
         environment=environment,
     )
@@ -112,3 +120,12 @@ def child_of(
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdecimal() else None
+
+
+def _flash(value: str | None, *, runner: bool, told: bool) -> str | None:
+    """Return the mode; for a runner the flag stands without a value, and unset is off."""
+    if not runner:
+        return value
+    if value is not None:
+        return "on"
+    return "off" if told else None

@@ -74,7 +74,7 @@ def _end(path: Path) -> str:
 def _places(facts: Facts, tree: Tree, run: Run) -> Iterator[tuple[str, str]]:
     way, unit = facts.ollama.installed, facts.ollama.unit
     if way in ("systemd", "snap") and unit:
-        for more in (["--grep", "server config|starting llama-server"], ["-n", _LINES]):
+        for more in (["--grep", "server config|starting llama.server"], ["-n", _LINES]):
             try:
                 said = run(["journalctl", "-u", unit, "-o", "cat", "--no-pager", *more])
             except CommandError:
@@ -97,7 +97,8 @@ def _paths(facts: Facts, tree: Tree) -> Iterator[Path]:
         written = Path(f"/proc/{pid}/fd/{stream}")
         try:
             if written.is_file():  # no pipe, no terminal
-                yield written
+                shown = written.resolve()
+                yield shown if shown.is_file() else written
         except OSError:
             break
     if facts.ollama.installed in ("systemd", "docker", "kubernetes", "snap"):

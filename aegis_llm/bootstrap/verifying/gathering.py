@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import plistlib
 from collections.abc import Mapping
 from pathlib import Path
+from xml.parsers.expat import ExpatError
 
 from aegis_llm.bootstrap.facts import Facts, Loaded
 from aegis_llm.bootstrap.linting.reading import environment_of
@@ -41,6 +43,10 @@ def gather(
     pid, url = facts.ollama.pid, facts.ollama.url
     started = _started(tree, pid) if pid is not None else None
     process, process_source = _process(tree, pid)
+    if process is None and _is_of_process(facts):
+        process = facts.ollama.environment
+        what = facts.ollama.environment_source or ""
+        process_source = Source(name="process", found=True, what=what)
     logged, log_where, log_source = find_log(facts, tree, log, run, started)
     children, children_source = _children(tree, pid)
     if not children and logged is not None and logged.children:
@@ -59,9 +65,15 @@ def gather(
         loaded=loaded if answers else facts.loaded,
         files=files_of(tree, facts.ollama.files),
         strays=strays(root),
-        shell=kept(os.environ) if tree.here else {},
+        caller=kept(os.environ) if tree.here else {},
         sources=(log_source, process_source, children_source, loaded_source),
     )
+
+
+def _is_of_process(facts: Facts) -> bool:
+    """Return whether the environment of the facts is what the server was started with."""
+    source = facts.ollama.environment_source or ""
+    return facts.ollama.environment is not None and source.startswith(("process ", "container "))
 
 
 def _process(tree: Tree, pid: int | None) -> tuple[dict[str, str] | None, Source]:
@@ -106,7 +118,7 @@ def _children(tree: Tree, pid: int | None) -> tuple[tuple[Child, ...], Source]:
     if found:
         what = ", ".join(one.where for one in found)
         return tuple(found), Source(name="children", found=True, what=what)
-    why = "no llama-server runs: no model is loaded, or it runs elsewhere"
+    why = "no llama-server is seen: no model is loaded, or it runs elsewhere"
     return (), Source(name="children", found=False, what=why)
 
 
@@ -129,16 +141,28 @@ def files_of(tree: Tree, paths: tuple[str, ...]) -> tuple[FileSays, ...]:
     """Return what configuration files set; one that cannot be read sets nothing."""
     found = []
     for path in paths:
-        text = tree.text(path)
-        environment: Mapping[str, str] = {}
-        if text is not None:
-            try:
-                environment = environment_of(text)
-            except ConfigError:
-                environment = {}
+        text = tree.text(path) or ""
+        environment = _of_plist(text) if path.endswith(".plist") else _of_text(text)
         try:
             changed: float | None = tree.at(path).stat().st_mtime
         except OSError:
             changed = None
         found.append(FileSays(path=path, environment=kept(environment), changed_at=changed))
     return tuple(found)
+
+
+def _of_text(text: str) -> Mapping[str, str]:
+    try:
+        return environment_of(text)
+    except ConfigError:
+        return {}
+
+
+def _of_plist(text: str) -> Mapping[str, str]:
+    """Return what an agent of launchd sets."""
+    try:
+        listed = plistlib.loads(text.encode())["EnvironmentVariables"]
+        return {str(name): str(value) for name, value in listed.items()}
+    except (plistlib.InvalidFileException, ExpatError, LookupError, AttributeError, ValueError,
+            TypeError):  # fmt: skip
+        return {}

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from aegis_llm.bootstrap.verifying.evidence import Child, child_of
 
 _CONFIG = re.compile(r'msg="server config" env="map\[((?:[^"\\]|\\.)*)\]"')
-_STARTS = re.compile(r'msg="starting llama-server" cmd="((?:[^"\\]|\\.)*)"')
+_STARTS = re.compile(r'msg="starting llama[- ]server" cmd="((?:[^"\\]|\\.)*)"')
 _TIME = re.compile(r"\btime=(\S+)")
 _NAME = re.compile(r"(?:^| )([A-Z][A-Z0-9_]{3,}|https?_proxy|no_proxy):")
-_PROGRAM = re.compile(r"^(.*?llama-server(?:\.exe)?) (--.*)$")
+_PROGRAM = re.compile(r"^(.*?(?:llama-server|ollama)(?:\.exe)?) ((?:runner )?--.*)$")
 
 
 class Logged(NamedTuple):

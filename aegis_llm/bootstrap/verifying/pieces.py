@@ -102,22 +102,22 @@ def _of_children(
 
 
 def _of_child(name: str, text: str, wanted: str, child: Child, facts: Facts) -> Piece | None:
-    where = child.where
+    where, who = child.where, "the runner" if child.runner else "llama-server"
     if name == "OLLAMA_NUM_PARALLEL" and child.slots is not None:
         agrees: bool | None = str(child.slots) == wanted
         if not agrees and child.slots == 1 and (child.embeds or _may_have_one(facts)):
             agrees = None  # such models have one slot whatever is set
-        return Piece(
-            CHILD, agrees, str(child.slots), f"llama-server has -np {child.slots} ({where})"
-        )
+        return Piece(CHILD, agrees, str(child.slots), f"{who} has {child.slots} slots ({where})")
     if name == "OLLAMA_FLASH_ATTENTION" and child.flash is not None:
         mode = {"": "auto", "true": "on", "false": "off"}[wanted if bare(text) else ""]
-        said = f"llama-server has --flash-attn {child.flash} ({where})"
+        if child.runner and mode == "auto":
+            mode = "off"  # what it was until llama-server came
+        said = f"{who} has flash attention {child.flash} ({where})"
         return Piece(CHILD, child.flash == mode, child.flash, said)
-    if name == "OLLAMA_KV_CACHE_TYPE" and not child.embeds:
+    silent = child.runner and child.slots is None  # later runners are told by other means
+    if name == "OLLAMA_KV_CACHE_TYPE" and not child.embeds and not silent:
         keys = child.keys or "f16"
-        told = f"--cache-type-k {child.keys}" if child.keys else "no --cache-type-k"
-        return Piece(CHILD, keys == wanted, keys, f"llama-server has {told} ({where})")
+        return Piece(CHILD, keys == wanted, keys, f"{who} has a cache of {keys} ({where})")
     if name.startswith("LLAMA_ARG_"):
         return _argument(name, wanted, child)
     return None

@@ -98,7 +98,7 @@ def _of_shells(name: str, text: str, seen: Evidence, facts: Facts) -> tuple[str,
         if name in environment and canonical(name, environment[name]) == wanted:
             why = f"It is set in {path}, which the service does not read"
             return why, "aegis-llm tune --apply writes it where the service reads it"
-    if name in seen.shell and canonical(name, seen.shell[name]) == wanted:
+    if name in seen.caller and canonical(name, seen.caller[name]) == wanted:
         why = "It is set in this shell, whose environment the service does not get"
         return why, "aegis-llm tune --apply writes it where the service reads it"
     return None

@@ -85,7 +85,7 @@ def _cache_type(seen: Evidence) -> str | None:
     """Return the type that is known to be in use; None: it is not known."""
     name = "OLLAMA_KV_CACHE_TYPE"
     for child in seen.children:
-        if not child.embeds:
+        if not child.embeds and not child.runner:
             return child.keys or "f16"
     for environment in (seen.log, seen.process):
         if environment is not None:
