@@ -114,11 +114,8 @@ def test_the_core_needs_no_framework(metadata: Message) -> None:
     needed = metadata.get_all("Requires-Dist") or []
     core = [line for line in needed if "extra ==" not in line]
     assert sorted(re.split(r"[\[<>=!]", line)[0] for line in core) == [
-<<<<<<< HEAD
-        "httpx", "msgspec", "numpy", "ollama", "pyyaml", "redis", "redisvl", "rich", "typer",
-=======
-        "httpx", "msgspec", "numpy", "ollama", "psutil", "redis", "redisvl", "rich", "typer",
->>>>>>> verify
+        "httpx", "msgspec", "numpy", "ollama", "psutil", "pyyaml", "redis", "redisvl", "rich",
+        "typer",
     ]  # fmt: skip
     for extra, package in (("langchain", "langchain-core"), ("agents", "langchain<"),
                            ("llama-index", "llama-index-core")):  # fmt: skip

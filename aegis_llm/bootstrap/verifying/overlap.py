@@ -15,6 +15,7 @@ from aegis_llm.bootstrap.verifying.verdict import Round
 _LEAST_SENT, _MOST_SENT = 3, 64
 _TOKENS, _MOST_TOKENS = 48, 384
 _MOST_ROUNDS = 6
+_BUSY = 0.4  # share of the time; less means that slots stood idle between short answers
 
 
 class Span(NamedTuple):
@@ -42,6 +43,15 @@ def at_once(spans: Sequence[Span]) -> int:
     return max(most, 1) if spans else 0
 
 
+def busy_share(spans: Sequence[Span]) -> float:
+    """Return for which share of the time `at_once` slots were writing."""
+    if not spans:
+        return 0.0
+    whole = max(one.last for one in spans) - min(one.first for one in spans)
+    written = sum(one.last - one.first for one in spans)
+    return min(1.0, written / (whole * at_once(spans))) if whole > 0 else 0.0
+
+
 def first_round(expected: int, most: int = _MOST_SENT) -> Next:
     """Return the first requests, where so many slots are expected."""
     return Next(max(_LEAST_SENT, min(2 * expected + 1, most)), _TOKENS)
@@ -63,9 +73,12 @@ def slots_of(rounds: Sequence[Round]) -> int | None:
 
 
 def is_sure(rounds: Sequence[Round]) -> bool:
-    """Return whether two rounds show the same number, with requests that waited in both."""
+    """Return whether two rounds show the same number, with requests that waited in both.
+
+    Where slots stood idle in between, requests did not wait: they came too slowly.
+    """
     if len(rounds) < 2:
         return False
     most = max(one.at_once for one in rounds)
-    same = [one for one in rounds if one.at_once == most and one.sent > most]
+    same = [one for one in rounds if one.at_once == most and one.sent > most and one.busy >= _BUSY]
     return most > 0 and len(same) >= 2

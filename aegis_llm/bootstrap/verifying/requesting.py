@@ -20,6 +20,7 @@ from aegis_llm.bootstrap.verifying.overlap import (
     Next,
     Span,
     at_once,
+    busy_share,
     first_round,
     is_sure,
     next_round,
@@ -142,7 +143,9 @@ class _Measuring:
             with ThreadPoolExecutor(sent) as pool:
                 spans = [one for one in pool.map(self._span, [tokens] * sent) if one is not None]
             self._requests += sent
-            seen = Round(sent=sent, tokens=tokens, at_once=at_once(spans))
+            seen = Round(
+                sent=sent, tokens=tokens, at_once=at_once(spans), busy=busy_share(spans)
+            )  # fmt: skip
             self._rounds.append(seen)
             self._tell(f"{seen.at_once} of {sent} requests were answered at once")
             following = next_round(self._rounds, most)

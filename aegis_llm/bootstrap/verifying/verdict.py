@@ -51,11 +51,14 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         sent: How many.
         tokens: Asked of each at most.
         at_once: The greatest number that wrote at the same time.
+        busy: Share of the time in which so many slots wrote. Of a model that writes faster than
+            requests come it is small, and then nothing had to wait.
     """
 
     sent: int
     tokens: int
     at_once: int
+    busy: float = 1.0
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
