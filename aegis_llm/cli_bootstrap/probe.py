@@ -102,9 +102,7 @@ def _cpu(cpu: Cpu) -> str:
 def _memory(memory: Memory) -> str:
     shared = ", shared with the GPU" if memory.unified else ""
     free = f"{gib(memory.available)} available"
-    return (
-        f"{gib(memory.total)}, {free}{shared}{_rate(memory.bandwidth)}"
-    )
+    return f"{gib(memory.total)}, {free}{shared}{_rate(memory.bandwidth)}"
 
 
 def _gpu(gpu: Gpu) -> str:

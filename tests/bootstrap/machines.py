@@ -1,4 +1,4 @@
-"""Files of machines as their kernels show them, cut down to what is read; and what commands say."""
+"""Files of machines as their kernels show them, cut down to what is read, and commands."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def meminfo(total: int, available: int) -> str:
     return f"MemTotal:       {total} kB\nMemFree:  1024 kB\nMemAvailable:   {available} kB\n"
 
 
-def siblings(*cores: str) -> dict[str, str]:
+def siblings(*cores: str, name: str = "thread_siblings_list") -> dict[str, str]:
     """Return the topology of cores; each is the list of the CPUs that share it."""
     found = {}
     for shared in cores:
         numbers = [int(one) for one in shared.replace("-", ",").split(",")]
         for cpu in numbers:
-            found[f"{CPU}/cpu{cpu}/topology/thread_siblings_list"] = f"{shared}\n"
+            found[f"{CPU}/cpu{cpu}/topology/{name}"] = f"{shared}\n"
     return found
 
 
@@ -99,7 +99,7 @@ LAPTOP = {
     ),
     "/proc/meminfo": meminfo(32_530_000, 24_000_000),
     f"{CPU}/online": "0-11\n",
-    **siblings(*_P_CORES, *_E_CORES),
+    **siblings(*_P_CORES, *_E_CORES, name="core_cpus_list"),
     "/sys/devices/cpu_core/cpus": "0-7\n",
     "/sys/devices/cpu_atom/cpus": "8-11\n",
     "/sys/bus/pci/devices/0000:00:02.0/class": "0x030000\n",

@@ -125,7 +125,23 @@ def test_of_several_servers_the_one_of_the_address_is_taken(tmp_path: Path) -> N
     assert of(tmp_path, both, url="127.0.0.1:11434").pid == 6
     facts = found(tmp_path, both)
     assert facts.ollama.pid == 6
+    silent = process(7)
+    assert of(tmp_path, silent, url="127.0.0.1:7000").pid == 5
+    assert of(tmp_path, url="127.0.0.1:9000").pid == 7
     assert any(one.what == "ollama.url" and "several" in one.why for one in facts.unknown)
+
+
+def test_a_process_that_cannot_be_read_is_not_taken_for_a_port_where_its_user_does_not_listen(
+    tmp_path: Path,
+) -> None:
+    sockets = (
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+        "   0: 0100007F:2CAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000   997  0 1\n"
+        "   1: 0100007F:1F90 00000000:0000 01 00000000:00000000 00:00000000 00000000   997  0 1\n"
+    )
+    silent = process(77) | {"/proc/net/tcp": sockets}
+    assert of(tmp_path, silent, url="127.0.0.1:11434").pid == 77
+    assert of(tmp_path, url="127.0.0.1:8080").pid is None
 
 
 def test_an_unreadable_environment_says_how_to_read_it(tmp_path: Path) -> None:
@@ -245,7 +261,7 @@ def test_variables_that_only_shells_read_are_found_where_they_are(tmp_path: Path
         "/etc/environment": 'OLLAMA_NUM_PARALLEL="4"\nPATH="/bin"\n',
         "/etc/profile.d/ollama.sh": "export OLLAMA_KEEP_ALIVE=30m  # long\n",
         "/home/ann/.bashrc": (
-            "# export OLLAMA_A=1\nexport OLLAMA_B='x y'; export OLLAMA_C=3\n"
+            "# export OLLAMA_A=1 && export OLLAMA_A=2\nexport OLLAMA_B='x y'; export OLLAMA_C=3\n"
             "[ -f x ] && export LLAMA_ARG_THREADS=4\nalias ollama='x'\nexport OLLAMA_API_KEY=k\n"
         ),
         "/home/ann/.config/fish/config.fish": "set -gx OLLAMA_D 7\n",
@@ -330,6 +346,14 @@ def test_other_systems_are_told_by_the_program_of_the_process(
         psutil=Processes(program, {"OLLAMA_NUM_PARALLEL": "2"}),
     )
     assert (seen.way, seen.environment) == (way, {"OLLAMA_NUM_PARALLEL": "2"})
+
+
+def test_a_container_on_a_mac_is_found_when_no_process_is_to_be_seen(tmp_path: Path) -> None:
+    root = planted(tmp_path, {"/Applications/Ollama.app/x": ""})
+    answers = {"docker ps": "abc123\tollama/ollama\n", "docker inspect": inspected()}
+    seen = installed(Tree(root), Commands(answers), "macos", port=8081, around={})
+    assert (seen.way, seen.unit) == ("docker", "llm")
+    assert installed(Tree(root), Commands({}), "macos", port=1, around={}).way == "macos-app"
 
 
 def test_homebrew_tells_its_environment_in_its_plist(tmp_path: Path) -> None:

@@ -58,6 +58,12 @@ def test_a_dgx_spark_has_ten_fast_cores_and_shares_its_memory(tmp_path: Path) ->
     assert gpu.driver == "580.126.09"
 
 
+def test_cores_whose_capacity_differs_little_are_all_fast(tmp_path: Path) -> None:
+    alike = {path: "997\n" for path in DGX_SPARK if "cpu_capacity" in path and "cpu1" in path}
+    others = {path: "1024\n" for path in DGX_SPARK if "cpu_capacity" in path}
+    assert told(tmp_path, DGX_SPARK, others | alike).cpu.fast_cores == 20
+
+
 def test_a_gpu_that_only_a_file_names_is_still_found(tmp_path: Path) -> None:
     facts = probe(root=planted(tmp_path, DGX_SPARK), run=no_commands)
     (gpu,) = facts.gpus or ()
@@ -228,6 +234,6 @@ def test_an_empty_tree_is_unknown_all_over(tmp_path: Path) -> None:
 def test_garbage_in_the_files_of_the_kernel_is_no_traceback(
     tmp_path: Path, content: bytes
 ) -> None:
-    garbage = {path: content for path in (*STRIX_HALO, *IN_SECOND_CGROUP, *IN_FIRST_CGROUP)}
+    garbage = dict.fromkeys((*STRIX_HALO, *IN_SECOND_CGROUP, *IN_FIRST_CGROUP), content)
     facts = told(tmp_path, garbage)
     assert facts.memory.total is None

@@ -127,6 +127,8 @@ def test_mla_keeps_one_vector_only_where_the_file_has_the_lengths_for_it() -> No
     new = {"attention__key_length_mla": 192, "attention__value_length_mla": 128}
     found = plain("deepseek2", 27, 1, 576, **info, **new)
     assert per_token(found) == 27 * 576 * 2
+    half = plain("deepseek2", 27, 1, 576, **info, attention__key_length_mla=192)
+    assert half.latent is None
     old = plain("deepseek2", 27, 16, 192, **info)
     assert old.latent is None
     assert per_token(old) == 27 * 16 * 2 * 192 * 2
@@ -143,6 +145,7 @@ def test_layers_of_a_hybrid_without_attention_keep_a_state_and_no_cache() -> Non
     assert found.recurrent
     assert found.kv_heads == (0, 0, 0, 2, 0, 0, 0, 2)
     assert found.state_bytes == 6 * 4 * (3 * (4096 + 2 * 16 * 128) + 128 * 4096)
+    assert plain("qwen35", 4, 2, 256, **ssm).kv_heads == (0, 0, 0, 2)
     told = plain("qwen3next", 4, [0, 0, 0, 2], 256, **ssm)
     assert told.kv_heads == (0, 0, 0, 2)
     assert told.state_bytes == found.state_bytes // 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from typing import Protocol
@@ -32,18 +34,20 @@ class Run(Protocol):
 def run_command(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str:
     """Run a command of this machine; see `Run`."""
     name = argv[0]
+    program = shutil.which(name)
+    if program is None:
+        msg = f"there is no {name} here"
+        raise CommandError(msg)
     try:
         # The program is one of a few that are written in this package, never what a user typed.
         process = subprocess.Popen(  # noqa: S603 - a list, no shell
-            list(argv),
+            [program, *argv[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C"},
+            start_new_session=True,
         )
-    except FileNotFoundError:
-        msg = f"there is no {name} here"
-        raise CommandError(msg) from None
     except (OSError, ValueError) as exc:
         msg = f"{name} cannot be run: {exc}"
         raise CommandError(msg) from None
@@ -62,7 +66,10 @@ def run_command(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str:
 
 def _give_up(process: subprocess.Popen[bytes]) -> None:
     """End a command without waiting for it: one that hangs in a driver cannot even be killed."""
-    process.kill()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # it leads a group: what it started ends with it
+    except (AttributeError, OSError):  # Windows has no groups
+        process.kill()
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

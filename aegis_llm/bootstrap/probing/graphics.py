@@ -121,7 +121,7 @@ def _nvidia(tree: Tree, run: Run, system: Os | None, nvml: Any) -> tuple[list[Gp
     if named:
         return named, []
     there = amd.NVIDIA in amd.displays(tree) or tree.has("/dev/nvidia0")
-    absent = len(whys) == 1 and "there is no nvidia-smi" in whys[0]
+    absent = "there is no nvidia-smi" in whys[0]
     if there or (tree.here and not absent) or system == "windows":
         where = "there is a GPU of NVIDIA, but " if there else ""
         give = f"install NVIDIA's driver, give the container its GPUs, or {FILL_IN}"

@@ -6,6 +6,7 @@ import plistlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -78,6 +79,10 @@ def installed(
         found = _on_mac(tree, serving(seen, port)) if system == "macos" else Found()
         if system == "windows":
             found = _on_windows(tree, serving(seen, port), around)
+        container = container_of(run, port or DEFAULT_PORT) if found.process is None else None
+        if container is not None:
+            found = Found(way="docker", container=container)
+            _contained(found, container)
     _complete(tree, found)
     return found
 
@@ -96,7 +101,7 @@ def client_version(run: Run) -> str:
 
 
 def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str]) -> Found:
-    seen = list(linux_processes(tree))
+    seen = list(linux_processes(tree, port))
     process = serving(seen, port)
     inside = process.container if process else None
     container = None
@@ -110,8 +115,7 @@ def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str])
         why = f"several servers run here; process {process.pid} was taken, not {others}"
         found.unknown.append(Unknown(what="ollama.url", why=why, give="give one with --url"))
     if container is not None:
-        found.unit, found.files = container.name, container.files
-        found.environment, found.source = container.environment, f"container {container.name}"
+        _contained(found, container)
     elif unit is not None and found.way in {"systemd", "snap"}:
         found.unit, found.files = unit.name, unit.files
         found.user = found.user or unit.user or "root"
@@ -124,6 +128,11 @@ def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str])
     if process is not None and process.environment is not None:
         found.environment, found.source = process.environment, f"process {process.pid}"
     return found
+
+
+def _contained(found: Found, container: Container) -> None:
+    found.unit, found.files = container.name, container.files
+    found.environment, found.source = container.environment, f"container {container.name}"
 
 
 def _way(
@@ -184,9 +193,9 @@ def _on_mac(tree: Tree, process: Process | None) -> Found:
 
 def _on_windows(tree: Tree, process: Process | None, around: Mapping[str, str]) -> Found:
     del tree  # a drive's letter is no path below a root
-    local = "LOCALAPPDATA" in around
+    programs = Path(around.get("LOCALAPPDATA", "/"), "Programs", "Ollama")
     found = Found(process=process, user=process.user if process else None)
-    found.way = "windows" if process is not None or local else None
+    found.way = "windows" if process is not None or programs.exists() else None
     if process is not None and process.environment is not None:
         found.environment, found.source = process.environment, f"process {process.pid}"
     return found

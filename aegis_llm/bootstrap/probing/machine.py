@@ -19,6 +19,7 @@ from aegis_llm.bootstrap.probing import graphics
 from aegis_llm.bootstrap.probing.commands import CommandError, Run, no_commands, run_command
 from aegis_llm.bootstrap.probing.cpus import linux_cpu
 from aegis_llm.bootstrap.probing.elsewhere import cpu_of, memory_of, name_of, optional
+from aegis_llm.bootstrap.probing.fact_file import is_given
 from aegis_llm.bootstrap.probing.files import Tree
 from aegis_llm.bootstrap.probing.graphics import FILL_IN
 from aegis_llm.bootstrap.probing.installed import Found, client_version, installed
@@ -99,13 +100,9 @@ def with_server(
         server = replace(server, version=told.version)
     own = {model.name for model in told.models}
     kept = tuple(model for model in facts.models if model.name not in own)
-    return replace(
-        facts,
-        ollama=server,
-        models=(*told.models, *kept),
-        loaded=tuple(told.loaded),
-        unknown=(*facts.unknown, *told.unknown),
-    )
+    both = replace(facts, ollama=server, models=(*told.models, *kept), loaded=tuple(told.loaded))
+    before = tuple(one for one in facts.unknown if not is_given(both, one))
+    return replace(both, unknown=(*before, *told.unknown))
 
 
 def is_local(host: str) -> bool:

@@ -22,6 +22,7 @@ class Process:
     Attributes:
         program: Its path, as it was started.
         groups: Its control groups, one a line.
+        listens: Whether its user listens on the port that was asked for; None: not known.
         environment: All its variables; None: not readable without other rights.
     """
 
@@ -29,6 +30,7 @@ class Process:
     program: str = ""
     groups: str = ""
     user: str | None = None
+    listens: bool | None = None
     environment: dict[str, str] | None = None
 
     @property
@@ -38,18 +40,21 @@ class Process:
         return found[1] if found else None
 
 
-def linux_processes(tree: Tree) -> Iterator[Process]:
+def linux_processes(tree: Tree, port: int | None = None) -> Iterator[Process]:
     """Yield the servers that the files in `/proc` show."""
+    listeners = _listeners(tree, DEFAULT_PORT if port is None else port)
     names = (name for name in tree.names("/proc") if name.isdigit())
     for name in sorted(names, key=int):
         words = (tree.text(f"/proc/{name}/cmdline") or "").split("\0")
         if serves(words):
             environment = tree.text(f"/proc/{name}/environ")
+            uid = _uid(tree, name)
             yield Process(
                 pid=int(name),
                 program=words[0],
                 groups=tree.text(f"/proc/{name}/cgroup") or "",
-                user=_user(tree, name),
+                user=_user(tree, uid),
+                listens=None if listeners is None or uid is None else uid in listeners,
                 # A process without any variable does not exist in practice: not readable.
                 environment=of_pairs(environment.split("\0")) if environment else None,
             )
@@ -100,21 +105,38 @@ def serving(processes: list[Process], port: int | None) -> Process | None:
     for one in told:
         if port_of((one.environment or {}).get("OLLAMA_HOST")) == port:
             return one
-    silent = [one for one in processes if one.environment is None]
+    silent = [one for one in processes if one.environment is None and one.listens is not False]
     inside = [one for one in told if one.container]  # its port may be published as another one
     return next(iter([*silent, *inside]), None)
 
 
-def _user(tree: Tree, pid: str) -> str | None:
+def _uid(tree: Tree, pid: str) -> str | None:
     status = tree.text(f"/proc/{pid}/status") or ""
     number = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)
-    if number is None:
-        return None
+    return number[1] if number else None
+
+
+def _user(tree: Tree, uid: str | None) -> str | None:
     for line in (tree.text("/etc/passwd") or "").splitlines():
         fields = line.split(":")
-        if len(fields) > 2 and fields[2] == number[1]:
+        if len(fields) > 2 and fields[2] == uid:
             return fields[0]
-    return number[1]
+    return uid
+
+
+def _listeners(tree: Tree, port: int) -> set[str] | None:
+    """Return the numbers of the users who listen on a port; None: the kernel does not tell."""
+    texts = [tree.text(f"/proc/net/{name}") for name in ("tcp", "tcp6")]
+    if texts == [None, None]:
+        return None
+    found = set()
+    for text in texts:
+        for line in (text or "").splitlines():
+            # sl local_address rem_address st tx:rx tr:when retrnsmt uid ...
+            fields = line.split()
+            if len(fields) > 7 and fields[3] == "0A" and fields[1].endswith(f":{port:04X}"):
+                found.add(fields[7])
+    return found
 
 
 def _tried(psutil: Any, question: Callable[[], Any]) -> Any:
