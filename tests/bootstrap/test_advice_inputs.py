@@ -131,3 +131,16 @@ def test_a_trace_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         workload_of_trace(tmp_path / "none.jsonl")
     with pytest.raises(ConfigError, match=r"t\.jsonl, line 1: "):
         workload_of_trace(trace(tmp_path / "t.jsonl", ["{}"]))
+
+
+def test_a_model_with_absurdly_many_layers_is_refused() -> None:
+    odd = model(layers=2**31 - 1)
+    with pytest.raises(ConfigError, match="layers=2147483647 is not usable; give layers, from 1"):
+        advise(card(models=(odd,)), Workload())
+
+
+def test_absurd_sizes_are_no_error() -> None:
+    odd = model(size=2**61, parameters=0, key_length=2**31 - 1)
+    found = advise(card(models=(odd,)), Workload())
+    assert not found.fits
+    assert found.budget.used <= found.budget.usable

@@ -41,6 +41,7 @@ def test_the_preset_is_the_study_with_what_each_value_does() -> None:
     assert "Does nothing" in setting(found, "NUM_THREADS").reason
     assert "harmful" in setting(found, "FLASH_ATTENTION").reason
     assert found.fits
+    assert found.assumed[-1].startswith("without a context length Ollama takes 262,144 tokens")
 
 
 def test_the_preset_does_not_fit_on_48_gb() -> None:

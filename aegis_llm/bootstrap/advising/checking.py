@@ -6,10 +6,12 @@ import re
 from typing import get_args
 
 from aegis_llm.bootstrap.advice import Goal, Workload
+from aegis_llm.bootstrap.facts import ModelFacts
 from aegis_llm.config.checks import check_whole, require
 
 _MOST_TOKENS = 10_000_000
 _MOST_CALLERS = 100_000
+_MOST_LAYERS = 10_000
 _DURATION = re.compile(r"-?(\d+|(\d+(\.\d+)?(ns|us|ms|s|m|h))+)")
 
 
@@ -42,3 +44,13 @@ def check(workload: Workload) -> None:
             "give a duration as Go writes it, 30m or 1h30m, seconds, or -1 for ever; "
             "Ollama takes anything else as 5m without a word",
         )
+
+
+def check_model(model: ModelFacts) -> None:
+    """Refuse a model that cannot be.
+
+    Raises:
+        ConfigError: It has more layers than any could.
+    """
+    name = f"models.{model.name}.layers"
+    check_whole(name, model.layers or 1, 1, _MOST_LAYERS, f"layers, from 1 to {_MOST_LAYERS:,}")

@@ -111,7 +111,7 @@ def _rule(facts: Facts, room: Room, model: ModelFacts, goal: Goal) -> Knee:
         kind, most = "a mixture of experts on a GPU", 4 if latency else 8
     else:
         kind, most = "a dense model on a GPU", 8
-    why = f"more than {most} slots gain little with {kind}"
-    if most == 1:
-        why = f"a second slot gains little with {kind}"
+    more, verb = (f"more than {most} slots", "") if most > 1 else ("a second slot", "s")
+    what = f"make{verb} each answer slow" if latency else f"gain{verb} little"
+    why = f"{more} {what} with {kind}"
     return Knee(most, why, f"{why}: a rule, not a measurement of this machine")

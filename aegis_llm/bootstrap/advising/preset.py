@@ -12,7 +12,12 @@ from aegis_llm.bootstrap.advising.prompts import PromptCache
 from aegis_llm.bootstrap.advising.settings import cache_arithmetic, default_loaded
 from aegis_llm.bootstrap.advising.shapes import wanted
 from aegis_llm.bootstrap.advising.study import NO_THREADS, STUDY, no_flash
-from aegis_llm.bootstrap.advising.versions import default_context, default_slots, release_of
+from aegis_llm.bootstrap.advising.versions import (
+    Release,
+    default_context,
+    default_slots,
+    release_of,
+)
 from aegis_llm.bootstrap.advising.words import gib
 from aegis_llm.bootstrap.facts import Facts
 
@@ -94,6 +99,16 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
             for name, value in STUDY.items()
             if name not in fine
         ),
-        assumed=(*found.assumed, *room.assumed),
+        assumed=(*found.assumed, *room.assumed, *_default_said(release, context)),
         unknown=(*found.unknown, *room.unknown),
+    )
+
+
+def _default_said(release: Release, context: int) -> tuple[str, ...]:
+    """Return what the default context is known from."""
+    if not release.since(0, 15, 5):
+        return ()
+    return (
+        f"without a context length Ollama takes {context:,} tokens by the GPU memory, as the "
+        "source of 0.33.0-rc2 says; /api/ps tells what yours takes",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from aegis_llm.bootstrap.advice import Workload
+from aegis_llm.bootstrap.advising.checking import check_model
 from aegis_llm.bootstrap.advising.shipped import shapes
 from aegis_llm.bootstrap.advising.words import listed
 from aegis_llm.bootstrap.facts import Facts, ModelFacts, Unknown
@@ -35,7 +36,7 @@ def wanted(facts: Facts, workload: Workload) -> Wanted:
     """Return the models of a workload, in its order.
 
     Raises:
-        ConfigError: No model is named and none is on the server.
+        ConfigError: No model is named and none is on the server, or one of them cannot be.
     """
     found = Wanted(models=())
     names = _named(facts, workload, found)
@@ -43,6 +44,7 @@ def wanted(facts: Facts, workload: Workload) -> Wanted:
     for name in names:
         if _full(name) not in [_full(one.name) for one in chosen]:
             chosen.append(_model(facts, name, found))
+            check_model(chosen[-1])
     return replace(found, models=tuple(chosen))
 
 
