@@ -102,7 +102,6 @@ def kv_bytes(
     """
     whole = padded(context)
     batch = automatic_batch(context * slots) if batch is None else batch
-    batch = min(batch, whole * slots)
     window = whole
     if model.sliding_window is not None:
         window = min(whole, padded(model.sliding_window + batch))

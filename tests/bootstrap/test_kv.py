@@ -52,6 +52,16 @@ GRANITE = model(
     8, (0, 0, 0, 8, 0, 0, 0, 8), 64, architecture="granitehybrid", recurrent=True,
     state_bytes=6 * 4 * (3 * (256 + 2 * 128) + 128 * 256),
 )  # fmt: skip
+QWEN35 = model(
+    8, (0, 0, 0, 2, 0, 0, 0, 2), 256, architecture="qwen35", recurrent=True,
+    state_bytes=6 * 4 * (3 * (4096 + 2 * 16 * 128) + 128 * 4096),
+)  # fmt: skip
+GEMMA4 = model(
+    12, (4, 4, 4, 4, 4, 1, 0, 0, 0, 0, 0, 0), 512,  # the last six read the caches of others
+    architecture="gemma4", sliding_window=512, global_every=6,
+    window_key_length=256, window_value_length=256,
+)  # fmt: skip
+LLAMA4 = model(8, 2, 64, architecture="llama4", sliding_window=8192, global_every=4)
 QWEN3_EMBEDDING = model(16, 8, 64, architecture="qwen3", embeds=True)
 
 MEASURED = [
@@ -78,6 +88,9 @@ MEASURED = [
     (COHERE2, 8192, 4, 1024, "f16", (256.0, 480.0)),
     (GPT_OSS_20B, 8192, 4, 1024, "f16", (120.0, 768.0)),  # 128 + 1024 are 1280 cells
     (GPT_OSS_20B, 4096, 1, 512, "f16", (18.0, 96.0)),
+    (GEMMA4, 8192, 4, 1024, "f16", (64.0, 120.0)),
+    (LLAMA4, 16_384, 4, 2048, "f16", (64.0, 120.0)),
+    (LLAMA4, 32_768, 1, 1024, "f16", (27.0, 32.0)),
     (DEEPSEEK_LITE, 4096, 4, 1024, "f16", (486.0,)),  # keys only
     (DEEPSEEK_OLD, 2048, 2, 512, "f16", (540.0,)),  # a file without the lengths of MLA
     (QWEN3_EMBEDDING, 8192, 1, 8192, "f16", (256.0,)),  # --embedding
@@ -92,8 +105,8 @@ def test_it_is_what_the_server_prints(case):
 
 @pytest.mark.parametrize(
     ("facts", "cache", "states"),
-    [(GRANITE, 64.0, 3.14), (LFM2, 192.0, 0.31)],
-    ids=["granitehybrid", "lfm2"],
+    [(GRANITE, 64.0, 3.14), (LFM2, 192.0, 0.31), (QWEN35, 64.0, 50.25)],
+    ids=["granitehybrid", "lfm2", "qwen35"],
 )
 def test_each_slot_keeps_the_state_of_the_recurrent_layers(facts, cache, states):
     bytes_ = kv_bytes(facts, 4096, 4, batch=1024)
@@ -126,14 +139,6 @@ def test_the_study_on_a_dgx_spark_reserves_64_gib():
 def test_keys_and_values_may_differ_in_type():
     assert per_token(LLAMA_8B, "q8_0", "q4_0") == (68 + 36) * KIB / 2
     assert per_token(DEEPSEEK_LITE, "q8_0", "q4_0") == per_token(DEEPSEEK_LITE, "q8_0")
-
-
-def test_heads_may_have_another_length_where_there_is_a_window():
-    gemma4 = model(
-        6, 2, 512, sliding_window=512, global_every=6,
-        window_key_length=256, window_value_length=256,
-    )  # fmt: skip
-    assert kv_bytes(gemma4, 8192, batch=512) == 2 * 2 * 2 * (512 * 8192 + 5 * 256 * 1024)
 
 
 def test_layers_without_heads_keep_nothing_with_one_vector_as_well():

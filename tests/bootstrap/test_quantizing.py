@@ -59,7 +59,17 @@ def test_llama_on_8_gb_fits_with_four_slots_by_a_cache_of_q8_0() -> None:
 def test_more_requests_than_fit_wait_rather_than_lose_bits() -> None:
     taken = asked(LLAMA, SMALL, concurrent=8).recommended
     assert (taken.label, taken.kv_type, taken.slots) == ("Q4_K_M", "q8_0", 4)
+    assert "8 slots of 3,584 tokens do not fit with IQ4_XS or wider; Q4_K_M does with 4" in (
+        taken.reason
+    )
     assert "To wait for a slot is better" in taken.reason
+
+
+def test_iq4_xs_where_q4_k_m_just_misses() -> None:
+    taken = asked(LLAMA, SMALL, concurrent=5).recommended
+    assert (taken.label, taken.kv_type, taken.slots, taken.keep) == ("IQ4_XS", "q8_0", 5, False)
+    assert taken.reason.count("Q4_K_M does not fit with 6.49 GiB") == 1
+    assert "hf.co" in taken.how
 
 
 def test_where_bandwidth_is_plenty_the_largest_up_to_q8_0_is_taken() -> None:
@@ -77,6 +87,8 @@ def test_a_wish_for_speed_decides_how_many_bits_there_may_be(
 ) -> None:
     taken = asked(LLAMA, SPARK, least).recommended
     assert taken.label == label
+    if label == "IQ4_XS":
+        assert "Q4_K_M may write 47 tokens/s only" in taken.reason
     if label is None:
         assert "60 tokens/s need a smaller model" in taken.reason
 

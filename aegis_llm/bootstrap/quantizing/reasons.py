@@ -28,6 +28,8 @@ _MADE = {"Q8_0": "q8_0", "Q4_K_M": "q4_K_M"}
 def against(wish: Wish, here: Offer, offer: Offer) -> str:
     """Say what is wrong with what is installed, where figures tell."""
     if here.fits is None:
+        if offer.label == "IQ4_XS" and here.label == BASE:
+            return ""  # it is the reason already
         return f"{here.label}, {wish.held}, does not fit with {_smallest(here)}."
     if here.loss and offer.loss and here.size <= offer.size * NEAR:
         ratio = here.loss.divergence / offer.loss.divergence
@@ -58,7 +60,7 @@ def how_to_get(model: ModelFacts, label: str) -> str:
     )
 
 
-def why_wider(wish: Wish, offers: Sequence[Offer], offer: Offer) -> str:
+def why_wider(wish: Wish, offer: Offer) -> str:
     """Say why more bits than those of Q4_K_M are taken."""
     parts = list(_fitting(wish, offer))
     if offer.ceiling is not None:
@@ -67,12 +69,14 @@ def why_wider(wish: Wish, offers: Sequence[Offer], offer: Offer) -> str:
         )
     else:
         parts.append(f"is no slower than what is there; how fast is not known: {offer.no_ceiling}")
-    return f"{offer.label} {', '.join(parts)}. {_losses(offers, offer)}".strip()
+    return f"{offer.label} {', '.join(parts)}. {_losses(offer)}".strip()
 
 
 def why_base(wish: Wish, offers: Sequence[Offer], offer: Offer, goal: Goal, plenty: float) -> str:
     """Say why Q4_K_M, or a narrower one, is taken and no wider one."""
     parts = [f"{offer.label} {', '.join(_fitting(wish, offer))}."]
+    if offer.label == "IQ4_XS":
+        return f"{parts[0]} {_narrower_than_base(offers)}".strip()
     wider = next((w for label in reversed(WIDER) if (w := by_label(offers, label))), None)
     if goal == "memory":
         parts.append("The goal is memory, so nothing larger is taken.")
@@ -82,11 +86,8 @@ def why_base(wish: Wish, offers: Sequence[Offer], offer: Offer, goal: Goal, plen
         parts.append(f"What more bits cost in speed is not known: {wider.no_ceiling}.")
     elif wider is not None:
         parts.append(_slower(offers, offer, wider, plenty))
-    if wider is not None and wider is not offer and offer.label != "IQ4_XS":
-        parts.append(_losses(offers, offer))
-    if offer.label == "IQ4_XS":
-        parts.append(_narrower_than_base(offers))
-    return " ".join(part for part in parts if part)
+    parts.append(_losses(offer))
+    return " ".join(parts)
 
 
 def _slower(offers: Sequence[Offer], offer: Offer, wider: Offer, wanted: float) -> str:
@@ -102,7 +103,7 @@ def _slower(offers: Sequence[Offer], offer: Offer, wider: Offer, wanted: float) 
     return f"{said}; more bits are taken where {wanted:g} are left."
 
 
-def _losses(offers: Sequence[Offer], offer: Offer) -> str:
+def _losses(offer: Offer) -> str:
     """Compare what is given up with what f16 is."""
     if offer.loss is None:
         return "Nothing is published of what it does to answers."
@@ -116,8 +117,11 @@ def _narrower_than_base(offers: Sequence[Offer]) -> str:
     base, narrow = by_label(offers, BASE), kind_of("IQ4_XS")
     if base is None or base.loss is None or narrow is None or narrow.loss is None:
         return ""
+    why = f"does not fit with {_smallest(base)}"
+    if base.fits is not None:
+        why = f"may write {speed(base)} tokens/s only"
     return (
-        f"{BASE} does not fit with {_smallest(base)}; IQ4_XS is 9 % smaller at a mean KL "
+        f"{BASE} {why}; IQ4_XS is 9 % smaller at a mean KL "
         f"divergence of {narrow.loss.divergence:.4f} against {base.loss.divergence:.4f}."
     )
 
@@ -138,8 +142,8 @@ def _smallest(offer: Offer) -> str:
 def why_fewer(wish: Wish, offer: Offer) -> str:
     """Say that it fits with fewer slots only."""
     said = (
-        f"{counted(wish.slots, 'slot')} of {wish.context:,} tokens do not fit with any "
-        f"quantization from IQ4_XS on; {offer.label} does with {offer.slots}."
+        f"{counted(wish.slots, 'slot')} of {wish.context:,} tokens do not fit with "
+        f"IQ4_XS or wider; {offer.label} does with {offer.slots}."
     )
     if offer.label not in (BASE, "IQ4_XS") and offer.loss is not None:
         said += (

@@ -49,7 +49,7 @@ def recommended_of(
     for label in WIDER if goal != "memory" else ():
         offer = _of(offers, label)
         if offer is not None and offer.fits and _may_be_wider(offers, offer, plenty, least):
-            return _taken(wish, offers, offer, why_wider(wish, offers, offer))
+            return _taken(wish, offers, offer, why_wider(wish, offer))
     for label in (BASE, "IQ4_XS"):
         offer = _of(offers, label)
         if offer is not None and offer.fits and _is_fast(offer, least):
