@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from aegis_llm import AegisConfig, ConfigError
-from aegis_llm.bootstrap.warming import Warmed, abootstrap, plan
+from aegis_llm.bootstrap.warming import Warmed, abootstrap, driving, plan
 from aegis_llm.errors import NotWarmError
 from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.testing import HashedNgrams, OllamaSimulator, Timing
@@ -37,6 +39,32 @@ def hung() -> Iterator[str]:
     """A server that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def dripping() -> Iterator[str]:
+    """A server that answers a byte at a time, and comes to no end."""
+    over = threading.Event()
+
+    class Drips(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            while not over.wait(0.02):
+                self.wfile.write(b" ")
+                self.wfile.flush()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Drips) as server:
+        server.daemon_threads = True
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        over.set()
+        server.shutdown()
+        serving.join()
 
 
 def chat(sim: OllamaSimulator, text: str, system: str = SYSTEM, **options: Any) -> Any:
@@ -170,6 +198,20 @@ def test_a_hung_ollama_costs_no_more_than_a_glance(
     warmed = warm(way, url=hung, models=[MODEL], redis_url=False)
     (problem,) = warmed.problems
     assert problem == f"Ollama at {hung} takes connections and does not answer; restart it"
+
+
+@each_way
+def test_an_answer_that_comes_by_drops_is_given_up(
+    dripping: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driving, "_GRACE_S", 0.1)
+    settings = {"url": dripping, "models": [MODEL], "redis_url": False, "timeout_s": 0.3}
+    (problem,) = warm(way, **settings).problems
+    told = {
+        "blocking": f"{dripping} was given up: it answers without end",
+        "awaited": f"Ollama at {dripping} takes connections and does not answer; restart it",
+    }
+    assert problem == told[way]
 
 
 @each_way
