@@ -85,8 +85,10 @@ def fill(sim: OllamaSimulator, way: str, **settings: Any) -> Warmed:
     sim.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         warming = pool.submit(warm, way, **settings)
-        sim.wait_for(5, "/api/chat")
-        sim.gate.set()
+        try:
+            sim.wait_for(5, "/api/chat")
+        finally:
+            sim.gate.set()
         return warming.result(30)
 
 
