@@ -15,7 +15,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from aegis_llm import AegisConfig, ConfigError
-from aegis_llm.bootstrap.warming import Warmed, abootstrap, driving, plan
+from aegis_llm.bootstrap.warming import Warmed, abootstrap, driving, plan, wire
 from aegis_llm.errors import NotWarmError
 from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.testing import HashedNgrams, OllamaSimulator, Timing
@@ -149,6 +149,17 @@ def test_a_prefix_waits_behind_all_traffic(four: OllamaSimulator) -> None:
     QUEUES.dispatcher(four.base_url, AegisConfig().scheduler).enter = noted  # type: ignore[method-assign]
     warm("blocking", **given(four, prefixes=[SYSTEM]))
     assert seen == [(-100, True)] * 4
+
+
+@each_way
+def test_a_prefix_longer_than_the_context_is_told_and_not_cut(
+    four: OllamaSimulator, way: str
+) -> None:
+    warmed = warm(way, **given(four, prefixes=[SYSTEM, "Be brief."], options={"num_ctx": 256}))
+    long, short = warmed.servers[0].prefixes
+    assert long.problem.startswith(f"prefix 1 is too long for {MODEL}: Ollama says: request (")
+    assert (long.tokens, short.problem) == (0, "")
+    assert warmed.failed
 
 
 @each_way
@@ -315,3 +326,17 @@ def test_objects_and_names_are_not_mixed() -> None:
         warm("blocking", "llama3.1:8b")
     with pytest.raises(ConfigError, match="models= is told by the objects"):
         warm("blocking", object(), models=[MODEL])
+
+
+@each_way
+def test_its_connections_are_closed_in_the_end(
+    four: OllamaSimulator, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    for kind in (wire.Wire, wire.AsyncWire):
+        init = kind.__init__
+        monkeypatch.setattr(
+            kind, "__init__", lambda self, *a, init=init: (init(self, *a), made.append(self))[0]
+        )
+    warm(way, **given(four))
+    assert [one._http.is_closed for one in made] == [True]
