@@ -59,7 +59,7 @@ class Keeper:
             case e.Reach():
                 for cache in self._caches:
                     cache.store.ready(self._left())
-                return store.about() if isinstance(store, RedisStore) else About(ping_s=0.0)
+                return store.about() if isinstance(store, RedisStore) else About()
             case e.Digests():
                 return self._digests()
             case e.Dimension():
