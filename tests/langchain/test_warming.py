@@ -64,6 +64,8 @@ def test_the_first_request_loads_nothing_and_is_cached(kit: Kit, way: str) -> No
             "keep_alive": "20m",
         }
     ]
+    digests = llm._answering.service.digests
+    assert digests.known(llm._source.server, MODEL) == kit.ollama.digest(MODEL)
     assert [outcome(ask(llm)) for _ in range(2)] == ["miss", "hit_local"]
     assert kit.ollama.loads == loads
     assert warmed.redis is not None
