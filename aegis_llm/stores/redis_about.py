@@ -17,7 +17,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str | None = None
     search: bool | None = None
-    ping_s: float
+    ping_s: float | None = None
 
 
 def about(client: Any, *, direct: bool = True) -> About:

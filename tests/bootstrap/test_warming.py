@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from aegis_llm import AegisConfig, ConfigError
-from aegis_llm.bootstrap.warming import Warmed, abootstrap, plan
+from aegis_llm.bootstrap.warming import Warmed, abootstrap, driving, plan, wire
 from aegis_llm.errors import NotWarmError
 from aegis_llm.scheduler.registry import QUEUES
 from aegis_llm.testing import HashedNgrams, OllamaSimulator, Timing
@@ -39,6 +41,32 @@ def hung() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.fixture
+def dripping() -> Iterator[str]:
+    """A server that answers a byte at a time, and comes to no end."""
+    over = threading.Event()
+
+    class Drips(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            while not over.wait(0.02):
+                self.wfile.write(b" ")
+                self.wfile.flush()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Drips) as server:
+        server.daemon_threads = True
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        over.set()
+        server.shutdown()
+        serving.join()
+
+
 def chat(sim: OllamaSimulator, text: str, system: str = SYSTEM, **options: Any) -> Any:
     """Ask as the traffic does, beside the package."""
     messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
@@ -57,8 +85,10 @@ def fill(sim: OllamaSimulator, way: str, **settings: Any) -> Warmed:
     sim.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         warming = pool.submit(warm, way, **settings)
-        sim.wait_for(5, "/api/chat")
-        sim.gate.set()
+        try:
+            sim.wait_for(5, "/api/chat")
+        finally:
+            sim.gate.set()
         return warming.result(30)
 
 
@@ -122,6 +152,17 @@ def test_a_prefix_waits_behind_all_traffic(four: OllamaSimulator) -> None:
 
 
 @each_way
+def test_a_prefix_longer_than_the_context_is_told_and_not_cut(
+    four: OllamaSimulator, way: str
+) -> None:
+    warmed = warm(way, **given(four, prefixes=[SYSTEM, "Be brief."], options={"num_ctx": 256}))
+    long, short = warmed.servers[0].prefixes
+    assert long.problem.startswith(f"prefix 1 is too long for {MODEL}: Ollama says: request (")
+    assert (long.tokens, short.problem) == (0, "")
+    assert warmed.failed
+
+
+@each_way
 def test_messages_and_tools_may_be_a_prefix(four: OllamaSimulator, way: str) -> None:
     document = {"role": "user", "content": "The relay valve opens under two bar. " * 40}
     tools = [{"type": "function", "function": {"name": "look_up", "parameters": {}}}]
@@ -170,6 +211,20 @@ def test_a_hung_ollama_costs_no_more_than_a_glance(
     warmed = warm(way, url=hung, models=[MODEL], redis_url=False)
     (problem,) = warmed.problems
     assert problem == f"Ollama at {hung} takes connections and does not answer; restart it"
+
+
+@each_way
+def test_an_answer_that_comes_by_drops_is_given_up(
+    dripping: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driving, "_GRACE_S", 0.1)
+    settings = {"url": dripping, "models": [MODEL], "redis_url": False, "timeout_s": 0.3}
+    (problem,) = warm(way, **settings).problems
+    told = {
+        "blocking": f"{dripping} was given up: it answers without end",
+        "awaited": f"Ollama at {dripping} takes connections and does not answer; restart it",
+    }
+    assert problem == told[way]
 
 
 @each_way
@@ -271,3 +326,17 @@ def test_objects_and_names_are_not_mixed() -> None:
         warm("blocking", "llama3.1:8b")
     with pytest.raises(ConfigError, match="models= is told by the objects"):
         warm("blocking", object(), models=[MODEL])
+
+
+@each_way
+def test_its_connections_are_closed_in_the_end(
+    four: OllamaSimulator, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    for kind in (wire.Wire, wire.AsyncWire):
+        init = kind.__init__
+        monkeypatch.setattr(
+            kind, "__init__", lambda self, *a, init=init: (init(self, *a), made.append(self))[0]
+        )
+    warm(way, **given(four))
+    assert [one._http.is_closed for one in made] == [True]

@@ -107,6 +107,7 @@ def test_a_user_who_may_ask_little_is_no_problem(
 def test_in_memory_there_is_nothing_to_make(ollama: OllamaSimulator, way: str) -> None:
     redis = redis_of(way, ollama, "memory://warm")
     assert (redis.problem, redis.index, redis.digests) == ("", "none", True)
+    assert redis.ping_ms is None
 
 
 @each_way

@@ -16,7 +16,7 @@ import pytest
 
 from aegis_llm.bootstrap.warming import Warmed, abootstrap, bootstrap, warmup
 from aegis_llm.testing import HashedNgrams, OllamaSimulator, Timing
-from tests.bootstrap.warming_kit import MODEL, SYSTEM
+from tests.bootstrap.warming_kit import MODEL, SYSTEM, WAYS, warm
 from tests.races.kit import auntil, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +55,26 @@ def test_sixteen_threads_and_sixteen_tasks_are_one_run(slow: OllamaSimulator) ->
     assert [warmed.problems for warmed in results] == [()] * 32
     assert slow.count("/api/version") == len({id(warmed) for warmed in results}) <= 8
     assert len(warmup._work) == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_who_comes_while_one_is_under_way_gets_its_result(
+    slow: OllamaSimulator, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed: list[Any] = []
+    claim = warmup._work.claim
+    monkeypatch.setattr(
+        warmup._work, "claim", lambda *given: (claim(*given), claimed.append(given))[0]
+    )
+    slow.gate.clear()
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(warm, way, **settings(slow))
+        slow.wait_for(2, "/api/chat")  # the load, and the request after it
+        others = [pool.submit(warm, WAYS[n % 2], **settings(slow)) for n in range(8)]
+        until(lambda: len(claimed) == 9)
+        slow.gate.set()
+        assert {id(one.result(30)) for one in others} == {id(first.result(30))}
+    assert slow.count("/api/version") == 1
 
 
 def test_calls_that_want_other_things_are_not_one(slow: OllamaSimulator) -> None:

@@ -64,6 +64,8 @@ def test_the_first_request_loads_nothing_and_is_cached(kit: Kit, way: str) -> No
             "keep_alive": "20m",
         }
     ]
+    digests = llm._answering.service.digests
+    assert digests.known(llm._source.server, MODEL) == kit.ollama.digest(MODEL)
     assert [outcome(ask(llm)) for _ in range(2)] == ["miss", "hit_local"]
     assert kit.ollama.loads == loads
     assert warmed.redis is not None
@@ -115,10 +117,11 @@ def test_embeddings_alone_can_be_warmed(kit: Kit, way: str) -> None:
     assert (embed["keep_alive"], embed["input"]) == (900, [])
 
 
-def test_two_models_of_one_name_are_loaded_with_the_larger_context(kit: Kit) -> None:
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_models_of_one_name_are_loaded_with_the_larger_context(kit: Kit, turned: bool) -> None:
     small = kit.aegis(warm=False, num_ctx=2048, embeddings=None)
     large = kit.aegis(warm=False, num_ctx=8192, embeddings=None)
-    bootstrap(small, large, prefixes=[SYSTEM])
+    bootstrap(*((large, small) if turned else (small, large)), prefixes=[SYSTEM])
     loads = kit.ollama.loads
     for llm in (small, large, small):
         ask(llm)

@@ -324,8 +324,10 @@ async def embeddings(config: AegisConfig) -> list[list[float]]:
 
 async def warm(llm: ChatAegis, twin: AegisOllama, vectors: AegisEmbeddings) -> None:
     """Models of both frameworks, or names, are made ready."""
-    prefixes = ["You are brief.", [{"role": "user", "content": "Context: ..."}]]
-    assert_type(bootstrap(llm, twin, vectors, prefixes=prefixes, keep_alive="1h"), Warmed)
+    turn = {"role": "user", "content": "Context: ..."}
+    assert_type(
+        bootstrap(llm, twin, vectors, prefixes=["You are brief.", [turn]], keep_alive="1h"), Warmed
+    )
     warmed = await abootstrap(url=["http://a:11434"], models=["llama3.1:8b"], strict=True)
     assert_type(warmed.problems, tuple[str, ...])
     bootstrap(models="llama3.1:8b", redis_url=False, timeout_s=60)

@@ -43,7 +43,7 @@ def reach_plan(shown: str) -> Plan[WarmedRedis]:
         url=shown,
         version=about.version,
         search=about.search,
-        ping_ms=1000 * about.ping_s,
+        ping_ms=None if about.ping_s is None else 1000 * about.ping_s,
         digests=known,
         seconds=ended - began,
     )

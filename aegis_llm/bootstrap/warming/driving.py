@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from aegis_llm.bootstrap.warming.cache_plan import index_plan, reach_plan
+from aegis_llm.bootstrap.warming.keeping import Keeper
 from aegis_llm.bootstrap.warming.ordering import Order
-from aegis_llm.bootstrap.warming.performing import Awaited, Blocking, Keeper, Lane
+from aegis_llm.bootstrap.warming.performing import Awaited, Blocking, Lane
 from aegis_llm.bootstrap.warming.plan import server_plan
 from aegis_llm.bootstrap.warming.values import (
     Warmed,

@@ -54,8 +54,8 @@ def traffics_of(objects: Sequence[Any]) -> list[Traffic]:
     for one in objects:
         if not isinstance(one, Warmable):
             msg = (
-                f"bootstrap cannot warm a {type(one).__name__}; give a ChatAegis, AegisOllama,"
-                " AegisEmbeddings or AegisEmbedding, or url= and models="
+                f"bootstrap cannot warm a {type(one).__name__}; give the model itself (ChatAegis,"
+                " AegisOllama, AegisEmbeddings, AegisEmbedding), or url= and models="
             )
             raise ConfigError(msg)
         traffic = one.traffic()
