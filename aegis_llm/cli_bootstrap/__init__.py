@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from aegis_llm.cli_bootstrap.doctor import doctor
@@ -15,7 +17,7 @@ from aegis_llm.cli_bootstrap.warm import warm
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands, in the order in which a person needs them."""
-    commands = {
+    commands: dict[str, Callable[..., None]] = {
         "doctor": doctor,
         "probe": probe,
         "tune": tune,

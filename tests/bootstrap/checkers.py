@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,8 +21,9 @@ NOBODY = 65534
 
 def needed(*names: str) -> str:
     """Return the first of some programs that is there, else skip and say so."""
+    here = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for name in names:
-        found = shutil.which(name)
+        found = shutil.which(name, path=here)
         if found:
             return found
     pytest.skip(f"not checked by its own parser: there is no {' or '.join(names)}")

@@ -44,10 +44,11 @@ def asked(
     return advise(facts, Workload(models=tuple(names), **workload))
 
 
-def worth(advice: Advice) -> tuple[int, int]:
-    """Return slots times context, and the quality of the cache, of the models together."""
+def worth(advice: Advice) -> tuple[int, int, int]:
+    """Return models that fit, slots times context, and the quality of the cache."""
     tokens = sum(one.slots * one.context for one in advice.models)
-    return tokens, min(QUALITY.index(one.kv_type) for one in advice.models)
+    fitting = sum(one.fits for one in advice.models)
+    return fitting, tokens, min(QUALITY.index(one.kv_type) for one in advice.models)
 
 
 @LOOKED_AT

@@ -49,8 +49,9 @@ def plan_change(
     if place is None:
         form, steps = by_hand(facts)
         text = render(environment, form, reasons=reasons, models=models, facts=facts)
-        notes = () if facts.ollama.installed else ("It is not known how Ollama is run here.",)
-        notes += _kept(facts, environment)
+        notes = _kept(facts, environment)
+        if facts.ollama.installed is None:
+            notes = ("It is not known how Ollama is run here.", *notes)
         return Change(way=facts.ollama.installed, form=form, root=str(root), after=text,
                       steps=steps, notes=notes, url=facts.ollama.url)  # fmt: skip
     form = _FORMS[place.scope]
