@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aegis_llm import AegisConfig
-from aegis_llm.bootstrap.warming import abootstrap
+from aegis_llm.bootstrap import abootstrap
 from langchain_aegis import AegisEmbeddings, ChatAegis
 
 SYSTEM = "You answer the questions of the customers of a shop, briefly. " * 40
