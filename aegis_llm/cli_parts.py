@@ -24,11 +24,13 @@ NAMES = {
 }
 _TIMEOUT_S = 60.0
 console = Console()
+aside = Console(stderr=True)
+"""What is not the result: whoever sends that to a file or a program sees it still."""
 
 
 def refuse(sentence: str) -> NoReturn:
     """Show what is wrong with what was given, and stop."""
-    console.print(sentence, style="red", markup=False, highlight=False)
+    aside.print(sentence, style="red", markup=False, highlight=False)
     raise typer.Exit(2)
 
 
@@ -42,7 +44,7 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except AegisError as exc:
-        console.print(str(exc), style="red", markup=False, highlight=False)
+        aside.print(str(exc), style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None
     finally:
         logger.setLevel(levels[0])

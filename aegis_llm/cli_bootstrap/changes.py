@@ -42,18 +42,23 @@ def show_applied(applied: Applied) -> None:
     style = "red" if status(applied) != OK else ""
     for sentence in applied.sentences:
         _say(sentence, style)
-    _numbered(applied.steps)
+    if applied.outcome == "by_hand":
+        _say("Nothing was done here; the steps above are yours.", style)
+    else:
+        _numbered(applied.steps)
 
 
 def status(applied: Applied) -> int:
     """Return the exit status for an outcome."""
     if applied.outcome == "rolled_back":
         return ROLLED_BACK
-    return OK if applied.well else FAILED
+    return OK if applied.well and applied.outcome != "by_hand" else FAILED
 
 
 def _by_hand(change: Change) -> str:
-    way = f"run by {change.way}" if change.way not in (None, "manual") else "started by hand"
+    if change.way is None:
+        return "It is not known how Ollama is run here, so no file is written. What to do:"
+    way = "started by hand" if change.way == "manual" else f"run by {change.way}"
     return f"Ollama is {way}: no file here sets its environment. What to do:"
 
 

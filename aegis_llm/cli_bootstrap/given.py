@@ -32,8 +32,11 @@ def facts_of(
         models: Those to look at; empty: all.
 
     Raises:
-        ConfigError: File or profile is not usable, or both are given.
+        ConfigError: File, profile or root is not usable, or both of the first are given.
     """
+    if not root.is_dir():
+        msg = f"there is no folder {root}; --root is where the files of a machine are"
+        raise ConfigError(msg)
     if host_facts is not None and profile is not None:
         msg = "give either a fact file or a profile, not both"
         raise ConfigError(msg)

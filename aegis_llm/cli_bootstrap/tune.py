@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,11 +17,11 @@ from aegis_llm.bootstrap.rendering import Form, render
 from aegis_llm.bootstrap.verifying import Verification, verify
 from aegis_llm.cli_bootstrap.advice_table import show_advice
 from aegis_llm.cli_bootstrap.changes import show_applied, show_change, status
-from aegis_llm.cli_bootstrap.exits import NOT_SO, OK
+from aegis_llm.cli_bootstrap.exits import FAILED, NOT_SO, OK
 from aegis_llm.cli_bootstrap.given import facts_of
 from aegis_llm.cli_bootstrap.verify import show as show_verification
 from aegis_llm.cli_bootstrap.workloads import names_of, workload_from
-from aegis_llm.cli_parts import console, refuse, sentences
+from aegis_llm.cli_parts import aside, console, is_text, refuse, sentences
 from aegis_llm.errors import ConfigError
 
 Preset = Literal["computed", "study-2025"]
@@ -110,14 +111,14 @@ def tune(
 
     With --apply it is written, and taken back if the server does not come up with it.
 
-    Exit status: 0 when all is well; 1 when something could not be done; 2 when something that was
-    given is not usable; 3 when what is asked for does not fit, or is not in force after --apply;
-    4 when the server did not come up and the old settings are back.
+    Exit status: 0 when all is well; 1 when something could not be done, as where no file here can
+    set it; 2 when something that was given is not usable; 3 when what is asked for does not fit,
+    or is not in force after --apply, the restart being left to you; 4 when the server did not come
+    up and the old settings are back.
     """
-    if deep and not apply_it:
-        refuse("--deep proves what --apply has done; without it use `aegis-llm verify --deep`.")
     if apply_it + revert_it + (form is not None) > 1:
         refuse("Give one of --apply, --revert and --as.")
+    _check(models, wait, deep=deep and not apply_it)
     wanted = names_of(models)
     with sentences():
         try:
@@ -135,7 +136,7 @@ def tune(
                 )  # fmt: skip
                 advice = (study_2025 if preset == "study-2025" else advise)(facts, workload)
                 if form is not None:
-                    typer.echo(_rendered(advice, facts, form).rstrip("\n"))
+                    _print(advice, facts, form)
                     raise typer.Exit(OK if advice.fits else NOT_SO)
                 change = plan_change(
                     facts, advice.environment, root=root, reasons=_reasons(advice),
@@ -158,8 +159,19 @@ def tune(
     raise typer.Exit(code)
 
 
-def _rendered(advice: Advice, facts: Facts, form: Form) -> str:
-    return render(
+def _check(models: str, wait: float, *, deep: bool) -> None:
+    """Stop where an option cannot be meant."""
+    if deep:
+        refuse("--deep proves what --apply has done; without it use `aegis-llm verify --deep`.")
+    if not (math.isfinite(wait) and wait >= 0):
+        refuse(f"--wait {wait:g} is not usable; give seconds, from 0.")
+    if not is_text(models):
+        refuse("--models holds bytes that are no text in UTF-8; type it anew.")
+
+
+def _print(advice: Advice, facts: Facts, form: Form) -> None:
+    """Print a form, and beside it what a person should know before using it."""
+    text = render(
         advice.environment,
         form,
         models=advice.models,
@@ -167,6 +179,9 @@ def _rendered(advice: Advice, facts: Facts, form: Form) -> str:
         facts=facts,
         options=advice.options,
     )
+    typer.echo(text.rstrip("\n"))
+    for warning in advice.warnings:
+        aside.print(f"! {warning}", markup=False, highlight=False)
 
 
 def _reasons(advice: Advice) -> dict[str, str]:
@@ -194,6 +209,8 @@ def _applied(
         console.print()
         show_applied(applied)
     made = Tuned(advice=advice, change=change, applied=applied)
+    if applied.outcome == "written" and restart:
+        return made, NOT_SO
     if applied.outcome not in ("applied", "unchanged"):
         return made, status(applied)
     now = facts_of(url=change.url, root=root, models=advice.workload.models)
@@ -204,6 +221,8 @@ def _applied(
         console.print()
         show_verification(verification)
     made = msgspec.structs.replace(made, verification=verification)
+    if verification.in_force and not verification.answers:
+        return made, FAILED
     return made, OK if verification.in_force else NOT_SO
 
 
@@ -219,6 +238,10 @@ def _taken_back(
     if not quiet:
         show_change(change)
     applied = revert(change, restart=restart, wait_s=wait)
+    made = Tuned(change=change, applied=applied)
+    if applied.outcome == "by_hand":
+        return made, OK
     if not quiet:
         show_applied(applied)
-    return Tuned(change=change, applied=applied), status(applied)
+    left = applied.outcome in ("written", "removed") and restart
+    return made, NOT_SO if left else status(applied)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aegis_llm.bootstrap.applying import apply, plan_change, revert
+from aegis_llm.bootstrap.applying import Change, apply, plan_change, revert
 from aegis_llm.bootstrap.applying.planning import plan_revert
 from aegis_llm.bootstrap.facts import Way
 from aegis_llm.bootstrap.rendering import parse
@@ -186,6 +188,45 @@ def test_an_environment_file_is_stronger_than_any_drop_in(machine: Machine) -> N
     assert "an EnvironmentFile is stronger" in warning
     machine.drop_in("20-b.conf", "EnvironmentFile=")
     assert machine.plan().warnings == ()
+
+
+@pytest.mark.parametrize(
+    "named", ["/", "-/", "//", "/etc/**", "/etc/**x", "/etc/[", "/etc/default"]
+)
+def test_a_name_of_an_environment_file_that_means_none_is_passed_over(
+    machine: Machine, named: str
+) -> None:
+    machine.add("etc/default/ollama", "OLLAMA_NUM_PARALLEL=1\n")
+    machine.drop_in("10-a.conf", f"EnvironmentFile={named}")
+    assert machine.plan().warnings == ()
+
+
+def test_a_pipe_among_the_files_of_others_is_not_waited_for(machine: Machine) -> None:
+    pipe = machine.drop_in("10-a.conf", "EnvironmentFile=/etc/pipe").with_name("20-b.conf")
+    os.mkfifo(pipe)
+    os.mkfifo(machine.root / "etc/pipe")
+    (warning,) = machine.plan().warnings
+    assert warning == f"{pipe} cannot be read, so what it sets is not known."
+
+
+def test_an_address_at_which_the_service_never_answers_is_refused(machine: Machine) -> None:
+    def planned(port: int, **known: Any) -> Change:
+        asked = facts(url=f"http://127.0.0.1:{port}", **known)
+        return plan_change(asked, SETTINGS, root=machine.root)
+
+    listens = {"OLLAMA_HOST": "0.0.0.0:8080"}
+    with pytest.raises(ChangeError, match=r"port 8080; give --url http://127\.0\.0\.1:8080"):
+        planned(11434, running=False, environment=listens)
+    assert planned(11434, running=True, environment=listens).changes  # something passes it on
+    assert planned(8080, running=False, environment=listens).changes
+    assert planned(7, running=False).changes  # where it listens is not known
+
+
+def test_a_server_that_is_down_is_started_by_a_restart_or_by_hand(machine: Machine) -> None:
+    assert machine.plan(running=False).notes[-1].endswith("the restart will start it.")
+    machine.apply()
+    (note,) = machine.plan(running=False).notes
+    assert "start it with `systemctl restart ollama.service`" in note
 
 
 @pytest.mark.parametrize("text", ["[Service]\nEnvironment=A=1\n", "", "\x00"])

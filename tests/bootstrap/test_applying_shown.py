@@ -50,7 +50,6 @@ def test_steps_by_hand_are_numbered_and_their_text_can_be_copied(
         ("applied", True, OK),
         ("unchanged", True, OK),
         ("written", True, OK),
-        ("by_hand", True, OK),
         ("reverted", True, OK),
         ("reverted", False, FAILED),
         ("rolled_back", True, ROLLED_BACK),
@@ -64,3 +63,19 @@ def test_what_was_done_is_said_and_has_its_exit_status(
     show_applied(done)
     assert capsys.readouterr().out == "It is so.\n  1. do this\n"
     assert status(done) == expected
+
+
+def test_what_a_person_has_to_do_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    done = Applied(outcome="by_hand", steps=("do this",))
+    show_applied(done)
+    assert capsys.readouterr().out == "Nothing was done here; the steps above are yours.\n"
+    assert status(done) == FAILED
+
+
+def test_where_nothing_is_known_no_way_is_named(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_change(machine.plan(installed=None))
+    said = capsys.readouterr().out
+    assert said.startswith("It is not known how Ollama is run here, so no file is written.")
+    assert "by hand" not in said

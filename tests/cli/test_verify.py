@@ -46,7 +46,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Command:
 
 def told(result: Result) -> str:
     """Return what was printed, without line breaks."""
-    return " ".join(result.stdout.split())
+    return " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(

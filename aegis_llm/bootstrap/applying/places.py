@@ -11,6 +11,7 @@ from pathlib import Path
 from aegis_llm.bootstrap.applying.change import Scope
 from aegis_llm.bootstrap.applying.files import trouble
 from aegis_llm.bootstrap.facts import Facts
+from aegis_llm.bootstrap.probing.files import Tree
 from aegis_llm.bootstrap.rendering import launchd, systemd
 from aegis_llm.errors import ChangeError
 
@@ -68,19 +69,21 @@ def env_files(paths: tuple[Path, ...], root: Path) -> Iterator[tuple[Path, str]]
             if key == "EnvironmentFile":
                 named = [*named, value.lstrip("-")] if value else []
     for one in named:
-        if one.startswith("/"):
-            for path in sorted(root.glob(one.lstrip("/"))):
-                text = text_of(path)
-                if text is not None:
-                    yield path, text
+        for path in _matching(root, one) if one.startswith("/") else ():
+            text = text_of(path)
+            if text is not None:
+                yield path, text
+
+
+def _matching(root: Path, pattern: str) -> list[Path]:
+    """Return the files that a name with wildcards means; as systemd, `**` is no more than `*`."""
+    plain = re.sub(r"\*{2,}", "*", pattern).lstrip("/")
+    return sorted(root.glob(plain)) if plain else []
 
 
 def text_of(path: Path) -> str | None:
     """Return what stands in a file of someone else; None: it cannot be read."""
-    try:
-        return path.read_bytes().decode(errors="replace")
-    except OSError:
-        return None
+    return Tree(path.parent).text(path.name)
 
 
 def _unit_place(facts: Facts, root: Path) -> Place:

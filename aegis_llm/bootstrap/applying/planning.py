@@ -16,8 +16,11 @@ from aegis_llm.bootstrap.applying.others import conflicts
 from aegis_llm.bootstrap.applying.ours import read_ours
 from aegis_llm.bootstrap.applying.places import Place, env_files, place_of, text_of
 from aegis_llm.bootstrap.facts import Facts
+from aegis_llm.bootstrap.probing import address
+from aegis_llm.bootstrap.probing.processes import port_of
 from aegis_llm.bootstrap.rendering import Form, launchd, parse, render
 from aegis_llm.config import safe_url
+from aegis_llm.errors import ChangeError
 
 _FORMS: dict[str, Form] = {"system": "systemd", "user": "systemd", "launchd": "launchd"}
 
@@ -41,7 +44,8 @@ def plan_change(
 
     Raises:
         ConfigError: A variable cannot be written, or looks like a secret.
-        ChangeError: The place is not ours to write: a file of someone else, a link, no unit.
+        ChangeError: The place is not ours to write: a file of someone else, a link, no unit. Or
+            the service listens elsewhere than where its server is asked.
     """
     without_secrets(environment)
     root = root.absolute()
@@ -50,16 +54,29 @@ def plan_change(
         form, steps = by_hand(facts)
         text = render(environment, form, reasons=reasons, models=models, facts=facts)
         notes = _kept(facts, environment)
-        if facts.ollama.installed is None:
-            notes = ("It is not known how Ollama is run here.", *notes)
         return Change(way=facts.ollama.installed, form=form, root=str(root), after=text,
                       steps=steps, notes=notes, url=facts.ollama.url)  # fmt: skip
+    _check_port(facts, place)
     form = _FORMS[place.scope]
     text = render(environment, form, reasons=reasons, facts=facts)
     before = _ours(place, root)
     same = before is not None and parse(before, form) == dict(environment)
     nothing = same or (before is None and not environment)
     return _change(facts, root, place, before, before if nothing else text, environment)
+
+
+def _check_port(facts: Facts, place: Place) -> None:
+    """Refuse an address at which the service will never answer: each change would be undone."""
+    ollama = facts.ollama
+    if ollama.environment is None or ollama.running:
+        return
+    listens = address(ollama.environment.get("OLLAMA_HOST"))
+    if port_of(listens) != port_of(ollama.url):
+        msg = (
+            f"nothing answers at {safe_url(ollama.url)}, and {place.unit} listens on port"
+            f" {port_of(listens)}; give --url {listens}"
+        )
+        raise ChangeError(msg)
 
 
 def _kept(facts: Facts, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -109,12 +126,15 @@ def _change(
             "The context length in the app's own settings is stronger than OLLAMA_CONTEXT_LENGTH:"
             " set it there too."
         )
+    commands = _commands(place, before, after)
     if place.scope != "launchd" and facts.ollama.running is False:
-        notes.append("The server does not answer now; the restart will start it.")
+        then = "the restart will start it"
+        if before == after:
+            then = f"start it with `{shlex.join(commands[-1])}`"
+        notes.append(f"The server does not answer now; {then}.")
     if "OLLAMA_HOST" in environment:
         where = safe_url(facts.ollama.url)
         warnings.append(f"OLLAMA_HOST may move the server; after the restart {where} is asked.")
-    commands = _commands(place, before, after)
     return Change(
         way=facts.ollama.installed,
         form=_FORMS[place.scope],

@@ -68,7 +68,7 @@ def comes_up(url: str, health: Health | None, wait_s: float) -> bool:
         with suppress(AegisError):
             if asked():
                 return True
-        if time.monotonic() >= ends:
+        if not time.monotonic() < ends:  # also where it is no number
             return False
         time.sleep(_POLL_S)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from aegis_llm.bootstrap.facts import Facts
 from aegis_llm.bootstrap.probing.commands import CommandError, Run
 from aegis_llm.bootstrap.probing.fact_file import read_facts
-from aegis_llm.bootstrap.probing.machine import look, with_server
+from aegis_llm.bootstrap.probing.machine import address, look, with_server
 from aegis_llm.bootstrap.probing.strays import strays
 
-__all__ = ["CommandError", "Run", "probe", "read_facts", "strays", "with_server"]
+__all__ = ["CommandError", "Run", "address", "probe", "read_facts", "strays", "with_server"]
 
 
 def probe(

@@ -28,8 +28,13 @@ class Tree:
         return self.root / path.lstrip("/")
 
     def text(self, path: str) -> str | None:
-        """Return the beginning of a file, 1 MiB at most; bytes that are no text are replaced."""
+        """Return the beginning of a file, 1 MiB at most; bytes that are no text are replaced.
+
+        A pipe is not read: it may never say anything.
+        """
         try:
+            if self.at(path).is_fifo():
+                return None
             with self.at(path).open("rb") as file:
                 return file.read(_LARGEST).decode(errors="replace")
         except (OSError, ValueError):

@@ -148,8 +148,13 @@ def _way(
     boxed = tree.has("/.dockerenv") or tree.has("/run/.containerenv")
     here = boxed and "ollama" in (tree.text("/proc/1/cmdline") or "")
     program = process.program if process else ""
+    # The service of a user may have the name of the system's.
     of_unit = bool(unit) and (
-        process is None or process.pid == unit.pid or f"/{unit.name}" in groups if unit else False
+        process is None
+        or process.pid == unit.pid
+        or (f"/{unit.name}" in groups and "/user.slice/" not in groups)
+        if unit
+        else False
     )
     if "kubepods" in groups or (process and here and "KUBERNETES_SERVICE_HOST" in around):
         return "kubernetes"

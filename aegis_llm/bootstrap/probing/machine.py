@@ -31,6 +31,8 @@ from aegis_llm.config import safe_url
 _DEFAULT_URL = "http://127.0.0.1:11434"
 _SYSTEMS: dict[str, Os] = {"linux": "linux", "darwin": "macos", "win32": "windows"}
 _TIMEOUT_S = 5.0
+_REACHED = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound to
+"""Where a server that listens on all addresses is reached."""
 
 
 def look(
@@ -48,7 +50,7 @@ def look(
         run = run_command if tree.here else no_commands
     if around is None:
         around = os.environ if tree.here else {}
-    url = url or around.get("OLLAMA_HOST") or None
+    url = _connectable(url or around.get("OLLAMA_HOST") or None)
     system = _system(tree)
     psutil = optional("psutil") if tree.here and system in {"macos", "windows"} else None
     if url is not None and tree.here and not is_local(_host(url)):
@@ -61,7 +63,7 @@ def look(
         around=around,
         psutil=psutil,
     )
-    asked = url or (_default(found.host) if tree.here else None)
+    asked = url or (address(found.host) if tree.here else None)
     told = _told(asked, models, timeout_s, tree)
     if told.version is None and tree.here:
         try:
@@ -72,7 +74,7 @@ def look(
     facts = _host_facts(tree, run, system, psutil, found)
     return replace(
         facts,
-        ollama=_ollama(asked or _default(found.host), found, told),
+        ollama=_ollama(asked or found.host, found, told),
         models=tuple(told.models),
         loaded=tuple(told.loaded),
         unknown=(*facts.unknown, *found.unknown, *told.unknown),
@@ -84,18 +86,19 @@ def with_server(
 ) -> Facts:
     """Return facts of another machine with what a server and a tree of files say added to them."""
     tree = Tree(root)
+    url = _connectable(url)
     if not tree.here:
         port = None if url is None else port_of(url)
         found = installed(tree, no_commands, _system(tree), port=port, around={})
         if found.way is not None:
-            shown = facts.ollama.url if url is None else url
-            known = Told(version=facts.ollama.version)
+            shown = url or found.host or facts.ollama.url
+            known = Told(version=facts.ollama.version, running=facts.ollama.running)
             facts = replace(facts, ollama=_ollama(shown, found, known))
     if url is None:
         return facts
     with Asking(url, timeout_s) as asking:
         told = told_by(asking, models)
-    server = replace(facts.ollama, url=safe_url(url), running=told.running)
+    server = replace(facts.ollama, url=address(url), running=told.running)
     if told.version is not None:
         server = replace(server, version=told.version)
     own = {model.name for model in told.models}
@@ -234,7 +237,7 @@ def _told(url: str | None, models: Sequence[str], timeout_s: float, tree: Tree) 
     if url is None:
         why = f"no server was asked for the files in {tree.root}"
         give = "give its address with --url, or give this in a fact file"
-        told = Told()
+        told = Told(running=None)
         told.unknown = [
             Unknown(what=what, why=why, give=give) for what in ("ollama.version", "models")
         ]
@@ -243,11 +246,11 @@ def _told(url: str | None, models: Sequence[str], timeout_s: float, tree: Tree) 
         return told_by(asking, models)
 
 
-def _ollama(url: str, found: Found, told: Told) -> Ollama:
+def _ollama(url: str | None, found: Found, told: Told) -> Ollama:
     process = found.process
     pid = process.pid if process else found.container.pid if found.container else None
     return Ollama(
-        url=safe_url(url if "://" in url else f"http://{url}"),
+        url=address(url),
         version=told.version,
         running=told.running,
         installed=found.way,
@@ -261,14 +264,29 @@ def _ollama(url: str, found: Found, told: Told) -> Ollama:
     )
 
 
-def _default(host: str | None) -> str:
-    """Return the address at which a server that listens on `OLLAMA_HOST` can be reached."""
+def address(host: str | None) -> str:
+    """Return the URL at which a server is reached, without a password.
+
+    Args:
+        host: What `OLLAMA_HOST` or `--url` says, by Ollama's own rules: `0.0.0.0`, `gpu:8080`,
+            `https://gpu`. None: nothing.
+    """
+    host = (host or "").strip().strip("\"'")
     if not host:
         return _DEFAULT_URL
     bound = _host(host)
-    name = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(bound, bound)  # noqa: S104 - it is read, not bound to
-    shown = f"[{name}]" if ":" in name and not name.startswith("[") else name
-    return f"http://{shown}:{port_of(host)}"
+    name = _REACHED.get(bound, bound)
+    shown = f"[{name}]" if ":" in name else name
+    scheme, separator, _ = host.partition("://")
+    path = safe_url(host).partition("://")[2].partition("/")[2].rstrip("/") if separator else ""
+    start = f"{scheme if separator else 'http'}://{shown}:{port_of(host)}"
+    return f"{start}/{path}" if path else start
+
+
+def _connectable(url: str | None) -> str | None:
+    """Return the address, if it means all addresses that of this machine: Windows needs it."""
+    every = url is not None and _host(url) in {"0.0.0.0", "::"}  # noqa: S104 - read, not bound to
+    return address(url) if every else url
 
 
 def _host(url: str) -> str:

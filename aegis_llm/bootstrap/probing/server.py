@@ -39,10 +39,10 @@ class Told:
     """What a server told.
 
     Attributes:
-        running: Whether something that is an Ollama answered.
+        running: Whether something that is an Ollama answered; None: nobody was asked.
     """
 
-    running: bool = False
+    running: bool | None = False
     version: str | None = None
     models: list[ModelFacts] = field(default_factory=list)
     loaded: list[Loaded] = field(default_factory=list)
