@@ -30,7 +30,7 @@ aside = Console(stderr=True)
 
 def refuse(sentence: str) -> NoReturn:
     """Show what is wrong with what was given, and stop."""
-    aside.print(sentence, style="red", markup=False, highlight=False)
+    _say(sentence)
     raise typer.Exit(2)
 
 
@@ -44,11 +44,16 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except AegisError as exc:
-        aside.print(str(exc), style="red", markup=False, highlight=False)
+        _say(str(exc))
         raise typer.Exit(1) from None
     finally:
         logger.setLevel(levels[0])
         httpx_logger.setLevel(levels[1])
+
+
+def _say(sentence: str) -> None:
+    """Show what is wrong; the terminal breaks the line, so that a path in it can be copied."""
+    aside.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def checked(text: str, what: str) -> str:

@@ -9,6 +9,10 @@ from aegis_llm.bootstrap.facts import Facts
 from aegis_llm.bootstrap.probing import probe, read_facts, with_server
 from aegis_llm.errors import ConfigError
 
+_GIB = 2**30
+_ALIKE = 0.1
+"""The part by which the memory of one machine may differ: a limit, a new kernel."""
+
 
 def facts_of(
     *,
@@ -47,3 +51,20 @@ def facts_of(
 
         return with_server(profiled(profile), url, root, models)
     return probe(url, root=root, models=models)
+
+
+def check_here(given: Facts, here: Facts) -> None:
+    """Refuse to apply to this machine what was computed for another one.
+
+    Raises:
+        ConfigError: They have another system or another memory.
+    """
+    ours, theirs = here.memory.total, given.memory.total
+    why = None
+    if ours and theirs and abs(ours - theirs) > _ALIKE * max(ours, theirs):
+        why = f"{theirs / _GIB:,.2f} GiB of memory, and this machine has {ours / _GIB:,.2f} GiB"
+    elif given.os and here.os and given.os != here.os:
+        why = f"the system {given.os}, and this one is {here.os}"
+    if why is not None:
+        msg = f"{given.source} tells of {why}; apply it on that machine"
+        raise ConfigError(msg)

@@ -13,12 +13,13 @@ from aegis_llm.bootstrap.advice import Advice, Goal
 from aegis_llm.bootstrap.advising import PROFILES, advise, study_2025
 from aegis_llm.bootstrap.applying import Applied, Change, apply, plan_change, plan_revert, revert
 from aegis_llm.bootstrap.facts import Facts
+from aegis_llm.bootstrap.probing import probe
 from aegis_llm.bootstrap.rendering import Form, render
 from aegis_llm.bootstrap.verifying import Verification, verify
 from aegis_llm.cli_bootstrap.advice_table import show_advice
 from aegis_llm.cli_bootstrap.changes import show_applied, show_change, status
 from aegis_llm.cli_bootstrap.exits import FAILED, NOT_SO, OK
-from aegis_llm.cli_bootstrap.given import facts_of
+from aegis_llm.cli_bootstrap.given import check_here, facts_of
 from aegis_llm.cli_bootstrap.verify import show as show_verification
 from aegis_llm.cli_bootstrap.workloads import names_of, workload_from
 from aegis_llm.cli_parts import aside, console, is_text, refuse, sentences
@@ -149,7 +150,7 @@ def tune(
                 made, code = Tuned(advice=advice, change=change), OK if advice.fits else NOT_SO
                 if apply_it:
                     made, code = _applied(
-                        advice, change, root, restart=restart, wait=wait, deep=deep,
+                        facts, advice, change, root, restart=restart, wait=wait, deep=deep,
                         quiet=as_json,
                     )  # fmt: skip
         except ConfigError as exc:
@@ -189,6 +190,7 @@ def _reasons(advice: Advice) -> dict[str, str]:
 
 
 def _applied(
+    facts: Facts,
     advice: Advice,
     change: Change,
     root: Path,
@@ -204,6 +206,8 @@ def _applied(
         if not quiet:
             console.print(said, style="red", highlight=False)
         return Tuned(advice=advice, change=change), NOT_SO
+    if change.path is not None and root == Path("/") and facts.source != "this machine":
+        check_here(facts, probe(change.url))
     applied = apply(change, restart=restart, wait_s=wait)
     if not quiet:
         console.print()

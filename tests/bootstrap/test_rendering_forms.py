@@ -175,3 +175,9 @@ def test_the_refused_characters_are_those_of_controls_and_lines() -> None:
         assert refused(chr(code)), hex(code)
     for character in ' "%$\\é😀\u00a0\u200b':
         assert refused(character) is None, unicodedata.name(character)
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "modelfile"])
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(form: Form) -> None:
+    names = dict.fromkeys(("NO", "on", "Y", "null", "_1", "TRUE"), "1")
+    assert parse(render(names, form), form) == names

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from aegis_llm.bootstrap.facts import Facts, Memory
 from aegis_llm.bootstrap.rendering import parse
 from aegis_llm.cli import app
+from aegis_llm.cli_bootstrap.given import check_here
+from aegis_llm.errors import ConfigError
 from tests.bootstrap.machine import tree
 from tests.bootstrap.systemd import free_port
 from tests.cli.test_tune import SPARK, Command, Server, serve, told, tune
@@ -110,3 +113,23 @@ def test_what_is_sent_to_a_file_or_a_program_is_the_result_alone() -> None:
     data = apart("--profile", "rtx-4060-8gb", "--models", "llama3.1:70b", "--apply", "--json")
     assert data.exit_code == 3
     assert json.loads(data.stdout)["applied"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            Facts(memory=Memory(total=8 << 30)),
+            "8.00 GiB of memory, and this machine has 16.00 GiB",
+        ),
+        (Facts(os="macos", memory=Memory(total=16 << 30)), "the system macos"),
+    ],
+)
+def test_what_was_computed_for_another_machine_is_not_applied_here(
+    given: Facts, said: str
+) -> None:
+    here = Facts(os="linux", memory=Memory(total=16 << 30))
+    with pytest.raises(ConfigError, match=said):
+        check_here(given, here)
+    check_here(Facts(), here)
+    check_here(Facts(os="linux", memory=Memory(total=15 << 30)), here)

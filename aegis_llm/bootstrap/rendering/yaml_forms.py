@@ -28,8 +28,8 @@ def render_compose(page: Page) -> str:
     ]
     for name, value in page.environment.items():
         lines += page.comment(name, "      # ")
-        # Compose reads $ as a variable of its own, in quotes too.
-        lines.append(f"      {name}: {_quoted(value.replace('$', '$$'))}")
+        # Compose reads $ as a variable of its own, in quotes too; NO is a name only in quotes.
+        lines.append(f"      {_quoted(name)}: {_quoted(value.replace('$', '$$'))}")
     return "\n".join([*lines, "volumes:", "  ollama: {}"]) + "\n"
 
 
