@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.text import Text
 
 from aegis_llm.bootstrap.applying import Applied, Change
 from aegis_llm.cli_bootstrap.exits import FAILED, OK, ROLLED_BACK
-from aegis_llm.cli_parts import console
+from aegis_llm.cli_parts import aside, console
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 _HEADS = {"launchd": "agent", "system": "service", "user": "user service"}
@@ -46,6 +49,20 @@ def show_applied(applied: Applied) -> None:
         _say("Nothing was done here; the steps above are yours.", style)
     else:
         _numbered(applied.steps)
+
+
+@contextmanager
+def interruptible(change: Change) -> Iterator[None]:
+    """Say how things stand when Ctrl-C ends a change."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        said = (
+            f"Interrupted: {change.path} and the server may have the new settings or the old ones."
+            " Run it with --revert now: that takes back what was begun, and restarts the server."
+        )
+        aside.print(said, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise
 
 
 def status(applied: Applied) -> int:

@@ -17,7 +17,7 @@ from aegis_llm.bootstrap.probing import probe
 from aegis_llm.bootstrap.rendering import Form, render
 from aegis_llm.bootstrap.verifying import Verification, verify
 from aegis_llm.cli_bootstrap.advice_table import show_advice
-from aegis_llm.cli_bootstrap.changes import show_applied, show_change, status
+from aegis_llm.cli_bootstrap.changes import interruptible, show_applied, show_change, status
 from aegis_llm.cli_bootstrap.exits import FAILED, NOT_SO, OK
 from aegis_llm.cli_bootstrap.given import check_here, facts_of
 from aegis_llm.cli_bootstrap.verify import show as show_verification
@@ -208,7 +208,8 @@ def _applied(
         return Tuned(advice=advice, change=change), NOT_SO
     if change.path is not None and root == Path("/") and facts.source != "this machine":
         check_here(facts, probe(change.url))
-    applied = apply(change, restart=restart, wait_s=wait)
+    with interruptible(change):
+        applied = apply(change, restart=restart, wait_s=wait)
     if not quiet:
         console.print()
         show_applied(applied)
@@ -241,7 +242,8 @@ def _taken_back(
     change = plan_revert(facts, root=root)
     if not quiet:
         show_change(change)
-    applied = revert(change, restart=restart, wait_s=wait)
+    with interruptible(change):
+        applied = revert(change, restart=restart, wait_s=wait)
     made = Tuned(change=change, applied=applied)
     if applied.outcome == "by_hand":
         return made, OK

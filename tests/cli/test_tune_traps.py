@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from aegis_llm.bootstrap.applying import restarting
 from aegis_llm.bootstrap.facts import Facts, Memory
 from aegis_llm.bootstrap.rendering import parse
 from aegis_llm.cli import app
@@ -83,6 +84,25 @@ def test_what_is_left_to_a_person_has_a_status_of_its_own(
     undone = tune(*SPARK, "--revert")
     assert undone.exit_code == 0
     assert undone.output.count("Nothing was written for it here") == 1
+
+
+def test_whoever_interrupts_it_is_told_how_to_take_it_back(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve("--refuse", "OLLAMA_NUM_PARALLEL=4")
+    before = tree(server.root)
+
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restarting, "comes_up", interrupted)
+        cut = apart(*server.arguments, "--apply", "--json")
+    assert (cut.exit_code, cut.stdout) == (130, "")
+    assert "Run it with --revert now" in cut.stderr
+    assert tree(server.root) != before
+    assert apart(*server.arguments, "--revert").exit_code == 0
+    assert tree(server.root) == before
 
 
 @pytest.mark.parametrize(
