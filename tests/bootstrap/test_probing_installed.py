@@ -119,12 +119,6 @@ def test_a_server_by_hand_beside_a_unit_is_by_hand(tmp_path: Path) -> None:
     assert (seen.installed, seen.user, seen.files) == ("manual", "ann", ())
 
 
-def test_the_service_of_a_user_is_not_the_one_of_the_system(tmp_path: Path) -> None:
-    groups = "/user.slice/user-1000.slice/user@1000.service/app.slice/ollama.service"
-    seen = of(tmp_path, INSTALLER, process(78, "OLLAMA_N=1", uid=1000, groups=groups))
-    assert (seen.installed, seen.files) == ("manual", ())
-
-
 def test_of_several_servers_the_one_of_the_address_is_taken(tmp_path: Path) -> None:
     both = process(5, "OLLAMA_HOST=:7000", "OLLAMA_N=a") | process(6, "OLLAMA_N=b")
     assert of(tmp_path, both, url="127.0.0.1:7000").pid == 5

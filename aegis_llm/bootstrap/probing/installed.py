@@ -22,7 +22,7 @@ from aegis_llm.bootstrap.probing.processes import (
     other_processes,
     serving,
 )
-from aegis_llm.bootstrap.probing.units import Unit, unit_of
+from aegis_llm.bootstrap.probing.units import Unit, of_user, unit_of
 
 _BINARIES = ("/usr/local/bin/ollama", "/usr/bin/ollama", "/bin/ollama", "/opt/ollama/bin/ollama")
 _PLIST = "homebrew.mxcl.ollama.plist"
@@ -110,6 +110,10 @@ def _on_linux(tree: Tree, run: Run, port: int | None, around: Mapping[str, str])
     unit = None if container is not None or inside is not None else unit_of(tree, run)
     found = Found(process=process, container=container, user=process.user if process else None)
     found.way = _way(tree, process, container, unit, around)
+    own = of_user(tree, process.groups) if process and found.way == "manual" else None
+    if own is not None:
+        found.way, found.unit, found.files = "systemd", *own
+        unit = None
     if port is None and process is not None and len(seen) > 1:
         others = ", ".join(str(one.pid) for one in seen if one is not process)
         why = f"several servers run here; process {process.pid} was taken, not {others}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aegis_llm.bootstrap.probing.commands import CommandError, Run
 from aegis_llm.bootstrap.probing.environment import of_pairs, of_shell
@@ -17,6 +19,10 @@ _FOLDERS = (
     "/run/systemd/system", "/etc/systemd/system",
 )  # fmt: skip
 """The strongest last."""
+_USER_FOLDERS = (
+    "/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/systemd/user",
+    "/usr/lib/systemd/user", "/lib/systemd/user",
+)  # fmt: skip
 _ASKED = "LoadState,FragmentPath,DropInPaths,Environment,EnvironmentFiles,User,MainPID"
 
 
@@ -48,6 +54,23 @@ def unit_of(tree: Tree, run: Run) -> Unit | None:
         if found is not None:
             return found
     return None
+
+
+def of_user(tree: Tree, groups: str) -> tuple[str, tuple[str, ...]] | None:
+    """Return the service of the present user that a process runs in, and its file; None: none.
+
+    Only one with Ollama's name: a server that a person started in a notebook runs in its service.
+    """
+    inside = re.search(
+        r"/user@(\d+)\.service/(?:.*/)?([^/\n]*ollama[^/\n]*\.service)$", groups, re.M
+    )
+    if inside is None or int(inside[1]) != os.getuid():
+        return None
+    home = Path.home()
+    config = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    places = (f"{config}/systemd/user", *_USER_FOLDERS, f"{home}/.local/share/systemd/user")
+    files = (f"{folder}/{inside[2]}" for folder in places)
+    return next(((inside[2], (file,)) for file in files if tree.has(file)), None)
 
 
 def assignments(text: str, *, specifiers: bool = True) -> list[str]:
