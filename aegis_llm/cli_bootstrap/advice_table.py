@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich import box
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from aegis_llm.bootstrap.advice import Advice, BudgetLine
@@ -12,6 +13,8 @@ from aegis_llm.cli_parts import console
 
 _GIB = 2**30
 _UNSET = "unset"
+_NARROW = 72
+"""Columns of a terminal below which the tables have no room for their sentences."""
 _GOALS = {
     "throughput": "many answers",
     "latency": "fast answers",
@@ -24,15 +27,15 @@ def show_advice(advice: Advice, facts: Facts) -> None:
     _say(_asked(advice, facts))
     _list("", [f"! {one}" for one in advice.warnings])
     _head("Settings")
-    console.print(_settings(advice))
+    _show(_settings(advice))
     _head("Models")
-    console.print(_models(advice))
+    _show(_models(advice))
     _head(_budget_title(advice))
-    console.print(_budget(advice))
+    _show(_budget(advice))
     study = _study(advice)
     if study.row_count:
         _head("What the study of 2025 has, and why it differs")
-        console.print(study)
+        _show(study)
     for model, options in advice.options.items():
         shown = ", ".join(f"PARAMETER {name} {value}" for name, value in options.items())
         _say(f"In the Modelfile of {model}: {shown}")
@@ -127,6 +130,19 @@ def _value(value: str | None) -> str:
 
 def _table() -> Table:
     return Table(box=box.HORIZONTALS, expand=True, pad_edge=False)
+
+
+def _show(table: Table) -> None:
+    """Print a table; where it would be cut, each row as lines."""
+    if console.width >= _NARROW:
+        console.print(table)
+        return
+    for first, *others in zip(*(column.cells for column in table.columns), strict=True):
+        console.print(first, highlight=False)
+        for column, cell in zip(table.columns[1:], others, strict=True):
+            if cell:
+                line = Padding(f"{column.header}: {cell}", (0, 0, 0, 2))
+                console.print(line, highlight=False)
 
 
 def _head(text: str) -> None:

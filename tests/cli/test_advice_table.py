@@ -11,8 +11,10 @@ from aegis_llm.cli_bootstrap import advice_table
 from tests.bootstrap.advising import card, model
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, advice: Advice, name: str = "rtx-4090") -> str:
-    console = Console(width=80, force_terminal=False, record=True, file=None, quiet=False)
+def shown(
+    monkeypatch: pytest.MonkeyPatch, advice: Advice, name: str = "rtx-4090", width: int = 80
+) -> str:
+    console = Console(width=width, force_terminal=False, record=True, file=None, quiet=False)
     monkeypatch.setattr(advice_table, "console", console)
     advice_table.show_advice(advice, profile(name))
     return console.export_text()
@@ -45,6 +47,17 @@ def test_all_of_it_fits_into_80_columns_and_nothing_is_cut(text: str) -> None:
 )
 def test_what_a_person_needs_is_there(text: str, part: str) -> None:
     assert part in text
+
+
+def test_a_narrow_terminal_loses_no_word(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    workload = Workload(models=("llama3.1:8b", "nomic-embed-text"))
+    narrow = shown(monkeypatch, advise(profile("dgx-spark"), workload), "dgx-spark", width=40)
+    assert max(len(line) for line in narrow.splitlines()) <= 40
+    assert "…" not in narrow
+    flat = " ".join(narrow.split())
+    for words in ("OLLAMA_NUM_PARALLEL value: 4", "4 slots x 7,168 tokens x 128 KiB = 3.50 GiB"):
+        assert words in flat
+    assert flat.count("nomic-embed-text") >= text.count("nomic-embed-text")
 
 
 def test_figures_have_units_and_settings_to_leave_alone_say_so(text: str) -> None:
