@@ -139,6 +139,11 @@ def test_compose_is_told_its_own_file(machine: Machine) -> None:
     change = machine.plan(installed="docker", files=("/srv/ai/compose.yaml",))
     assert change.form == "compose"
     assert "docker compose -f /srv/ai/compose.yaml up -d" in change.steps
+    spaced = machine.plan(installed="docker", files=("/srv/my ai/compose.yaml",))
+    assert "docker compose -f '/srv/my ai/compose.yaml' up -d" in spaced.steps
+    named = machine.plan(installed="docker", unit="a; rm -rf /")
+    assert "docker rm -f 'a; rm -rf /'" in named.steps
+    assert "Models that are in no volume go with the container." in named.steps[0]
 
 
 def test_a_later_drop_in_that_says_otherwise_wins_and_is_named(machine: Machine) -> None:

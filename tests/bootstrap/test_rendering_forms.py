@@ -147,7 +147,8 @@ def test_a_container_keeps_its_version_and_its_name() -> None:
     text = render(ENVIRONMENT, "docker", facts=SPARK)
     assert text.endswith("ollama/ollama:0.32.15\n")
     assert "--name my-ollama" in text
-    assert "docker rm -f my-ollama" in text
+    assert "# docker rm -f my-ollama\n" in text
+    assert "with all of its models that are in no volume" in text
     named = Facts(ollama=Ollama(installed="docker", unit="a; rm -rf /", version="x;y"))
     assert "rm -rf" not in render(ENVIRONMENT, "docker", facts=named)
 

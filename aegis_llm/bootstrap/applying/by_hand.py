@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from aegis_llm.bootstrap.facts import Facts
 from aegis_llm.bootstrap.rendering import Form
 
@@ -9,17 +11,17 @@ from aegis_llm.bootstrap.rendering import Form
 def by_hand(facts: Facts) -> tuple[Form, tuple[str, ...]]:
     """Return the form that helps, and the steps that use it."""
     ollama = facts.ollama
-    name = ollama.unit or "ollama"
+    name = shlex.quote(ollama.unit or "ollama")
     if ollama.installed == "docker" and ollama.files:
         file = ollama.files[-1]
         return "compose", (
             f"Take the lines below `environment:` into the service of Ollama in {file}.",
-            f"docker compose -f {file} up -d",
+            f"docker compose -f {shlex.quote(file)} up -d",
         )
     if ollama.installed == "docker":
         return "docker", (
             f"See with `docker inspect {name}` which volumes, ports and devices it has, and"
-            " change the command to the same.",
+            " change the command to the same. Models that are in no volume go with the container.",
             f"docker rm -f {name}",
             "Run the command: a container keeps the environment that it was made with.",
         )

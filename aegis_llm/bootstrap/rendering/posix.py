@@ -35,7 +35,10 @@ def render_docker(page: Page) -> str:
     lines = [
         *page.header(),
         *page.comments(),
-        f"# The old container has to go first (models stay): docker rm -f {name}",
+        "# The old container has to go first, with all of its models that are in no volume. See"
+        " what it has, and change -v, -p and the rest to the same:",
+        f"# docker inspect {name}",
+        f"# docker rm -f {name}",
     ]
     parts = [
         "docker run -d",
