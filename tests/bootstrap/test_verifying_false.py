@@ -1,0 +1,227 @@
+"""What looks like a proof and is none: verdicts that would be false."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from aegis_llm.bootstrap.facts import Facts, Loaded, ModelFacts, Ollama
+from aegis_llm.bootstrap.probing import probe
+from aegis_llm.bootstrap.verifying import Measured, Round, verify
+from aegis_llm.bootstrap.verifying.evidence import Child, Evidence
+from aegis_llm.bootstrap.verifying.judging import judge
+from aegis_llm.testing import OllamaSimulator, SimulatedModel, Timing
+
+MODEL = "llama3.1:8b"
+PARALLEL, CONTEXT, STAY = "OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH", "OLLAMA_KEEP_ALIVE"
+TYPE, FLASH = "OLLAMA_KV_CACHE_TYPE", "OLLAMA_FLASH_ATTENTION"
+LINE = 'time={} level=INFO msg="server config" env="map[OLLAMA_NUM_PARALLEL:4]"\n'
+QUICK = Timing(prefill=200_000.0, decode=2500.0)
+
+
+def far(url: str) -> Facts:
+    """Return the facts of a server on another machine."""
+    found = probe(url)
+    return msgspec.structs.replace(found, ollama=Ollama(url=url, version="0.33.0", running=True))
+
+
+def state(
+    name: str, wanted: str, seen: Evidence, models: Sequence[ModelFacts] = (), **facts: Any
+) -> str:
+    (verdict,) = judge(Facts(models=tuple(models), **facts), {name: wanted}, seen).verdicts
+    return verdict.state
+
+
+def test_the_log_of_this_machine_is_not_that_of_a_server_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".ollama" / "logs"
+    folder.mkdir(parents=True)
+    (folder / "server.log").write_text(LINE.format("2026-01-01T00:00:00Z"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with OllamaSimulator([MODEL]) as server:
+        seen = verify(far(server.base_url), {PARALLEL: "4"})
+    assert seen.of(PARALLEL).state == "cannot tell"
+
+
+def test_the_log_of_a_server_that_has_ended_proves_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(LINE.format("2026-01-01T00:00:00Z"))
+    facts = Facts(ollama=Ollama(url="http://127.0.0.1:9", installed="docker", unit="box"))
+    assert verify(facts, {PARALLEL: "4"}, log=log).of(PARALLEL).state == "cannot tell"
+
+
+@pytest.mark.parametrize("when", ["2023-11-14T20:00:00Z", "2023-11-15T20:00:00Z"])
+def test_the_log_of_another_start_is_not_believed_when_it_is_given_either(
+    tmp_path: Path, when: str
+) -> None:
+    put(tmp_path, "stat", "btime 1700000000\n")
+    put(tmp_path, "7/stat", f"7 (a) S 1 {' '.join(['0'] * 17)} 0 0\n")
+    put(tmp_path, "7/cmdline", "ollama\0serve\0")
+    log = tmp_path / "log"
+    facts = Facts(ollama=Ollama(pid=7, url="http://127.0.0.1:9"))
+    log.write_text(LINE.format("2023-11-14T22:13:30Z"))
+    assert verify(facts, {PARALLEL: "4"}, root=tmp_path, log=log).in_force
+    assert verify(facts, {PARALLEL: "4"}, root=tmp_path, log=log).of(PARALLEL).state == "in force"
+    log.write_text(LINE.format(when))
+    seen = verify(facts, {PARALLEL: "4"}, root=tmp_path, log=log)
+    assert seen.of(PARALLEL).state == "cannot tell"
+
+
+def test_a_number_that_is_now_another_programs_is_not_the_server(tmp_path: Path) -> None:
+    put(tmp_path, "stat", "btime 1700000000\n")
+    put(tmp_path, "7/cmdline", "postgres\0-D\0")
+    put(tmp_path, "7/environ", "PATH=/bin\0")
+    facts = Facts(ollama=Ollama(pid=7, url="http://127.0.0.1:9"))
+    seen = verify(facts, {PARALLEL: "4"}, root=tmp_path)
+    assert seen.of(PARALLEL).state == "cannot tell"
+    assert "process 7 is no Ollama" in [one.what for one in seen.sources]
+
+
+def put(root: Path, path: str, text: str) -> None:
+    file = root / "proc" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def test_a_context_that_a_client_asked_for_is_not_the_servers() -> None:
+    with OllamaSimulator([MODEL], context_length=4096) as server:
+        body = {"model": MODEL, "options": {"num_ctx": 8192}}
+        httpx.post(f"{server.base_url}/api/generate", json=body)
+        facts = far(server.base_url)
+        assert verify(facts, {CONTEXT: "8192"}).of(CONTEXT).state == "cannot tell"
+    loaded = (Loaded(name=MODEL, context=8192),)
+    seen = Evidence(answers=True, version="0.33.0", loaded=loaded, log={CONTEXT: "4096"})
+    assert state(CONTEXT, "8192", seen, facts.models) == "not in force"
+
+
+@pytest.mark.parametrize("trained", [8192, 131_072])
+def test_a_context_above_what_a_model_was_trained_for_cannot_be_seen(trained: int) -> None:
+    model = ModelFacts(name=MODEL, trained_context=trained)
+    seen = Evidence(
+        answers=True,
+        version="0.33.0",
+        log={CONTEXT: "16384"},
+        loaded=(Loaded(name=MODEL, context=8192),),
+        measured=Measured(model=MODEL, context=8192),
+    )
+    found = state(CONTEXT, "16384", seen, [model])
+    assert found == ("in force" if trained == 8192 else "not in force")
+    unread = msgspec.structs.replace(seen, log=None)
+    found = state(CONTEXT, "16384", unread, [model])
+    assert found == ("cannot tell" if trained == 8192 else "not in force")
+
+
+@pytest.mark.parametrize("own", [8192, 2048])
+def test_a_context_of_the_modelfile_says_nothing_of_the_server(own: int) -> None:
+    models = {MODEL: SimulatedModel(options={"num_ctx": own})}
+    with OllamaSimulator(models, timing=QUICK, context_length=4096) as server:
+        seen = verify(far(server.base_url), {CONTEXT: "8192"}, deep=True)
+    assert seen.of(CONTEXT).state == "cannot tell"
+
+
+def test_a_stay_that_a_client_asked_for_is_not_the_servers() -> None:
+    with OllamaSimulator([MODEL], timing=QUICK, keep_alive=300) as server:
+        facts = far(server.base_url)
+        body = {"model": MODEL, "keep_alive": "10m"}
+        httpx.post(f"{server.base_url}/api/generate", json=body)
+        for wanted in ("10m", "5m"):
+            seen = verify(facts, {STAY: wanted}, deep=True)
+            assert seen.of(STAY).state == "cannot tell"
+            assert "--reload" in seen.of(STAY).do
+        seen = verify(facts, {STAY: "10m"}, deep=True, reload=True)
+    assert seen.of(STAY).state == "not in force"
+
+
+def test_slots_that_others_hold_do_not_make_a_verdict() -> None:
+    slow = Timing(prefill=200_000.0, decode=400.0)
+    with OllamaSimulator([MODEL], num_parallel=3, timing=slow) as server:
+        url = f"{server.base_url}/api/generate"
+        ended = threading.Event()
+
+        def use() -> None:
+            while not ended.is_set():
+                options = {"num_predict": 400}
+                httpx.post(url, json={"model": MODEL, "prompt": "x", "options": options})
+
+        others = threading.Thread(target=use)
+        others.start()
+        try:
+            server.wait_for(1, "/api/generate")
+            seen = verify(far(server.base_url), {PARALLEL: "3", STAY: "5m"}, deep=True)
+        finally:
+            ended.set()
+            others.join()
+    assert seen.measured is not None
+    assert seen.measured.busy
+    assert not seen.measured.sure
+    assert seen.of(PARALLEL).state == "cannot tell"
+    assert "nobody else" in seen.of(PARALLEL).do
+
+
+def test_as_many_at_once_as_were_sent_may_be_fewer_than_the_slots() -> None:
+    with OllamaSimulator([MODEL], num_parallel=8, timing=QUICK) as server:
+        seen = verify(far(server.base_url), {PARALLEL: "4"}, deep=True, most=4)
+    assert seen.measured is not None
+    assert (seen.measured.slots, seen.measured.sure) == (4, False)
+    assert seen.of(PARALLEL).state == "cannot tell"
+
+
+@pytest.mark.parametrize("architecture", ["qwen3vl", "mllama", "qwen35", "llama"])
+def test_one_slot_of_a_family_that_gets_no_more_proves_nothing(architecture: str) -> None:
+    model = ModelFacts(name=MODEL, architecture=architecture, size=5 << 30, layers=32, heads=32,
+                       kv_heads=(8,), embedding_length=4096, trained_context=8192)  # fmt: skip
+    loaded = (Loaded(name=MODEL, size=(5 << 30) + (600 << 20), context=4096),)
+    rounds = (Round(sent=9, tokens=48, at_once=1), Round(sent=9, tokens=96, at_once=1))
+    measured = Measured(model=MODEL, slots=1, sure=True, rounds=rounds)
+    seen = Evidence(answers=True, version="0.33.0", log={PARALLEL: "4"}, loaded=loaded)
+    child = Child(where="process 8", slots=1)
+    for one in (
+        msgspec.structs.replace(seen, children=(child,)),
+        msgspec.structs.replace(seen, measured=measured),
+        seen,
+    ):
+        found = state(PARALLEL, "4", one, [model])
+        assert found == ("not in force" if architecture == "llama" else "in force")
+
+
+def test_a_child_that_is_not_of_the_loaded_model_may_be_of_one_with_one_slot() -> None:
+    vision = ModelFacts(name="qwen3-vl", architecture="qwen3vl")
+    plain = ModelFacts(name=MODEL, architecture="llama")
+    seen = Evidence(
+        answers=True, version="0.33.0", log={PARALLEL: "4"}, loaded=(Loaded(name=MODEL),),
+        children=(Child(where="the log", slots=1),),
+    )  # fmt: skip
+    assert state(PARALLEL, "4", seen, [plain, vision]) == "in force"
+    assert state(PARALLEL, "4", seen, [plain]) == "not in force"
+
+
+def test_sizes_are_no_proof_where_they_are_estimates_or_buffers_are_large() -> None:
+    model = ModelFacts(name=MODEL, architecture="llama", size=5 << 30, layers=32, heads=32,
+                       kv_heads=(8,), embedding_length=4096, trained_context=131_072)  # fmt: skip
+    loaded = (Loaded(name=MODEL, size=(5 << 30) + (4 << 30), context=4096),)
+    seen = Evidence(answers=True, version="0.33.0", log={PARALLEL: "2"}, loaded=loaded)
+    assert state(PARALLEL, "2", seen, [model]) == "not in force"
+    old = msgspec.structs.replace(seen, version="0.20.0")
+    assert state(PARALLEL, "2", old, [model]) == "in force"
+    off = msgspec.structs.replace(seen, process={FLASH: "0", PARALLEL: "2"})
+    assert state(PARALLEL, "2", off, [model]) == "in force"
+
+
+def test_a_gpu_without_flash_attention_turns_off_what_is_automatic() -> None:
+    seen = Evidence(answers=True, process={}, children=(Child(where="x", flash="off"),))
+    assert state(FLASH, "", seen) == "in force"
+    assert state(FLASH, "", msgspec.structs.replace(seen, process=None)) == "cannot tell"
+    assert state(FLASH, "1", seen) == "not in force"
+
+
+def test_a_cache_may_be_quantized_by_an_argument_of_llama_server() -> None:
+    child = Child(where="x", environment={"LLAMA_ARG_CACHE_TYPE_K": "q8_0"})
+    seen = Evidence(answers=True, version="0.33.0", children=(child,))
+    assert state(TYPE, "f16", seen) == "not in force"
