@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -140,28 +140,20 @@ def test_a_stay_that_a_client_asked_for_is_not_the_servers() -> None:
 
 
 def test_slots_that_others_hold_do_not_make_a_verdict() -> None:
-    slow = Timing(prefill=200_000.0, decode=400.0)
-    with OllamaSimulator([MODEL], num_parallel=3, timing=slow) as server:
+    with OllamaSimulator([MODEL], num_parallel=3, timing=QUICK) as server:
+        server.faults.hang(after=1, path="/api/generate")
         url = f"{server.base_url}/api/generate"
-        ended = threading.Event()
-
-        def use() -> None:
-            while not ended.is_set():
-                options = {"num_predict": 400}
-                httpx.post(url, json={"model": MODEL, "prompt": "x", "options": options})
-
-        others = threading.Thread(target=use)
-        others.start()
-        try:
-            server.wait_for(1, "/api/generate")
-            seen = verify(far(server.base_url), {PARALLEL: "3", STAY: "5m"}, deep=True)
-        finally:
-            ended.set()
-            others.join()
+        with ThreadPoolExecutor(1) as pool, httpx.Client(timeout=60) as client:
+            other = pool.submit(client.post, url, json={"model": MODEL, "prompt": "x"})
+            try:
+                server.wait_for(1, "/api/generate")
+                seen = verify(far(server.base_url), {PARALLEL: "3", STAY: "5m"}, deep=True)
+            finally:
+                server.faults.release()
+            other.result()
     assert seen.measured is not None
-    assert seen.measured.busy
-    assert not seen.measured.sure
-    assert seen.of(PARALLEL).state == "cannot tell"
+    assert (seen.measured.slots, seen.measured.busy, seen.measured.sure) == (2, True, False)
+    assert [one.state for one in seen.verdicts] == ["cannot tell", "cannot tell"]
     assert "nobody else" in seen.of(PARALLEL).do
 
 
