@@ -302,7 +302,7 @@ def test_rounds_end_and_never_send_more_than_allowed(slots: int, expected: int, 
     following = first_round(expected, most)
     while following is not None:
         sent, tokens = following
-        assert sent <= max(most, 3)
+        assert sent <= most
         rounds.append(Round(sent=sent, tokens=tokens, at_once=min(slots, sent)))
         following = next_round(rounds, most)
     found = slots_of(rounds)

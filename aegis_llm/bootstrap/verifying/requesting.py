@@ -105,6 +105,8 @@ def measure(
         measuring.error = f"no answer from {safe_url(url)}: {str(exc) or type(exc).__name__}"
     except ollama.ResponseError as exc:
         measuring.error = f"{safe_url(url)} says: {exc.error[:200]}"
+    except (ValueError, TypeError, RecursionError):
+        measuring.error = f"what {safe_url(url)} answers is not Ollama's"
     finally:
         client.close()  # type: ignore[no-untyped-call]  # ollama's, untyped
     return measuring.result()
