@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import msgspec
 import pytest
 
 from aegis_llm.bootstrap.facts import Facts, Loaded, ModelFacts, Ollama
+from aegis_llm.bootstrap.linting import lint
 from aegis_llm.bootstrap.probing import probe
 from aegis_llm.bootstrap.verifying import Measured, Round, verify
 from aegis_llm.bootstrap.verifying.evidence import Child, Evidence
@@ -217,3 +220,70 @@ def test_a_cache_may_be_quantized_by_an_argument_of_llama_server() -> None:
     child = Child(where="x", environment={"LLAMA_ARG_CACHE_TYPE_K": "q8_0"})
     seen = Evidence(answers=True, version="0.33.0", children=(child,))
     assert state(TYPE, "f16", seen) == "not in force"
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "OLLAMA_API_KEY", "MY_TOKEN"])
+def test_a_variable_that_is_not_kept_of_a_process_may_be_there(name: str) -> None:
+    seen = Evidence(answers=True, version="0.33.0", process={PARALLEL: "4"}, pid=7)
+    assert state(name, "http://proxy:1", seen) == "cannot tell"
+
+
+def test_a_password_in_a_value_is_not_shown_and_is_no_difference() -> None:
+    wanted = {"OLLAMA_HOST": "http://u:hunter2@h:1", "HTTP_PROXY": "http://u:hunter2@p:1"}
+    seen = Evidence(answers=True, process={"OLLAMA_HOST": "http://h:1"}, pid=7)
+    verification = judge(Facts(), wanted, seen)
+    assert verification.of("OLLAMA_HOST").state == "in force"
+    assert b"hunter2" not in msgspec.json.encode(verification)
+    findings = lint({"OLLAMA_HOTS": "http://u:hunter2@h:1"}, "0.33.0")
+    assert findings
+    assert b"hunter2" not in msgspec.json.encode(findings)
+
+
+def test_a_server_that_dies_while_it_is_asked_leaves_no_verdict(tmp_path: Path) -> None:
+    put(tmp_path, "stat", "btime 1700000000\n")
+    put(tmp_path, "7/cmdline", "ollama\0serve\0")
+    ollama = Ollama(
+        pid=7, url="http://127.0.0.1:9", environment={PARALLEL: "4"},
+        environment_source="process 7",
+    )  # fmt: skip
+    seen = verify(Facts(ollama=ollama), {PARALLEL: "4"}, root=tmp_path)
+    assert seen.of(PARALLEL).state == "cannot tell"
+
+
+def nonsense(body: bytes) -> type[BaseHTTPRequestHandler]:
+    class Nonsense(BaseHTTPRequestHandler):
+        """Answers like an Ollama until it is asked to generate."""
+
+        def do_GET(self) -> None:
+            said = b'{"version":"0.33.0","models":[{"name":"m:latest"}]}'
+            self.reply(said if self.command == "GET" else body)
+
+        do_POST = do_GET  # noqa: N815 - the name is http.server's
+
+        def reply(self, said: bytes) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(200)
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    return Nonsense
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[1]", b"null", b'{"model":3}', b"[" * 100_000])
+def test_nonsense_ends_the_requests_and_not_the_command(body: bytes) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), nonsense(body)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            facts = Facts(ollama=Ollama(url=f"http://127.0.0.1:{server.server_port}"))
+            seen = verify(facts, {PARALLEL: "4"}, deep=True, model="m")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert seen.measured is not None
+    assert seen.measured.error
+    assert seen.of(PARALLEL).state == "cannot tell"

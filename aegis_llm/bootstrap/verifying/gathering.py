@@ -53,7 +53,7 @@ def gather(
     answers, version, loaded, loaded_source = _loaded(url)
     process, process_source = _process(tree, pid, gone)
     ended = not answers and pid is None
-    if process is None and _is_of_process(facts) and not ended:
+    if process is None and _is_of_process(facts) and answers:
         process = facts.ollama.environment
         what = facts.ollama.environment_source or ""
         process_source = Source(name="process", found=True, what=what)

@@ -112,7 +112,7 @@ def _untold(name: str, seen: Evidence, found: list[Piece]) -> str:
     if any(one.weight >= LOG for one in found):
         return "What was seen fits, and would fit other values as well"
     if name not in CATALOGUE and not name.startswith("LLAMA_ARG_"):
-        return "It is none of Ollama's variables, and the process is not readable"
+        return "It is none of those that concern inference, and only these are looked at"
     return "Neither the log, nor the process, nor a loaded model shows it"
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from aegis_llm.bootstrap.advising.plans import one_slot_because
 from aegis_llm.bootstrap.advising.versions import release_of
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
+from aegis_llm.bootstrap.probing.environment import concerns, safe_value
 from aegis_llm.bootstrap.variables import CATALOGUE, Variable, read
 from aegis_llm.bootstrap.verifying.evidence import Child, Evidence
 from aegis_llm.config.go_values import FOREVER, bare, seconds
@@ -45,16 +46,17 @@ def pieces(name: str, text: str, seen: Evidence, facts: Facts) -> Iterator[Piece
     """Yield what was seen of a variable of the server, the lightest first."""
     wanted = canonical(name, text)
     variable = CATALOGUE.get(name)
-    yield from _of_process(name, text, wanted, seen)
+    yield from _of_process(name, text, seen)
     if variable is not None:
         yield from _of_log(variable, text, wanted, seen)
     yield from _of_children(name, text, wanted, seen, facts)
 
 
-def _of_process(name: str, text: str, wanted: str, seen: Evidence) -> Iterator[Piece]:
-    if seen.process is None:
-        return
+def _of_process(name: str, text: str, seen: Evidence) -> Iterator[Piece]:
+    if seen.process is None or not concerns(name):
+        return  # of the process only these are kept: others may be there
     who = f"process {seen.pid}"
+    wanted = canonical(name, safe_value(text))
     if name not in seen.process:
         agrees = not bare(text) or wanted == canonical(name, "")
         yield Piece(ENVIRONMENT, agrees, None, f"{who} was started without it")
@@ -68,7 +70,7 @@ def _of_log(variable: Variable, text: str, wanted: str, seen: Evidence) -> Itera
     name = variable.name
     if seen.log is None or name not in seen.log:
         return
-    logged = seen.log[name]
+    logged = safe_value(seen.log[name])
     said = f"the log says {name}:{logged}"
     if variable.kind == "switch" and logged in ("false", ""):
         # What is unset is logged in the same way as what is off.
@@ -109,9 +111,13 @@ def _of_child(
     where, who = child.where, "the runner" if child.runner else "llama-server"
     if name == "OLLAMA_NUM_PARALLEL" and child.slots is not None:
         agrees: bool | None = str(child.slots) == wanted
-        if not agrees and child.slots == 1 and (child.embeds or _may_have_one(seen, facts)):
-            agrees = None  # such models have one slot whatever is set
-        return Piece(CHILD, agrees, str(child.slots), f"{who} has {child.slots} slots ({where})")
+        said = f"{who} has {child.slots} slots ({where})"
+        if child.embeds:
+            said += ": an embedding model has one whatever is set"
+        elif not agrees and child.slots == 1 and _may_have_one(seen, facts):
+            agrees = None
+            said += ": it may be of a model that has one whatever is set"
+        return Piece(CHILD, None if child.embeds else agrees, str(child.slots), said)
     if name == "OLLAMA_FLASH_ATTENTION" and child.flash is not None:
         mode = {"": "auto", "true": "on", "false": "off"}[wanted if bare(text) else ""]
         if child.runner and mode == "auto":

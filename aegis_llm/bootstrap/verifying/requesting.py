@@ -35,6 +35,7 @@ _TIMEOUT_S = 120.0
 _CENTURY_S = 3.2e9
 _SETTLED_S = 2.0
 _LOOK_S = 0.05
+_MOMENT_S = 0.001
 _OFF_S = 0.3  # Ollama takes a moment from the end of an answer to seeing that it is idle
 _PROMPT = "Count from 1 to 1000, one number a line, and nothing else. Begin with {}."
 
@@ -205,7 +206,8 @@ class _Measuring:
             self._seen["context"] = loaded.context or None
             until = _seconds(loaded.expires_at)
             stays = None if until is None else until - self._ended
-            told = before is None or loaded.expires_at != before.expires_at
+            ended = None if before is None else _seconds(before.expires_at)
+            told = until is not None and (ended is None or until - ended > _MOMENT_S)
             if stays is not None and told:
                 self._stays = stays
                 self._seen["keep_alive_s"] = FOREVER if stays > _CENTURY_S else max(0.0, stays)
