@@ -16,6 +16,7 @@ import pytest
 from aegis_llm.bootstrap.facts import Facts, Loaded, ModelFacts, Ollama
 from aegis_llm.bootstrap.linting import lint
 from aegis_llm.bootstrap.probing import probe
+from aegis_llm.bootstrap.probing.processes import Process, serving
 from aegis_llm.bootstrap.verifying import Measured, Round, verify
 from aegis_llm.bootstrap.verifying.evidence import Child, Evidence
 from aegis_llm.bootstrap.verifying.judging import judge
@@ -287,3 +288,19 @@ def test_nonsense_ends_the_requests_and_not_the_command(body: bytes) -> None:
     assert seen.measured is not None
     assert seen.measured.error
     assert seen.of(PARALLEL).state == "cannot tell"
+
+
+def test_of_several_processes_that_may_be_the_server_none_is_taken() -> None:
+    hidden = [Process(pid=pid, listens=True) for pid in (7, 8)]
+    assert serving(hidden, 11434) is None
+    assert serving(hidden[:1], 11434) is hidden[0]
+    inner = {"OLLAMA_HOST": "0.0.0.0:11434"}
+    boxes = [
+        Process(pid=pid, groups=f"0::/docker/{mark * 64}", environment=inner)
+        for pid, mark in ((3, "a"), (4, "b"))
+    ]
+    own = Process(pid=9, environment={})
+    assert serving([*boxes, own], 11434) is own
+    assert serving(boxes, 11434) is None
+    assert serving(boxes[:1], 11500) is boxes[0]
+    assert serving(boxes, 11500) is None
