@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -251,6 +253,19 @@ def test_a_server_that_dies_while_it_is_asked_leaves_no_verdict(tmp_path: Path) 
     assert seen.of(PARALLEL).state == "cannot tell"
 
 
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on a free port; yield its host and port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def nonsense(body: bytes) -> type[BaseHTTPRequestHandler]:
     class Nonsense(BaseHTTPRequestHandler):
         """Answers like an Ollama until it is asked to generate."""
@@ -276,15 +291,9 @@ def nonsense(body: bytes) -> type[BaseHTTPRequestHandler]:
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[1]", b"null", b'{"model":3}', b"[" * 100_000])
 def test_nonsense_ends_the_requests_and_not_the_command(body: bytes) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), nonsense(body)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            facts = Facts(ollama=Ollama(url=f"http://127.0.0.1:{server.server_port}"))
-            seen = verify(facts, {PARALLEL: "4"}, deep=True, model="m")
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(nonsense(body)) as host:
+        facts = Facts(ollama=Ollama(url=f"http://{host}"))
+        seen = verify(facts, {PARALLEL: "4"}, deep=True, model="m")
     assert seen.measured is not None
     assert seen.measured.error
     assert seen.of(PARALLEL).state == "cannot tell"
@@ -304,3 +313,26 @@ def test_of_several_processes_that_may_be_the_server_none_is_taken() -> None:
     assert serving(boxes, 11434) is None
     assert serving(boxes[:1], 11500) is boxes[0]
     assert serving(boxes, 11500) is None
+
+
+def test_a_password_in_the_address_is_sent_and_not_shown() -> None:
+    secret = f"Basic {base64.b64encode(b'user:hunter2').decode()}"
+
+    class Guarded(nonsense(b"")):  # type: ignore[misc]  # a class that a function makes
+        """Answers who knows the password."""
+
+        def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+            if self.headers.get("Authorization") == secret:
+                super().do_GET()
+            else:
+                self.send_error(401)
+
+    with answering(Guarded) as host:
+        url = f"http://user:hunter2@{host}/"
+        facts = probe(url)
+        seen = verify(facts, {PARALLEL: "4"}, url=url)
+        unknown = verify(facts, {PARALLEL: "4"})
+    assert facts.ollama.running
+    assert seen.answers
+    assert not unknown.answers
+    assert b"hunter2" not in msgspec.json.encode((facts, seen))

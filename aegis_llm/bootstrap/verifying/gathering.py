@@ -27,12 +27,18 @@ _TICKS_A_SECOND = 100
 
 
 def gather(
-    facts: Facts, *, root: Path = Path("/"), log: Path | None = None, run: Run | None = None
+    facts: Facts,
+    *,
+    url: str,
+    root: Path = Path("/"),
+    log: Path | None = None,
+    run: Run | None = None,
 ) -> Evidence:
     """Return what there is to see.
 
     Args:
-        facts: Say where the server is, how it was installed and what its process is.
+        facts: Say how the server was installed and what its process is.
+        url: Its address.
         root: Where the files of its machine are.
         log: A log to read in place of the one that is looked for.
         run: Runs commands that show a log; None: real ones for this machine, else none.
@@ -42,7 +48,7 @@ def gather(
     """
     tree = Tree(root)
     run = run or (run_command if tree.here else no_commands)
-    pid, url = facts.ollama.pid, facts.ollama.url
+    pid = facts.ollama.pid
     gone = ""
     if pid is not None and not _serves(tree, pid):
         # It has ended, and its number may be another program's by now.

@@ -15,6 +15,7 @@ import msgspec
 import ollama
 
 from aegis_llm.bootstrap.facts import Facts, Loaded
+from aegis_llm.bootstrap.probing.server import login_of
 from aegis_llm.bootstrap.verifying.asking import SilentError, loaded_at
 from aegis_llm.bootstrap.verifying.overlap import (
     Next,
@@ -93,7 +94,8 @@ def measure(
         tell: Called with each thing that was done.
     """
     try:
-        client = ollama.Client(host=url, timeout=_TIMEOUT_S)
+        bare, headers = login_of(url)
+        client = ollama.Client(host=bare, headers=headers, timeout=_TIMEOUT_S)
     except (ValueError, httpx.InvalidURL):
         return Measured(model=model, error=f"the address {safe_url(url)} is not usable")
     measuring = _Measuring(client, url, model, tell or (lambda _: None))
