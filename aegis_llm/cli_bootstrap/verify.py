@@ -73,8 +73,8 @@ def verify_command(
         if deep:
             _announce(facts, model, at_once)
         seen = verify(
-            facts, environment, deep=deep, root=root, log=log, model=model, most=at_once,
-            reload=reload, tell=_tell,
+            facts, environment, url=url, deep=deep, root=root, log=log, model=model,
+            most=at_once, reload=reload, tell=_tell,
         )  # fmt: skip
     except ConfigError as exc:
         refuse(f"{exc}.")

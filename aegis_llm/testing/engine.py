@@ -204,7 +204,7 @@ class Engine:
         runner = self._loaded.get(name)
         if runner is None or not runner.options.satisfies(wanted):
             return None
-        runner.use(stay, self.clock.monotonic())
+        runner.use(stay)
         return runner
 
     def _room(self, name: str, wanted: RunnerOptions) -> bool:

@@ -51,7 +51,7 @@ class Routes:
     ) -> None:
         self._models = models
         self._engine = engine
-        self._clock = clock
+        self._began = clock.time() - clock.monotonic()
         self._version = version
         self._faults = faults
         self._pulled_at = rfc3339(clock.time())
@@ -116,7 +116,6 @@ class Routes:
         return {"models": entries}
 
     def _ps(self) -> dict[str, Any]:
-        now, wall = self._clock.monotonic(), self._clock.time()
         return {
             "models": [
                 {
@@ -125,7 +124,7 @@ class Routes:
                     "size": self._size(runner),
                     "digest": self._models.get(runner.name, runner.model).digest(runner.name),
                     "details": catalogue.details(runner.model),
-                    "expires_at": rfc3339(wall + runner.expires_at - now),
+                    "expires_at": rfc3339(self._began + runner.expires_at),
                     "size_vram": self._size(runner),
                     "context_length": runner.options.num_ctx,
                 }

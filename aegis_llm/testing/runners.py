@@ -10,6 +10,8 @@ from aegis_llm.testing.models import SimulatedModel
 from aegis_llm.testing.slots import Slots
 
 DEFAULT_CONTEXT = 4096
+FOREVER_S = float(2**63) / 1e9
+"""The longest time that Go knows; Ollama takes it for "for ever"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +89,17 @@ class Runner:
     prefill_free_at: float = 0.0
     waiting: list[object] = field(default_factory=list)
 
-    def use(self, keep_alive: float | None, now: float) -> None:
+    def use(self, keep_alive: float | None) -> None:
         """Take hold of the model; a given `keep_alive` replaces the one it had."""
         self.uses += 1
         if keep_alive is not None:
             self.keep_alive = keep_alive
-        self.expires_at = now + self.keep_alive
 
     def let_go(self, now: float) -> None:
-        """End one use; the time to live starts again."""
+        """End one use; with the last one the time to live starts again."""
         self.uses -= 1
-        self.expires_at = now + self.keep_alive
+        if self.uses == 0:
+            self.expires_at = now + min(self.keep_alive, FOREVER_S)
 
     def expired(self, now: float) -> bool:
         """Return whether the model is to be unloaded."""

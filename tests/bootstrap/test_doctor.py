@@ -109,10 +109,15 @@ def test_the_rights_of_a_user_are_tried(limited: RedisServer) -> None:
         found = of_redis(limited_url)["no-rights"]
         client.execute_command("ACL", "SETUSER", "reader", "+@all", "-zadd", "&aegis:*")
         less = of_redis(limited_url)["no-rights"]
-        client.execute_command("ACL", "DELUSER", "reader")
+        client.execute_command("ACL", "SETUSER", "reader", "-pexpire", "-del", "-unlink", "-set")
+        of_redis(limited_url)
         assert client.keys("*doctor*") == []
+        client.execute_command("ACL", "SETUSER", "reader", "-@all", "+get")
+        deaf = of_redis(limited_url)["redis-no-permission"]
+        client.execute_command("ACL", "DELUSER", "reader")
+    assert "+ping" in deaf.fix
     assert found.level == "error"
-    assert "HSET" in found.what
+    assert "PEXPIRE" in found.what
     assert "+set" in found.fix
     assert " GET " not in found.what
     assert less.level == "warning"
@@ -142,6 +147,19 @@ def test_both_servers_down_are_two_problems_and_no_crash() -> None:
     assert not checkup.healthy
     assert checkup.redis is not None
     assert not checkup.redis.answers
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("redis+cluster://:hunter2@127.0.0.1:9", "redis-down"),
+        ("redis://127.0.0.1:9?bogus=hunter2", "redis-error"),
+    ],
+)
+def test_an_address_that_its_client_refuses_is_a_problem_and_no_crash(url: str, rule: str) -> None:
+    checkup = examine(DOWN, redis_url=url)
+    assert rules(checkup, "redis") == {rule: "error"}
+    assert b"hunter2" not in msgspec.json.encode(checkup)
 
 
 def test_a_redis_that_hangs_is_told() -> None:

@@ -197,7 +197,8 @@ def test_a_model_that_stays_for_ever() -> None:
         facts = facts_of(server.base_url)
         wanted = {"OLLAMA_KEEP_ALIVE": "-1"}
         assert verify(facts, wanted, deep=True, run=nothing).in_force
-        assert not verify(facts, {"OLLAMA_KEEP_ALIVE": "1h"}, deep=True, run=nothing).in_force
+        hour = {"OLLAMA_KEEP_ALIVE": "1h"}
+        assert not verify(facts, hour, deep=True, reload=True, run=nothing).in_force
 
 
 def test_a_modelfile_is_stronger_than_the_environment(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def examine(
     config = AegisConfig.from_env()
     config = config.with_options(**{name: value for name, value in given.items() if value})
     wanted = configured(facts, root)
-    verification = verify(facts, wanted, root=root, log=log, deep=deep, tell=tell)
+    verification = verify(facts, wanted, url=url, root=root, log=log, deep=deep, tell=tell)
     findings = lint(wanted, facts.ollama.version, facts=facts) if wanted else ()
     problems = [
         *about_server(facts, answers=verification.answers),

@@ -70,7 +70,9 @@ def _down(facts: Facts) -> Problem:
     url = safe_url(facts.ollama.url)
     why = next((one.why for one in facts.unknown if one.what == "ollama.version"), "")
     shown = why if why and url in why else f"No Ollama answers at {url}"
-    return _problem("ollama-down", shown[:1].upper() + shown[1:], fix.format(unit=unit))
+    if not shown.startswith("http"):
+        shown = shown[:1].upper() + shown[1:]
+    return _problem("ollama-down", shown, fix.format(unit=unit))
 
 
 def _loaded(facts: Facts) -> Iterator[Problem]:

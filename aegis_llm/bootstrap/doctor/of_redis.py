@@ -17,6 +17,10 @@ _SILENT = {
     "redis_loading": ("it is still loading its data", "wait until `redis-cli ping` says PONG"),
     "redis_timeout": ("it takes no connection or does not reply in 2 s",
                       "look at its machine: `redis-cli --latency`, `redis-cli info`"),
+    "redis_error": ("what answers there is no Redis, or does not take the address",
+                    "check redis_url: redis://USER:PASSWORD@HOST:6379"),
+    "redis_no_permission": ("the user may not even ask whether it is there",
+                            "redis-cli ACL SETUSER USER +ping"),
 }  # fmt: skip
 _STORING = ("GET", "SET", "DEL", "HSET", "PEXPIRE")
 

@@ -13,7 +13,6 @@ import redis.exceptions
 
 from aegis_llm.bootstrap.doctor.problem import RedisSeen
 from aegis_llm.config import safe_url
-from aegis_llm.errors import ConfigError
 from aegis_llm.keys import SCHEMA
 from aegis_llm.stores.redis_clients import single_node, sync_client
 from aegis_llm.stores.redis_commands import Command, reason_of
@@ -21,6 +20,8 @@ from aegis_llm.stores.redis_commands import Command, reason_of
 _TIMEOUT_S = 2.0
 _PINGS = 21
 _GOES_MS = 1000
+_WITHOUT_END = ("HSET", "ZADD")
+_ENDS = {"PEXPIRE", "DEL", "UNLINK"}
 ANSWERING = ("GET", "SET", "DEL", "HSET", "PEXPIRE", "MULTI", "EXEC")
 """Commands without which nothing is stored."""
 
@@ -36,7 +37,7 @@ def ask(
     shown = safe_url(url)
     try:
         client = sync_client(url, timeout_s, timeout_s)
-    except (redis.exceptions.RedisError, ConfigError, OSError, ValueError) as exc:
+    except Exception as exc:  # noqa: BLE001 - a cluster's is no RedisError, a bad option's a TypeError
         return RedisSeen(url=shown, reason=reason_of(exc), said=_said(exc, url))
     try:
         latency = _latency(client, pings)
@@ -53,7 +54,7 @@ def ask(
             search=search,
             **fields,
         )
-    except (redis.exceptions.RedisError, OSError, ValueError) as exc:
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it is a problem that is told
         return RedisSeen(url=shown, reason=reason_of(exc), said=_said(exc, url))
     finally:
         client.close()
@@ -116,11 +117,16 @@ def _kept(client: Any) -> dict[str, Any]:
 
 
 def _denied(client: Any, namespace: str) -> tuple[str, ...]:
-    """Return the commands that the user may not run, by trying them."""
+    """Return the commands that the user may not run, by trying them.
+
+    Nothing is written that could not be taken away again.
+    """
     key = f"aegis:{SCHEMA}:{namespace}:doctor:{secrets.token_hex(8)}"
-    denied = []
+    denied: list[str] = []
     try:
         for name, command in _tried(key):
+            if name in _WITHOUT_END and set(denied) >= _ENDS:
+                continue
             try:
                 client.execute_command(*command)
             except redis.exceptions.NoPermissionError:
@@ -138,6 +144,9 @@ def _tried(key: str) -> Iterable[tuple[str, Command]]:
     yield "SET", ("SET", text, "1", "PX", _GOES_MS)
     yield "GET", ("GET", text)
     yield "MGET", ("MGET", text)
+    yield "PEXPIRE", ("PEXPIRE", text, _GOES_MS)
+    yield "DEL", ("DEL", text)
+    yield "UNLINK", ("UNLINK", line)
     yield "HSET", ("HSET", fields, "field", "1")
     yield "PEXPIRE", ("PEXPIRE", fields, _GOES_MS)
     yield "HGET", ("HGET", fields, "field")
@@ -147,19 +156,21 @@ def _tried(key: str) -> Iterable[tuple[str, Command]]:
     yield "ZREMRANGEBYSCORE", ("ZREMRANGEBYSCORE", scores, 1, 1)
     yield "WATCH", ("WATCH", text)
     yield "UNWATCH", ("UNWATCH",)
-    yield "DEL", ("DEL", text)
-    yield "UNLINK", ("UNLINK", line)
     yield "SCAN", ("SCAN", 0, "MATCH", text, "COUNT", 1)
     yield "PUBLISH", ("PUBLISH", f"{key}:nobody", "")
     yield "INFO", ("INFO", "server")
 
 
 def _remove(client: Any, keys: list[str]) -> None:
-    for key in keys:
+    for command in ("DEL", "UNLINK"):
         try:
-            client.delete(key)
+            for key in keys:
+                client.execute_command(command, key)
+        except redis.exceptions.ResponseError:
+            continue  # the user may not; what is left goes by itself
         except (redis.exceptions.RedisError, OSError):
             return
+        return
 
 
 def _indexes(client: Any, namespace: str, url: str) -> tuple[tuple[str, ...] | None, bool | None]:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from aegis_llm.bootstrap.probing.environment import safe_value
+
 Level = Literal["error", "warning", "note"]
 ORDER: tuple[Level, ...] = ("error", "warning", "note")
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
@@ -34,7 +36,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def shown(name: str, value: str) -> str:
     """Return a value as it may be shown."""
-    return "***" if value and any(mark in name.upper() for mark in _SECRET) else value
+    if value and any(mark in name.upper() for mark in _SECRET):
+        return "***"
+    return safe_value(value)
 
 
 def found(rule: str, name: str, value: str, level: Level, what: str, do: str) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from aegis_llm.bootstrap.linting.finding import Finding, Level, found
+from aegis_llm.bootstrap.linting.finding import Finding, Level, found, shown
 from aegis_llm.bootstrap.linting.llama_arguments import LLAMA_ARGUMENTS
 from aegis_llm.bootstrap.variables import (
     CATALOGUE,
@@ -90,7 +90,7 @@ def _unknown(name: str, value: str) -> Iterator[Finding]:
         yield found("never-read", name, value, "warning", what, _sentence(NEVER[likely]))
     else:
         what = f"No release of Ollama reads {name}; {likely} is read"
-        yield found("misspelt", name, value, "error", what, f"Write {likely}={value}")
+        yield found("misspelt", name, value, "error", what, f"Write {likely}={shown(name, value)}")
 
 
 def _sentence(text: str) -> str:

@@ -33,7 +33,7 @@ def concerns(name: str) -> bool:
 def kept(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that concern inference, in order of their names, URLs made safe."""
     return {
-        name: _safe(value[:_LONGEST])
+        name: safe_value(value[:_LONGEST])
         for name, value in sorted(environment.items())
         if concerns(name)
     }
@@ -73,7 +73,7 @@ def _unquoted(text: str) -> str:
         return text.strip().strip("\"'")
 
 
-def _safe(value: str) -> str:
+def safe_value(value: str) -> str:
     """Return the value with what may be a password in a URL taken out."""
     if "@" not in value and "://" not in value:
         return value

@@ -97,17 +97,23 @@ def port_of(host: str | None) -> int:
 def serving(processes: list[Process], port: int | None) -> Process | None:
     """Return the process that listens on a port, by its environment; else the only one there is.
 
+    Where several may be it, none is: another server's would be taken for it. The port that a
+    container's process names is its own; the machine may have it under another one.
     None for the port: the one on Ollama's own port, else the first.
     """
     if port is None:
         return serving(processes, DEFAULT_PORT) or next(iter(processes), None)
     told = [one for one in processes if one.environment is not None]
-    for one in told:
-        if port_of((one.environment or {}).get("OLLAMA_HOST")) == port:
-            return one
+    named = [one for one in told if port_of((one.environment or {}).get("OLLAMA_HOST")) == port]
+    outside = [one for one in named if not one.container]
+    if outside:
+        return outside[0]
     silent = [one for one in processes if one.environment is None and one.listens is not False]
-    inside = [one for one in told if one.container]  # its port may be published as another one
-    return next(iter([*silent, *inside]), None)
+    inside = [one for one in told if one.container]
+    for likely in (named, [*silent, *inside]):
+        if likely:
+            return likely[0] if len(likely) == 1 else None
+    return None
 
 
 def _uid(tree: Tree, pid: str) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Self
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import msgspec
@@ -20,6 +22,19 @@ from aegis_llm.keys import normal_model
 
 _TIMEOUT_S = 5.0
 _LARGEST = 64 << 20
+
+
+def login_of(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL without user and password, and the header that tells them to a proxy.
+
+    The client of the package `ollama` leaves them out.
+    """
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return bare, {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 
 class NoAnswerError(Exception):
@@ -64,7 +79,8 @@ class Asking(AbstractContextManager["Asking"]):
         self.shown = safe_url(url)
         self._timeout_s = timeout_s
         try:
-            self._client = ollama.Client(host=url, timeout=timeout_s)
+            bare, headers = login_of(url)
+            self._client = ollama.Client(host=bare, headers=headers, timeout=timeout_s)
         except (ValueError, httpx.InvalidURL):
             msg = f"the address {self.shown} is not usable; write for example http://gpu:11434"
             raise ConfigError(msg) from None

@@ -35,6 +35,7 @@ def verify(
     facts: Facts,
     environment: Mapping[str, str],
     *,
+    url: str | None = None,
     deep: bool = False,
     root: Path = Path("/"),
     log: Path | None = None,
@@ -53,6 +54,7 @@ def verify(
     Args:
         facts: The machine, as `probe` returns them.
         environment: What shall be in force; an empty value means unset.
+        url: The server; None: that of the facts, which keep no password.
         deep: Whether to send requests too; `announced` tells which.
         root: Where the files of the server's machine are.
         log: The server's log; None: it is looked for.
@@ -66,9 +68,10 @@ def verify(
         ConfigError: The log that is given cannot be read.
     """
     measured = None
+    url = url or facts.ollama.url
     if deep:
-        measured = _measured(facts, environment, model, most, reload=reload, tell=tell)
-    seen = gather(facts, root=root, log=log, run=run)
+        measured = _measured(facts, url, environment, model, most, reload=reload, tell=tell)
+    seen = gather(facts, url=url, root=root, log=log, run=run)
     if measured is not None:
         seen = _with(seen, measured)
     return judge(facts, environment, seen)
@@ -76,6 +79,7 @@ def verify(
 
 def _measured(
     facts: Facts,
+    url: str,
     environment: Mapping[str, str],
     model: str | None,
     most: int,
@@ -91,7 +95,7 @@ def _measured(
         return Measured(model="", error=why)
     expected = read_number("OLLAMA_NUM_PARALLEL", environment.get("OLLAMA_NUM_PARALLEL", ""))
     return measure(
-        facts.ollama.url,
+        url,
         name,
         expected=max(1, expected),
         most=most,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
-
 from aegis_llm.bootstrap.facts import Loaded
+from aegis_llm.bootstrap.probing.server import Asking, NoAnswerError
 from aegis_llm.config import safe_url
+from aegis_llm.errors import ConfigError
 
 _TIMEOUT_S = 5.0
 
@@ -56,20 +56,9 @@ def _whole(value: object) -> int:
     return value if whole and isinstance(value, int) else 0
 
 
-def _json(url: str, path: str) -> dict[str, Any]:
+def _json(url: str, path: str) -> Mapping[str, Any]:
     try:
-        reply = httpx.get(url.rstrip("/") + path, timeout=_TIMEOUT_S)
-        said = reply.json() if reply.status_code == httpx.codes.OK else None
-    except httpx.TimeoutException:
-        msg = f"{safe_url(url)} did not answer {path} within {_TIMEOUT_S:g} s"
-        raise SilentError(msg) from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
-        said = f"{exc}" or type(exc).__name__
-        msg = f"no Ollama answers at {safe_url(url)}: {said}"
-        raise SilentError(msg) from None
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        msg = f"what {safe_url(url)} answers to {path} is not Ollama's"
-        raise SilentError(msg)
-    return said
+        with Asking(url, _TIMEOUT_S) as asking:
+            return asking.answer(path)
+    except (NoAnswerError, ConfigError) as exc:
+        raise SilentError(str(exc)) from None

@@ -34,6 +34,11 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     embeds: bool = False
     environment: dict[str, str] | None = None
 
+    @property
+    def kind(self) -> str:
+        """Return the type of its cache; what Ollama does not say, a variable may."""
+        return self.keys or (self.environment or {}).get("LLAMA_ARG_CACHE_TYPE_K") or "f16"
+
 
 class FileSays(msgspec.Struct, frozen=True, kw_only=True):
     """What one configuration file sets.

@@ -16,26 +16,35 @@ from aegis_llm.errors import ConfigError
 
 _LARGEST = 64 << 20
 _TIMEOUT_S = 10.0
-_EARLIER_S = 60.0  # a line of the start is written within moments of it
+_APART_S = 60.0  # a line of the start is written within moments of it
 _LINES = "20000"
 
 Found = tuple[Logged | None, str, Source]
 
 
 def find_log(
-    facts: Facts, tree: Tree, given: Path | None, run: Run, started_at: float | None
+    facts: Facts,
+    tree: Tree,
+    given: Path | None,
+    run: Run,
+    pid: int | None,
+    started_at: float | None,
 ) -> Found:
     """Return what the log tells of the last start, and where that was read.
 
-    A log whose last start was long before that of the process is of another one.
+    A log whose last start is not that of the process is another server's, or an earlier one's.
+    Unless it is given, or a container's own, a log is only read where that can be compared.
 
     Raises:
         ConfigError: The log that is given cannot be read.
     """
     if given is not None:
-        return _judged(str(given), _given(given), None)
+        return _judged(str(given), _given(given), started_at)
+    if started_at is None and facts.ollama.installed != "docker":
+        why = "without the process it cannot be told whose log is found; give --log FILE"
+        return None, "", Source(name="log", found=False, what=why)
     tried = []
-    for where, text in _places(facts, tree, run):
+    for where, text in _places(facts, tree, run, pid):
         found = _judged(where, text, started_at)
         if found[0] is not None:
             return found
@@ -49,9 +58,11 @@ def _judged(where: str, text: str, started_at: float | None) -> Found:
     if logged is None:
         why = f"{where} has no line `server config`; it is written when the server starts"
         return None, "", Source(name="log", found=False, what=why)
-    if started_at is not None and logged.at is not None and logged.at < started_at - _EARLIER_S:
-        why = f"{where} ends before this server started"
-        return None, "", Source(name="log", found=False, what=why)
+    if started_at is not None and logged.at is not None:
+        late = logged.at - started_at
+        if abs(late) > _APART_S:
+            has = "ends before this server started" if late < 0 else "is of a later start"
+            return None, "", Source(name="log", found=False, what=f"{where} {has}")
     return logged, where, Source(name="log", found=True, what=where)
 
 
@@ -71,7 +82,7 @@ def _end(path: Path) -> str:
         return file.read().decode(errors="replace")
 
 
-def _places(facts: Facts, tree: Tree, run: Run) -> Iterator[tuple[str, str]]:
+def _places(facts: Facts, tree: Tree, run: Run, pid: int | None) -> Iterator[tuple[str, str]]:
     way, unit = facts.ollama.installed, facts.ollama.unit
     if way in ("systemd", "snap") and unit:
         for more in (["--grep", "server config|starting llama.server"], ["-n", _LINES]):
@@ -84,15 +95,14 @@ def _places(facts: Facts, tree: Tree, run: Run) -> Iterator[tuple[str, str]]:
                 break
     if way == "docker" and unit and tree.here:
         yield f"docker logs {unit}", _both(["docker", "logs", "--tail", _LINES, unit])
-    for path in _paths(facts, tree):
+    for path in _paths(facts, tree, pid):
         try:
             yield str(path), _end(path)
         except OSError:
             continue
 
 
-def _paths(facts: Facts, tree: Tree) -> Iterator[Path]:
-    pid = facts.ollama.pid
+def _paths(facts: Facts, tree: Tree, pid: int | None) -> Iterator[Path]:
     for stream in (2, 1) if tree.here and pid is not None else ():
         written = Path(f"/proc/{pid}/fd/{stream}")
         try:

@@ -38,7 +38,7 @@ def _verdict(name: str, text: str, seen: Evidence, facts: Facts) -> Verdict:
         if hopeless is not None:
             return hopeless
     found = [*pieces(name, text, seen, facts), *of_loaded(name, text, seen, facts)]
-    asked = of_requests(name, text, seen)
+    asked = of_requests(name, text, seen, facts)
     if asked is not None:
         found.append(asked)
     found.sort(key=lambda one: one.weight, reverse=True)
@@ -107,10 +107,12 @@ def _hopeless(name: str, text: str, seen: Evidence) -> Verdict | None:
 def _untold(name: str, seen: Evidence, found: list[Piece]) -> str:
     if not seen.answers:
         return "The server does not answer"
+    if name == "OLLAMA_NUM_PARALLEL" and seen.measured is not None and seen.measured.busy:
+        return "Others used the model meanwhile, so it may have more slots than were seen"
     if any(one.weight >= LOG for one in found):
         return "What was seen fits, and would fit other values as well"
     if name not in CATALOGUE and not name.startswith("LLAMA_ARG_"):
-        return "It is none of Ollama's variables, and the process is not readable"
+        return "It is none of those that concern inference, and only these are looked at"
     return "Neither the log, nor the process, nor a loaded model shows it"
 
 
@@ -120,4 +122,8 @@ def _how_to_tell(name: str, seen: Evidence) -> str:
     by_requests = ("OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH", "OLLAMA_KEEP_ALIVE")
     if name in by_requests and seen.measured is None:
         return "Try --deep, give the log with --log, or run this with sudo on the server"
+    if name == "OLLAMA_NUM_PARALLEL" and seen.measured is not None and seen.measured.busy:
+        return "Try --deep again when nobody else uses the server"
+    if name == "OLLAMA_KEEP_ALIVE" and seen.measured is not None:
+        return "Try --deep --reload: a model that is loaded anew stays as the server says"
     return "Give the log with --log, or run this with sudo on the server"

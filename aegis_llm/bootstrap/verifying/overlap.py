@@ -54,7 +54,7 @@ def busy_share(spans: Sequence[Span]) -> float:
 
 def first_round(expected: int, most: int = _MOST_SENT) -> Next:
     """Return the first requests, where so many slots are expected."""
-    return Next(max(_LEAST_SENT, min(2 * expected + 1, most)), _TOKENS)
+    return Next(min(max(_LEAST_SENT, 2 * expected + 1), most), _TOKENS)
 
 
 def next_round(rounds: Sequence[Round], most: int = _MOST_SENT) -> Next | None:

@@ -15,6 +15,7 @@ import msgspec
 import ollama
 
 from aegis_llm.bootstrap.facts import Facts, Loaded
+from aegis_llm.bootstrap.probing.server import login_of
 from aegis_llm.bootstrap.verifying.asking import SilentError, loaded_at
 from aegis_llm.bootstrap.verifying.overlap import (
     Next,
@@ -33,6 +34,10 @@ from aegis_llm.keys import normal_model
 
 _TIMEOUT_S = 120.0
 _CENTURY_S = 3.2e9
+_SETTLED_S = 2.0
+_LOOK_S = 0.05
+_MOMENT_S = 0.001
+_OFF_S = 0.3  # Ollama takes a moment from the end of an answer to seeing that it is idle
 _PROMPT = "Count from 1 to 1000, one number a line, and nothing else. Begin with {}."
 
 Tell = Callable[[str], None]
@@ -89,7 +94,8 @@ def measure(
         tell: Called with each thing that was done.
     """
     try:
-        client = ollama.Client(host=url, timeout=_TIMEOUT_S)
+        bare, headers = login_of(url)
+        client = ollama.Client(host=bare, headers=headers, timeout=_TIMEOUT_S)
     except (ValueError, httpx.InvalidURL):
         return Measured(model=model, error=f"the address {safe_url(url)} is not usable")
     measuring = _Measuring(client, url, model, tell or (lambda _: None))
@@ -102,6 +108,8 @@ def measure(
         measuring.error = f"no answer from {safe_url(url)}: {str(exc) or type(exc).__name__}"
     except ollama.ResponseError as exc:
         measuring.error = f"{safe_url(url)} says: {exc.error[:200]}"
+    except (ValueError, TypeError, RecursionError):
+        measuring.error = f"what {safe_url(url)} answers is not Ollama's"
     finally:
         client.close()  # type: ignore[no-untyped-call]  # ollama's, untyped
     return measuring.result()
@@ -117,7 +125,9 @@ class _Measuring:
         self._model = model
         self._tell = tell
         self._requests = 0
-        self._ended: float | None = None
+        self._ended = 0.0
+        self._stays: float | None = None
+        self._busy = False
         self._rounds: list[Round] = []
         self._seen: dict[str, Any] = {}
 
@@ -130,10 +140,12 @@ class _Measuring:
         first = self._ask(1)
         if not was_loaded:
             self._seen["cold_load_s"] = _load_s(first)
-        warm = [_load_s(self._ask(1)) for _ in range(2)]
+        warm = [_load_s(self._ask(1))]
+        before = self._loaded()
+        warm.append(_load_s(self._ask(1)))
         known = [one for one in warm if one is not None]
         self._seen["warm_load_s"] = min(known, default=None)
-        self._look()
+        self._look(before)
 
     def many(self, expected: int, most: int) -> None:
         """Learn from requests at the same time."""
@@ -149,7 +161,7 @@ class _Measuring:
             self._rounds.append(seen)
             self._tell(f"{seen.at_once} of {sent} requests were answered at once")
             following = next_round(self._rounds, most)
-        self._look()
+            self._busy = self._busy or not self._quiet()
 
     def result(self) -> Measured:
         """Return what was learned."""
@@ -158,7 +170,8 @@ class _Measuring:
             requests=self._requests,
             rounds=tuple(self._rounds),
             slots=slots_of(self._rounds),
-            sure=is_sure(self._rounds),
+            sure=is_sure(self._rounds) and not self._busy,
+            busy=self._busy,
             error=self.error,
             **self._seen,
         )
@@ -167,7 +180,7 @@ class _Measuring:
         self._requests += 1
         options = {"num_predict": tokens}
         reply = self._client.generate(self._model, _prompt(), options=options, stream=False)
-        self._ended = _seconds(reply.created_at)
+        self._ended = _seconds(reply.created_at) or self._ended
         return dict(reply.model_dump())
 
     def _span(self, tokens: int) -> Span | None:
@@ -180,19 +193,53 @@ class _Measuring:
                 at = _seconds(part.created_at)
                 if at is not None and not part.done:
                     times.append(at)
+                if at is not None and part.done:
+                    self._ended = max(self._ended, at)
         return Span(times[0], times[-1]) if times else None
 
-    def _look(self) -> None:
-        """Learn from how the model is loaded now."""
-        loaded = self._loaded()
-        if loaded is None:
-            self._seen["keep_alive_s"] = 0.0
-            return
-        self._seen["context"] = loaded.context or None
-        stays_until = _seconds(loaded.expires_at)
-        if stays_until is not None and self._ended is not None and not self._rounds:
-            stays = stays_until - self._ended
-            self._seen["keep_alive_s"] = FOREVER if stays > _CENTURY_S else max(0.0, stays)
+    def _look(self, before: Loaded | None) -> None:
+        """Learn from how the model is loaded now, and was before the last request.
+
+        Ollama tells a new end of its stay when nobody uses it any more. While others do, it is
+        not known how long it stays.
+        """
+        end = time.monotonic() + _SETTLED_S
+        while (loaded := self._loaded()) is not None:
+            self._seen["context"] = loaded.context or None
+            until = _seconds(loaded.expires_at)
+            stays = None if until is None else until - self._ended
+            ended = None if before is None else _seconds(before.expires_at)
+            told = until is not None and (ended is None or until - ended > _MOMENT_S)
+            if stays is not None and told:
+                self._stays = stays
+                self._seen["keep_alive_s"] = FOREVER if stays > _CENTURY_S else max(0.0, stays)
+                return
+            if time.monotonic() >= end:
+                self._busy = True
+                return
+            time.sleep(_LOOK_S)
+        self._stays = 0.0
+        self._seen["keep_alive_s"] = 0.0
+
+    def _quiet(self) -> bool:
+        """Return whether the stay of the model began anew when our last request ended.
+
+        It does so when the last of all requests ends.
+        """
+        if self._stays is None:
+            return False
+        if self._stays == 0.0:
+            return True  # it is unloaded each time: there is nothing to be seen
+        end = time.monotonic() + _SETTLED_S
+        while True:
+            loaded = self._loaded()
+            until = _seconds(loaded.expires_at) if loaded is not None else None
+            if until is None:
+                return False
+            late = until - self._stays - self._ended
+            if late >= -_OFF_S or time.monotonic() >= end:
+                return abs(late) <= _OFF_S
+            time.sleep(_LOOK_S)
 
     def _loaded(self) -> Loaded | None:
         wanted = normal_model(self._model)

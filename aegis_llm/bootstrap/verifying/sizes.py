@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from aegis_llm.bootstrap import kv
 from aegis_llm.bootstrap.facts import Facts, Loaded, ModelFacts
+from aegis_llm.bootstrap.variables import ENGINE, release
 from aegis_llm.bootstrap.verifying.arithmetic import kinds_that_fit, slots_that_fit
 from aegis_llm.bootstrap.verifying.evidence import Evidence
-from aegis_llm.bootstrap.verifying.pieces import SIZES, Piece, canonical, described
-from aegis_llm.config.go_values import bare
+from aegis_llm.bootstrap.verifying.pieces import SIZES, Piece, canonical, described, has_one_slot
+from aegis_llm.config.go_values import bare, go_bool
 
 _GIB = 1 << 30
 _KINDS = ("f16", "q8_0", "q4_0")
@@ -23,11 +24,13 @@ def of_loaded(name: str, text: str, seen: Evidence, facts: Facts) -> Iterator[Pi
         said = f"{len(seen.loaded)} models are loaded"
         yield Piece(SIZES, False, str(len(seen.loaded)), said)
     for loaded in seen.loaded:
-        model = described(loaded, facts)
+        model = described(loaded.name, facts)
         if model is None or model.embeds or model.model_format != "gguf":
             continue
         if name == "OLLAMA_CONTEXT_LENGTH" and wanted != "0":
             yield _context(wanted, loaded, model)
+        elif not _exact(seen):
+            continue
         elif name == "OLLAMA_NUM_PARALLEL":
             yield from _slots(wanted, loaded, model, seen)
         elif name == "OLLAMA_KV_CACHE_TYPE":
@@ -42,15 +45,28 @@ def _context(wanted: str, loaded: Loaded, model: ModelFacts) -> Piece:
     if own is not None and has == str(own) != wanted:
         said += f": its Modelfile has PARAMETER num_ctx {own}, which is stronger"
         return Piece(SIZES, None, has, said)
-    if has == wanted:
-        return Piece(SIZES, True, has, said)
     if trained is not None and int(wanted) > trained == loaded.context:
-        return Piece(SIZES, True, wanted, f"{said}, all that it was trained for")
+        return Piece(SIZES, None, has, f"{said}, all that it was trained for")
+    if has == wanted:
+        return Piece(SIZES, None, has, said)
     return Piece(SIZES, None, has, f"{said}: a request may have asked for it by num_ctx")
 
 
+def _exact(seen: Evidence) -> bool:
+    """Return whether sizes are what is taken, and buffers are as small as is reckoned with.
+
+    Ollama before 0.30 tells estimates; without flash attention buffers grow with the context.
+    """
+    numbers = release(seen.version)
+    if numbers is None or numbers < ENGINE:
+        return False
+    flash = [one.flash for one in seen.children if one.flash is not None]
+    off = go_bool(bare((seen.process or {}).get("OLLAMA_FLASH_ATTENTION", ""))) is False
+    return "off" not in flash and not off
+
+
 def _slots(wanted: str, loaded: Loaded, model: ModelFacts, seen: Evidence) -> Iterator[Piece]:
-    if model.recurrent:
+    if has_one_slot(model, seen.version):
         return
     kind = _cache_type(seen)
     if kind is None:
@@ -86,7 +102,7 @@ def _cache_type(seen: Evidence) -> str | None:
     name = "OLLAMA_KV_CACHE_TYPE"
     for child in seen.children:
         if not child.embeds and not child.runner:
-            return child.keys or "f16"
+            return child.kind
     for environment in (seen.log, seen.process):
         if environment is not None:
             return bare(environment.get(name, "")).lower() or "f16"

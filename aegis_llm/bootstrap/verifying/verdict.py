@@ -66,7 +66,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         slots: Requests that the model answers at once; None: not found out.
-        sure: Whether more were sent and had to wait, twice.
+        sure: Whether more were sent and had to wait, twice, and nobody else used the model.
+        busy: Whether others used the model meanwhile; then `slots` may be too few.
         context: Tokens of a slot, of a model that was loaded without options.
         keep_alive_s: How long it stays after a request that does not say; infinity: for ever.
         cold_load_s: Seconds to load it; None: it was loaded already.
@@ -79,6 +80,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     rounds: tuple[Round, ...] = ()
     slots: int | None = None
     sure: bool = False
+    busy: bool = False
     context: int | None = None
     keep_alive_s: float | None = None
     cold_load_s: float | None = None

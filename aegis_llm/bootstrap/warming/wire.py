@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import httpx
 import msgspec
 import ollama
 
+from aegis_llm.bootstrap.probing.server import login_of
 from aegis_llm.bootstrap.warming.effects import CallError
 from aegis_llm.bootstrap.warming.traffic import Server
 from aegis_llm.errors import QueueFullError, QueueTimeoutError
@@ -91,12 +90,10 @@ def meanings() -> Iterator[None]:
 
 def with_login(url: str) -> Server:
     """Return a server whose user and password, if the URL holds them, are sent as a header."""
-    parts = urlsplit(url)
-    if parts.username is None:
+    bare, login = login_of(url)
+    if not login:
         return Server(url=url)
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    headers = {"headers": {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}}
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    headers = {"headers": login}
     return Server(url=bare, options=headers, async_options=headers)
 
 
