@@ -67,8 +67,6 @@ def choose(
         limit = server.room.alone if one.alone else server.room.usable
         used = kept(plans, one.loaded)
         if used <= limit:
-            several = not all(one_slot_because(model, server.release) for model in models)
-            many = _Try(one.loaded, _MANY, one.kv_type)
             return Choice(
                 slots=one.slots,
                 context=context,
@@ -78,7 +76,7 @@ def choose(
                 used=used,
                 limit=limit,
                 holds=True,
-                could=max(one.slots, _largest(models, server, many, context)) if several else 1,
+                could=_could(models, server, one, context),
             )
     least = _Try(1, 1, kinds[min(1, len(kinds) - 1)])
     plans = _plans(models, server, least, context)
@@ -100,6 +98,8 @@ def roomier(
 ) -> Choice:
     """Return the choice with up to twice the context, where nothing better is left to buy.
 
+    Models that keep no cache get all that they were trained with: it takes nothing.
+
     Args:
         found: What was chosen for the context that is needed.
         models: All of them.
@@ -110,18 +110,20 @@ def roomier(
     best = found.slots == most and found.kv_type == _types(models, server)[0]
     if not (best and found.holds and found.loaded == len(models)):
         return found
-    for times in _ROOMIER:
-        context = padded(int(found.context * times))
-        if longest is not None and context > longest:
+    contexts = [padded(int(found.context * times)) for times in _ROOMIER]
+    if longest is not None and all(is_cacheless(model) for model in models):
+        contexts = [longest]
+    one = _Try(found.loaded, found.slots, found.kv_type)
+    for context in contexts:
+        if context <= found.context or (longest is not None and context > longest):
             continue
-        one = _Try(found.loaded, found.slots, found.kv_type)
         plans = _plans(models, server, one, context)
         used = kept(plans, found.loaded)
         if used <= server.room.usable:
-            could = max(found.slots, _largest(models, server, replace(one, slots=_MANY), context))
             return replace(
                 found, context=context, plans=plans, used=used, limit=server.room.usable,
-                could=could, roomier=times,
+                could=_could(models, server, one, context),
+                roomier=Fraction(context, found.context),
             )  # fmt: skip
     return found
 
@@ -154,12 +156,21 @@ def _largest(models: Sequence[ModelFacts], server: Server, one: _Try, context: i
     return low
 
 
+def _could(models: Sequence[ModelFacts], server: Server, one: _Try, context: int) -> int:
+    """Return the slots that the memory has room for; 1 where no model may have several."""
+    if all(one_slot_because(model, server.release) for model in models):
+        return 1
+    return max(
+        one.slots, _largest(models, server, replace(one, slots=_MANY, alone=False), context)
+    )
+
+
 def _types(models: Sequence[ModelFacts], server: Server) -> tuple[str, ...]:
     """Return the cache types that work for all models with a cache: one setting is for all."""
     found: tuple[str, ...] = ("f16", "q8_0", "q4_0")
     for model in models:
         if not is_cacheless(model):
-            theirs = cache_types(server.release, model)
+            theirs = cache_types(server.release, model, flash=server.flash)
             found = theirs if len(theirs) < len(found) else found
     return found
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from aegis_llm.bootstrap.advice import Goal, Setting
 from aegis_llm.bootstrap.advising.fitting import Choice
+from aegis_llm.bootstrap.advising.plans import Server
 from aegis_llm.bootstrap.advising.study import STUDY, no_flash
-from aegis_llm.bootstrap.advising.versions import Release, can_flash, flash_by_itself
+from aegis_llm.bootstrap.advising.versions import can_flash, flash_by_itself
 from aegis_llm.bootstrap.advising.words import listed
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
 from aegis_llm.bootstrap.kv import is_cacheless
@@ -51,11 +52,15 @@ def type_setting(
     return Setting(name=KV_TYPE, value=value, reason=reason, default="f16")
 
 
-def flash_setting(choice: Choice, models: Sequence[ModelFacts], release: Release) -> Setting:
+def flash_setting(choice: Choice, models: Sequence[ModelFacts], server: Server) -> Setting:
     """Return the setting of flash attention."""
+    release = server.release
     writing = [one for one in models if not one.embeds]
     value, default = None, "automatic"
-    if release.new_engine:
+    if not server.flash:
+        default = "off"
+        reason = "Ollama leaves it off on a GPU of this kind, so the KV cache stays f16."
+    elif release.new_engine:
         reason = "llama.cpp turns it on where it works, and for a quantized KV cache."
         if grok := [one.name for one in writing if one.architecture == "grok"]:
             reason += f" It is off for {listed(grok)} always, so the KV cache stays f16."

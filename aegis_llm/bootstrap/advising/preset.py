@@ -6,8 +6,7 @@ from aegis_llm.bootstrap.advice import Advice, Setting, Workload
 from aegis_llm.bootstrap.advising.budget import budget_of
 from aegis_llm.bootstrap.advising.checking import check
 from aegis_llm.bootstrap.advising.fitting import Choice
-from aegis_llm.bootstrap.advising.memory import room_of
-from aegis_llm.bootstrap.advising.plans import Server, kept, marked, plan
+from aegis_llm.bootstrap.advising.plans import kept, marked, plan, server_of
 from aegis_llm.bootstrap.advising.prompts import PromptCache
 from aegis_llm.bootstrap.advising.settings import cache_arithmetic, default_loaded
 from aegis_llm.bootstrap.advising.shapes import wanted
@@ -16,7 +15,6 @@ from aegis_llm.bootstrap.advising.versions import (
     Release,
     default_context,
     default_slots,
-    release_of,
 )
 from aegis_llm.bootstrap.advising.words import gib
 from aegis_llm.bootstrap.facts import Facts
@@ -35,7 +33,7 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
     """
     check(workload)
     found = wanted(facts, workload)
-    server = Server(room=room_of(facts), release=release_of(facts.ollama.version))
+    server = server_of(facts)
     room, release = server.room, server.release
     context = default_context(release, room.vram)
     plans = tuple(plan(model, server, _SLOTS, context, "f16") for model in found.models)

@@ -27,7 +27,7 @@ from aegis_llm.bootstrap.advising.study import (
 from aegis_llm.bootstrap.advising.versions import default_context, default_slots
 from aegis_llm.bootstrap.advising.words import counted, gib, kib
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
-from aegis_llm.bootstrap.kv import padded, per_token
+from aegis_llm.bootstrap.kv import is_cacheless, padded, per_token
 
 _QUEUE = 512
 _BEATEN = "A request that carries a keep_alive of its own beats it for that model."
@@ -59,7 +59,7 @@ def settings(one: Decided) -> tuple[Setting, ...]:
         _slots(one),
         _context(one),
         type_setting(one.choice, one.models, one.facts, one.workload.goal),
-        flash_setting(one.choice, one.models, release),
+        flash_setting(one.choice, one.models, one.server),
         _loaded(one),
         _kept(one),
         _queue(one.workload),
@@ -105,7 +105,7 @@ def _slots(one: Decided) -> Setting:
         arithmetic = cache_arithmetic(
             one.main, plan.slots, plan.context, plan.kv_type, plan.kv
         )  # fmt: skip
-        if choice.could > plan.slots > 0 and choice.holds:
+        if choice.could > plan.slots and not plan.why_slots and choice.holds:
             arithmetic += f"; the memory would hold {choice.could:,} slots"
     return Setting(
         name="OLLAMA_NUM_PARALLEL",
@@ -127,8 +127,10 @@ def _context(one: Decided) -> Setting:
         said += f", but {one.main.name} was trained with {choice.context:,}"
     else:
         said += f", in steps of 256: {padded(needed):,}"
-    if choice.roomier > 1:
-        said += f"; {float(choice.roomier):g} times that, as memory has room: {choice.context:,}"
+    if choice.roomier > 1 and all(is_cacheless(model) for model in one.models):
+        said += f"; as trained, as more takes nothing: {choice.context:,}"
+    elif choice.roomier > 1:
+        said += f"; {float(choice.roomier):.3g} times that, as memory has room: {choice.context:,}"
     reason = (
         "Each slot reserves it whole when the model is loaded, so it is always set together "
         "with the slots. A longer prompt is cut without an error."
@@ -161,9 +163,11 @@ def _loaded(one: Decided) -> Setting:
     elif value is None:
         reason = f"The {counted(count, 'model')} fit, and {default} is the default."
     else:
-        reason = f"{count} models are wanted and fit; one more would take what is planned here."
-        if count == 1:
-            reason = "One model is wanted; a second would take the memory that is planned here."
+        named = "One model is" if count == 1 else f"{count} models are"
+        reason = (
+            f"{named} wanted. Another would have a KV cache of its own, and from 0.30 a prompt "
+            "cache in main memory; if you use more models, name them, or this unloads one for it."
+        )
     return Setting(
         name="OLLAMA_MAX_LOADED_MODELS",
         value=value,

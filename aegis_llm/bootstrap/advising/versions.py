@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from aegis_llm.bootstrap.facts import ModelFacts
+from aegis_llm.bootstrap.facts import Gpu, ModelFacts
 
 CURRENT = (0, 33, 0)
 ENGINE = (0, 30, 0)
@@ -96,12 +96,25 @@ def can_flash(release: Release, model: ModelFacts) -> bool:
     return not model.embeds and model.architecture != "gemma2" and alike
 
 
-def cache_types(release: Release, model: ModelFacts) -> tuple[str, ...]:
+def gpu_can_flash(gpu: Gpu) -> bool:
+    """Return whether Ollama gives a GPU flash attention; true where its kind is not known.
+
+    NVIDIA's need compute capability 6.0, and 7.2 has none (`cudaFlashAttentionSupported`).
+    """
+    found = re.fullmatch(r"(\d{1,3})\.(\d{1,3})", gpu.capability or "")
+    if gpu.vendor != "nvidia" or found is None:
+        return True
+    both = int(found[1]), int(found[2])
+    return both >= (6, 0) and both != (7, 2)
+
+
+def cache_types(release: Release, model: ModelFacts, *, flash: bool = True) -> tuple[str, ...]:
     """Return the types of KV cache that work for the model, the best first.
 
-    Quantized ones need flash attention, and heads of a multiple of 32 numbers.
+    Quantized ones need flash attention, of the model and of the GPUs (`flash`), and heads of a
+    multiple of 32 numbers. From 0.30 on a model does not load where that is not so.
     """
-    if not release.since(0, 5, 0) or not can_flash(release, model):
+    if not flash or not release.since(0, 5, 0) or not can_flash(release, model):
         return ("f16",)
     lengths = [model.key_length, model.value_length]
     lengths += [model.window_key_length, model.window_value_length]

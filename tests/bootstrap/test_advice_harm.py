@@ -1,0 +1,109 @@
+"""What advice must not do to a server: keep models from loading, cut texts, swap without need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from aegis_llm.bootstrap.advice import Workload
+from aegis_llm.bootstrap.advising import advise, profile
+from aegis_llm.bootstrap.facts import Gpu, Memory
+from aegis_llm.bootstrap.quantizing import quantizations
+from tests.bootstrap.advising import GIB, advice, card, golden, machine, model, setting
+
+
+def old_card(capability: str | None, gib: float = 8) -> Any:
+    gpu = Gpu(
+        vendor="nvidia", name="NVIDIA Card", memory=int(gib * GIB), capability=capability,
+        integrated=False,
+    )  # fmt: skip
+    return machine(gpus=(gpu,))
+
+
+@pytest.mark.parametrize(
+    ("capability", "quantized"),
+    [("5.2", False), ("3.7", False), ("7.2", False), ("6.0", True), ("7.5", True), ("12.1", True),
+     (None, True), ("odd", True)],
+)  # fmt: skip
+def test_a_gpu_without_flash_attention_gets_no_quantized_cache(
+    capability: str | None, quantized: bool
+) -> None:
+    """From 0.30 on Ollama turns flash attention off there, and no model would load."""
+    facts = old_card(capability)
+    for goal in ("throughput", "memory"):
+        found = advice(facts, prompt_tokens=16_000, goal=goal)
+        assert (found.environment.get("OLLAMA_KV_CACHE_TYPE") == "q8_0") is quantized
+        assert ("GPU of this kind" in setting(found, "FLASH_ATTENTION").reason) is not quantized
+    offers = quantizations(model(), facts, Workload(models=("llama3.1:8b",))).offers
+    assert {one.needs_q8_0 is not None for one in offers} == {quantized}
+
+
+def test_a_mac_of_16_gb_holds_a_model_and_an_embedding_model() -> None:
+    """Metal's limit leaves a third of the memory to all else: that is not subtracted again."""
+    found = advise(profile("m-series-16gb"), Workload(models=("llama3.1:8b", "nomic-embed-text")))
+    assert found.fits
+    assert found.environment["OLLAMA_MAX_LOADED_MODELS"] == "2"
+    assert found.budget.usable == 11453246122 * 4 // 5
+
+
+def test_what_the_gpu_reaches_is_no_more_than_what_is_left_to_all_else() -> None:
+    apple = Gpu(vendor="apple", name="Apple M2", memory=10 * GIB)
+    memory = Memory(total=16 * GIB, available=10 * GIB, unified=True)
+    found = advice(machine(gpus=(apple,), memory=memory), "llama3.2:3b")
+    assert found.budget.usable == 6 * GIB * 4 // 5
+
+
+def test_an_embedding_model_alone_gets_what_it_was_trained_with() -> None:
+    """It keeps no cache, so a shorter context saves nothing and cuts chunks."""
+    found = advice(card(), "nomic-embed-text", prompt_tokens=400, output_tokens=1)
+    assert found.environment["OLLAMA_CONTEXT_LENGTH"] == "2048"
+    assert setting(found, "CONTEXT_LENGTH").arithmetic.endswith(
+        "as trained, as more takes nothing: 2,048"
+    )
+
+
+def test_an_embedding_model_made_from_an_llm_has_a_cache() -> None:
+    made = msgspec.structs.replace(model("qwen3:8b"), name="qwen3-embedding:8b", embeds=True)
+    found = advice(card(), made, prompt_tokens=3000, output_tokens=1)
+    (plan,) = found.models
+    assert (plan.slots, plan.context) == (1, 6144)
+    assert plan.kv == 6144 * 144 * 1024
+    assert plan.why_slots == "an embedding model has one slot"
+
+
+@pytest.mark.parametrize(("prompt", "said"), [(300, True), (3000, False)])
+def test_chunks_that_short_prompts_would_cut_are_spoken_of(prompt: int, said: bool) -> None:
+    found = advice(
+        card(), "llama3.1:8b", "nomic-embed-text", prompt_tokens=prompt, output_tokens=100
+    )
+    assert any("longer texts to embed are cut" in one for one in found.warnings) is said
+
+
+@pytest.mark.parametrize("name", ["hybrid", "embedding-only"])
+def test_of_a_model_with_one_slot_it_is_not_said_how_many_the_memory_would_hold(name: str) -> None:
+    case = golden(name)
+    workload = msgspec.convert(case["workload"], Workload)
+    found = advise(msgspec.convert(case["facts"], type(card())), workload)
+    assert "would hold" not in setting(found, "NUM_PARALLEL").arithmetic
+
+
+def test_a_model_that_takes_most_of_the_memory_is_not_said_to_leave_none() -> None:
+    found = advice(card(48), "llama3.3:70b")
+    assert setting(found, "NUM_PARALLEL").reason == (
+        "It takes more than 80 % of the memory, and no second slot is planned there (4 would help)."
+    )
+
+
+def test_a_native_quantization_is_not_told_to_be_narrower() -> None:
+    found = advice(card(8), "gpt-oss:20b")
+    assert not found.fits
+    assert "bits a weight" not in found.warnings[0]
+
+
+def test_a_build_of_ones_own_is_called_one() -> None:
+    found = advice(card(version="0.0.0-dirty"))
+    assert [one.why for one in found.unknown] == [
+        "'0.0.0-dirty' is no release: a build of one's own"
+    ]
