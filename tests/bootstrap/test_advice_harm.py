@@ -9,8 +9,11 @@ import pytest
 
 from aegis_llm.bootstrap.advice import Workload
 from aegis_llm.bootstrap.advising import advise, profile
+from aegis_llm.bootstrap.advising.versions import release_of
 from aegis_llm.bootstrap.facts import Gpu, Memory
 from aegis_llm.bootstrap.quantizing import quantizations
+from aegis_llm.bootstrap.variables import default_context, release
+from aegis_llm.errors import ConfigError
 from tests.bootstrap.advising import GIB, advice, card, golden, machine, model, setting
 
 
@@ -92,7 +95,8 @@ def test_of_a_model_with_one_slot_it_is_not_said_how_many_the_memory_would_hold(
 def test_a_model_that_takes_most_of_the_memory_is_not_said_to_leave_none() -> None:
     found = advice(card(48), "llama3.3:70b")
     assert setting(found, "NUM_PARALLEL").reason == (
-        "It takes more than 80 % of the memory, and no second slot is planned there (4 would help)."
+        "It takes more than 80 % of the memory, and no second slot is planned there "
+        "(4 would help)."
     )
 
 
@@ -107,3 +111,34 @@ def test_a_build_of_ones_own_is_called_one() -> None:
     assert [one.why for one in found.unknown] == [
         "'0.0.0-dirty' is no release: a build of one's own"
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "context"),
+    [("0.5.13", "2,048"), ("0.6.6", "2,048"), ("0.6.7", "4,096"), ("0.15.4", "4,096"),
+     ("0.15.5", "32,768"), ("0.30", "32,768")],
+)  # fmt: skip
+def test_the_default_context_is_that_of_the_version(version: str, context: str) -> None:
+    """It was 2048 up to 0.6.6; the linter says the same."""
+    found = advice(card(24, version=version))
+    assert setting(found, "CONTEXT_LENGTH").default.split()[0] == context
+    numbers = release(version)
+    assert numbers is not None
+    assert f"{default_context(numbers, 24 * GIB):,}" == context
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("0.9", (0, 9, 0)), ("v0.33.0-rc2", (0, 33, 0)), ("0.12.6", (0, 12, 6)), ("0.0.0", None),
+     ("dev", None), ("1" * 5000 + ".2.3", None), ("0." + "9" * 5000, None), ("", None)],
+)  # fmt: skip
+def test_a_version_is_read_in_one_place(text: str, numbers: Any) -> None:
+    assert release(text) == numbers
+    told = release_of(text)
+    assert told.known is (numbers is not None)
+    assert not told.known or told.numbers == numbers
+
+
+def test_quantizations_of_a_model_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ConfigError, match="layers=2147483647 is not usable"):
+        quantizations(model(layers=2**31 - 1), card(), Workload())

@@ -13,11 +13,11 @@ from aegis_llm.bootstrap.advising.shapes import wanted
 from aegis_llm.bootstrap.advising.study import NO_THREADS, STUDY, no_flash
 from aegis_llm.bootstrap.advising.versions import (
     Release,
-    default_context,
     default_slots,
 )
 from aegis_llm.bootstrap.advising.words import gib
 from aegis_llm.bootstrap.facts import Facts
+from aegis_llm.bootstrap.variables import TIERS, default_context
 
 _SLOTS = 4
 
@@ -35,7 +35,7 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
     found = wanted(facts, workload)
     server = server_of(facts)
     room, release = server.room, server.release
-    context = default_context(release, room.vram)
+    context = default_context(release.numbers, room.vram)
     plans = tuple(plan(model, server, _SLOTS, context, "f16") for model in found.models)
     loaded = min(int(STUDY["OLLAMA_MAX_LOADED_MODELS"]), len(plans))
     used = kept(plans, loaded)
@@ -104,7 +104,7 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
 
 def _default_said(release: Release, context: int) -> tuple[str, ...]:
     """Return what the default context is known from."""
-    if not release.since(0, 15, 5):
+    if not release.since(*TIERS):
         return ()
     return (
         f"without a context length Ollama takes {context:,} tokens by the GPU memory, as the "

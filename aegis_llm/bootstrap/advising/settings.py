@@ -24,10 +24,11 @@ from aegis_llm.bootstrap.advising.study import (
     loaded_differ,
     slots_differ,
 )
-from aegis_llm.bootstrap.advising.versions import default_context, default_slots
+from aegis_llm.bootstrap.advising.versions import default_slots
 from aegis_llm.bootstrap.advising.words import counted, gib, kib
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
 from aegis_llm.bootstrap.kv import is_cacheless, padded, per_token
+from aegis_llm.bootstrap.variables import TIERS, default_context
 
 _QUEUE = 512
 _BEATEN = "A request that carries a keep_alive of its own beats it for that model."
@@ -121,7 +122,7 @@ def _slots(one: Decided) -> Setting:
 def _context(one: Decided) -> Setting:
     w, choice, release = one.workload, one.choice, one.server.release
     needed = w.prompt_tokens + w.output_tokens
-    default = default_context(release, one.server.room.vram)
+    default = default_context(release.numbers, one.server.room.vram)
     said = f"{w.prompt_tokens:,} + {w.output_tokens:,} = {needed:,} tokens"
     if choice.context < padded(needed):
         said += f", but {one.main.name} was trained with {choice.context:,}"
@@ -135,12 +136,10 @@ def _context(one: Decided) -> Setting:
         "Each slot reserves it whole when the model is loaded, so it is always set together "
         "with the slots. A longer prompt is cut without an error."
     )
-    if release.since(0, 15, 5):
-        shown = f"{default:,} by the GPU memory, whatever the slots"
-    elif release.since(0, 5, 13):
-        shown = f"{default:,}"
-    else:
-        shown = "2,048"
+    shown = f"{default:,}"
+    if release.since(*TIERS):
+        shown += " by the GPU memory, whatever the slots"
+    if not release.since(0, 5, 13):
         reason += " This version does not read it: give the option num_ctx in the Modelfile."
     return Setting(
         name="OLLAMA_CONTEXT_LENGTH",

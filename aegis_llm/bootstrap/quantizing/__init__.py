@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from aegis_llm.bootstrap.advice import Workload
-from aegis_llm.bootstrap.advising.checking import check
+from aegis_llm.bootstrap.advising.checking import check, check_model
 from aegis_llm.bootstrap.advising.deciding import context_of
 from aegis_llm.bootstrap.advising.plans import (
     Server,
@@ -66,9 +66,10 @@ def quantizations(
         least_tokens_per_second: What one answer alone shall have at least; None: by the goal.
 
     Raises:
-        ConfigError: Workload or speed are not usable.
+        ConfigError: Workload or speed are not usable, or the model cannot be.
     """
     check(workload)
+    check_model(model)
     least = least_tokens_per_second
     require(
         least is None or 0 < least < 1e6,
