@@ -9,6 +9,7 @@ import pytest
 
 from aegis_llm.bootstrap.advice import Workload
 from aegis_llm.bootstrap.advising import advise, profile
+from aegis_llm.bootstrap.advising.together import predicted
 from aegis_llm.bootstrap.advising.versions import release_of
 from aegis_llm.bootstrap.facts import Gpu, Memory
 from aegis_llm.bootstrap.quantizing import quantizations
@@ -142,3 +143,26 @@ def test_a_version_is_read_in_one_place(text: str, numbers: Any) -> None:
 def test_quantizations_of_a_model_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match="layers=2147483647 is not usable"):
         quantizations(model(layers=2**31 - 1), card(), Workload())
+
+
+def test_models_that_ollama_would_unload_for_each_other_are_not_said_to_stay() -> None:
+    """It counts windows as whole contexts and q8_0 as f16 before it loads one beside another."""
+    two = "gemma3:12b", "gemma3:4b"
+    assert advice(card(26), *two, concurrent=1, prompt_tokens=30_000).fits
+    far = advice(card(26), *two, concurrent=1, prompt_tokens=50_000)
+    assert sum(one.total for one in far.models) <= 26 * GIB * 4 // 5
+    assert not far.fits
+    assert far.environment["OLLAMA_MAX_LOADED_MODELS"] == "1"
+    assert "would fit together, but Ollama counts f16" in far.warnings[0]
+
+
+def test_one_overrated_model_may_stay_as_it_can_come_first() -> None:
+    found = advice(card(24), "gemma3:12b", "nomic-embed-text", concurrent=1, prompt_tokens=60_000)
+    assert found.fits
+
+
+def test_the_estimate_is_that_of_ollama() -> None:
+    """`PredictServerVRAM`: the file and 2 x layers x KV heads x head x context x 2 bytes."""
+    found = advice(card(80), "gemma3:12b", concurrent=2, prompt_tokens=7692).models[0]
+    assert (found.slots, found.context) == (2, 16_384)
+    assert predicted(model("gemma3:12b"), found) == found.weights + 2 * 48 * 8 * 240 * 32_768 * 2

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from aegis_llm.bootstrap.advice import ModelPlan
 from aegis_llm.bootstrap.advising.plans import Server, kept, one_slot_because, plan
+from aegis_llm.bootstrap.advising.together import stay_together
 from aegis_llm.bootstrap.advising.versions import cache_types
 from aegis_llm.bootstrap.facts import ModelFacts
 from aegis_llm.bootstrap.kv import is_cacheless, padded
@@ -66,7 +67,7 @@ def choose(
         plans = _plans(models, server, one, context)
         limit = server.room.alone if one.alone else server.room.usable
         used = kept(plans, one.loaded)
-        if used <= limit:
+        if used <= limit and _stay(models, plans, server, one.loaded):
             return Choice(
                 slots=one.slots,
                 context=context,
@@ -119,7 +120,7 @@ def roomier(
             continue
         plans = _plans(models, server, one, context)
         used = kept(plans, found.loaded)
-        if used <= server.room.usable:
+        if used <= server.room.usable and _stay(models, plans, server, found.loaded):
             return replace(
                 found, context=context, plans=plans, used=used, limit=server.room.usable,
                 could=_could(models, server, one, context),
@@ -149,11 +150,19 @@ def _largest(models: Sequence[ModelFacts], server: Server, one: _Try, context: i
     while low < high:
         middle = (low + high + 1) // 2
         plans = _plans(models, server, replace(one, slots=middle), context)
-        if kept(plans, one.loaded) <= server.room.usable:
+        fits = kept(plans, one.loaded) <= server.room.usable
+        if fits and _stay(models, plans, server, one.loaded):
             low = middle
         else:
             high = middle - 1
     return low
+
+
+def _stay(
+    models: Sequence[ModelFacts], plans: Sequence[ModelPlan], server: Server, loaded: int
+) -> bool:
+    """Return whether Ollama keeps them, where all are meant to stay."""
+    return loaded < len(models) or stay_together(models, plans, server)
 
 
 def _could(models: Sequence[ModelFacts], server: Server, one: _Try, context: int) -> int:

@@ -40,10 +40,15 @@ def _fit(one: Decided) -> Iterator[str]:
     if choice.loaded < len(one.models):
         over = kept(choice.plans, len(choice.plans)) - room.usable
         names = listed([model.name for model in one.models])
+        missing = f"do not fit together: {gib(over)} are missing, and"
+        if over <= 0:
+            missing = (
+                "would fit together, but Ollama counts f16 and the whole context in each layer "
+                "before it loads one beside another, and unloads it:"
+            )
         yield (
-            f"{names} do not fit together: {gib(over)} are missing, and only {choice.loaded} "
-            "stays loaded. Each change of model costs seconds; a smaller quantization, another "
-            "model, or a second server would do without"
+            f"{names} {missing} only {choice.loaded} stays loaded. Each change of model costs "
+            "seconds; a smaller quantization, another model, or a second server would do without"
         )
     elif choice.used > room.usable:
         yield (
