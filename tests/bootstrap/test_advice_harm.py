@@ -11,7 +11,7 @@ from aegis_llm.bootstrap.advice import Workload
 from aegis_llm.bootstrap.advising import advise, profile
 from aegis_llm.bootstrap.advising.together import predicted
 from aegis_llm.bootstrap.advising.versions import release_of
-from aegis_llm.bootstrap.facts import Gpu, Memory
+from aegis_llm.bootstrap.facts import Facts, Gpu, Memory
 from aegis_llm.bootstrap.quantizing import quantizations
 from aegis_llm.bootstrap.variables import default_context, release
 from aegis_llm.errors import ConfigError
@@ -166,3 +166,25 @@ def test_the_estimate_is_that_of_ollama() -> None:
     found = advice(card(80), "gemma3:12b", concurrent=2, prompt_tokens=7692).models[0]
     assert (found.slots, found.context) == (2, 16_384)
     assert predicted(model("gemma3:12b"), found) == found.weights + 2 * 48 * 8 * 240 * 32_768 * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("llama3.1:405b", 405e9), ("deepseek-r1:671b-x", 671e9), ("mixtral:8x7b", 56e9),
+     ("hf.co/u/Some-1.5B-GGUF:Q4_K_M", 1.5e9)],
+)  # fmt: skip
+def test_an_unknown_model_is_as_large_as_its_name_says(name: str, size: float) -> None:
+    found = advise(card(24), Workload(models=(name,)))
+    assert found.models[0].weights == int(size * 4.89 / 8)
+    assert found.fits is (size < 30e9)
+    (said,) = found.assumed[:1]
+    assert f"by its name it has {size / 1e9:g} billion parameters" in said
+    assert [one.what for one in found.unknown] == [f"models.{name}"]
+
+
+def test_of_unknown_memory_it_is_not_said_that_nothing_fits() -> None:
+    found = advise(Facts(gpus=(Gpu(vendor="other", name="Card"),)), Workload(models=("own:7b",)))
+    for name in ("NUM_PARALLEL", "KV_CACHE_TYPE", "KEEP_ALIVE"):
+        reason = setting(found, name).reason
+        assert "not known" in reason
+        assert "not fit" not in reason

@@ -121,6 +121,8 @@ def _waiting(workload: Workload, slots: int) -> str:
 
 
 def _limited(choice: Choice, room: Room, most: int, why: str) -> str:
+    if room.kind == "unknown":
+        return "how much memory there is is not known, and one slot takes the least"
     if not choice.holds:
         return "it does not fit, and more slots would take more"
     if choice.loaded < len(choice.plans):

@@ -29,13 +29,15 @@ HARM = {
 
 
 def type_setting(
-    choice: Choice, models: Sequence[ModelFacts], facts: Facts, goal: Goal
+    choice: Choice, models: Sequence[ModelFacts], facts: Facts, server: Server, goal: Goal
 ) -> Setting:
     """Return the setting of the type of the KV cache."""
     now = (facts.ollama.environment or {}).get(KV_TYPE)
     value: str | None = choice.kv_type
     if choice.kv_type != "f16":
         why = "f16 does not fit with these slots"
+        if server.room.kind == "unknown":
+            why = "How much memory there is is not known, and it takes half of f16"
         if goal == "memory" and choice.kv_type == "q8_0":
             why = "It takes half of f16, and the goal is memory"
         elif choice.holds and choice.loaded < len(models):

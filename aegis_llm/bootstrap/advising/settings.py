@@ -59,7 +59,7 @@ def settings(one: Decided) -> tuple[Setting, ...]:
     found = (
         _slots(one),
         _context(one),
-        type_setting(one.choice, one.models, one.facts, one.workload.goal),
+        type_setting(one.choice, one.models, one.facts, one.server, one.workload.goal),
         flash_setting(one.choice, one.models, one.server),
         _loaded(one),
         _kept(one),
@@ -186,6 +186,8 @@ def _kept(one: Decided) -> Setting:
         value, reason = given.strip(), "It was given."
     elif one.workload.goal == "memory":
         value, reason = None, "An idle model gives its memory back after the default."
+    elif one.server.room.kind == "unknown":
+        value, reason = "30m", "Whether everything fits together is not known."
     elif not together:
         value, reason = "30m", "Not everything fits together; what is idle may go after a while."
     elif one.facts.os in ("macos", "windows"):
