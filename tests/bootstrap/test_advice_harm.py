@@ -11,11 +11,11 @@ from aegis_llm.bootstrap.advice import Workload
 from aegis_llm.bootstrap.advising import advise, profile
 from aegis_llm.bootstrap.advising.together import predicted
 from aegis_llm.bootstrap.advising.versions import release_of
-from aegis_llm.bootstrap.facts import Facts, Gpu, Memory
+from aegis_llm.bootstrap.facts import Facts, Gpu, Memory, Ollama
 from aegis_llm.bootstrap.quantizing import quantizations
 from aegis_llm.bootstrap.variables import default_context, release
 from aegis_llm.errors import ConfigError
-from tests.bootstrap.advising import GIB, advice, card, golden, machine, model, setting
+from tests.bootstrap.advising import GIB, advice, card, golden, machine, model, processor, setting
 
 
 def old_card(capability: str | None, gib: float = 8) -> Any:
@@ -188,3 +188,29 @@ def test_of_unknown_memory_it_is_not_said_that_nothing_fits() -> None:
         reason = setting(found, name).reason
         assert "not known" in reason
         assert "not fit" not in reason
+
+
+@pytest.mark.parametrize(
+    ("now", "said"), [("0", True), ("'false'", True), ("1", False), ("off", False), (" ", False)]
+)
+def test_flash_attention_that_is_on_may_stay(now: str, said: bool) -> None:
+    """Ollama takes `off` as on; NVIDIA's page on the DGX Spark sets 1."""
+    server = Ollama(version="0.33.0", environment={"OLLAMA_FLASH_ATTENTION": now})
+    found = advice(card(ollama=server))
+    assert any("FLASH_ATTENTION is set to" in one for one in found.warnings) is said
+    assert ("remove it" in setting(found, "FLASH_ATTENTION").reason) is said
+
+
+def test_on_a_processor_ollama_is_not_said_to_unload() -> None:
+    found = advice(processor(16, cores=4), "llama3.1:8b", prompt_tokens=17_000)
+    assert found.fits
+    assert "other programs need" in found.warnings[0]
+    assert not any("will unload it" in one for one in found.warnings)
+
+
+def test_flash_attention_that_is_off_now_is_turned_on_for_a_quantized_cache() -> None:
+    """Left as it is, no model would load any more; a file of ours cannot take it away."""
+    server = Ollama(version="0.33.0", environment={"OLLAMA_FLASH_ATTENTION": "0"})
+    found = advice(card(8, ollama=server), prompt_tokens=16_000)
+    assert found.environment["OLLAMA_KV_CACHE_TYPE"] == "q8_0"
+    assert found.environment["OLLAMA_FLASH_ATTENTION"] == "1"

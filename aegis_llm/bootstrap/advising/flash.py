@@ -12,6 +12,7 @@ from aegis_llm.bootstrap.advising.versions import can_flash, flash_by_itself
 from aegis_llm.bootstrap.advising.words import listed
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
 from aegis_llm.bootstrap.kv import is_cacheless
+from aegis_llm.config.go_values import bare, go_bool
 
 KV_TYPE = "OLLAMA_KV_CACHE_TYPE"
 FLASH = "OLLAMA_FLASH_ATTENTION"
@@ -54,7 +55,9 @@ def type_setting(
     return Setting(name=KV_TYPE, value=value, reason=reason, default="f16")
 
 
-def flash_setting(choice: Choice, models: Sequence[ModelFacts], server: Server) -> Setting:
+def flash_setting(
+    choice: Choice, models: Sequence[ModelFacts], facts: Facts, server: Server
+) -> Setting:
     """Return the setting of flash attention."""
     release = server.release
     writing = [one for one in models if not one.embeds]
@@ -66,6 +69,12 @@ def flash_setting(choice: Choice, models: Sequence[ModelFacts], server: Server) 
         reason = "llama.cpp turns it on where it works, and for a quantized KV cache."
         if grok := [one.name for one in writing if one.architecture == "grok"]:
             reason += f" It is off for {listed(grok)} always, so the KV cache stays f16."
+        now = bare((facts.ollama.environment or {}).get(FLASH, ""))
+        if choice.kv_type != "f16" and go_bool(now) is False:
+            value, reason = (
+                "1",
+                f"It is {now} now: no quantized KV cache would load.",
+            )
     else:
         able = [one for one in writing if can_flash(release, one)]
         off = [one.name for one in able if not flash_by_itself(release, one)]

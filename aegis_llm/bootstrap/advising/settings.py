@@ -9,7 +9,7 @@ import msgspec
 
 from aegis_llm.bootstrap.advice import Setting, Workload
 from aegis_llm.bootstrap.advising.fitting import Choice
-from aegis_llm.bootstrap.advising.flash import flash_setting, type_setting
+from aegis_llm.bootstrap.advising.flash import FLASH, flash_setting, type_setting
 from aegis_llm.bootstrap.advising.plans import Server
 from aegis_llm.bootstrap.advising.prompts import (
     PromptCache,
@@ -29,6 +29,7 @@ from aegis_llm.bootstrap.advising.words import counted, gib, kib
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
 from aegis_llm.bootstrap.kv import is_cacheless, padded, per_token
 from aegis_llm.bootstrap.variables import TIERS, default_context
+from aegis_llm.config.go_values import bare, go_bool
 
 _QUEUE = 512
 _BEATEN = "A request that carries a keep_alive of its own beats it for that model."
@@ -60,7 +61,7 @@ def settings(one: Decided) -> tuple[Setting, ...]:
         _slots(one),
         _context(one),
         type_setting(one.choice, one.models, one.facts, one.server, one.workload.goal),
-        flash_setting(one.choice, one.models, one.server),
+        flash_setting(one.choice, one.models, one.facts, one.server),
         _loaded(one),
         _kept(one),
         _queue(one.workload),
@@ -221,8 +222,8 @@ def _queue(workload: Workload) -> Setting:
 
 def _cleared(setting: Setting, facts: Facts) -> Setting:
     """Return the setting with word of a present value that must go."""
-    now = (facts.ollama.environment or {}).get(setting.name)
-    if setting.value is not None or not now:
+    now = _to_remove(setting, facts)
+    if not now:
         return setting
     said = f"{setting.reason} It is set to {now} now: remove it."
     return msgspec.structs.replace(setting, reason=said)
@@ -230,9 +231,20 @@ def _cleared(setting: Setting, facts: Facts) -> Setting:
 
 def present(settings: Sequence[Setting], facts: Facts) -> list[str]:
     """Return warnings about values that are set now and should not be."""
-    environment = facts.ollama.environment or {}
-    return [
-        f"{one.name} is set to {environment[one.name]} now and should not be: remove it"
-        for one in settings
-        if one.value is None and environment.get(one.name)
-    ]
+    found = []
+    for one in settings:
+        if now := _to_remove(one, facts):
+            then = "and should not be: remove it"
+            if one.name not in (FLASH, "OLLAMA_NUM_THREADS"):
+                then = "and this advice leaves it unset: remove it, unless you have a reason"
+            found.append(f"{one.name} is set to {now} now {then}")
+    return found
+
+
+def _to_remove(setting: Setting, facts: Facts) -> str:
+    """Return the present value of a variable that is to be unset; empty: there is none."""
+    now = (facts.ollama.environment or {}).get(setting.name, "")
+    if setting.value is not None or not bare(now):
+        return ""
+    harmless = setting.name == FLASH and go_bool(bare(now)) is not False
+    return "" if harmless else now

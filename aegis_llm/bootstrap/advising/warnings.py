@@ -51,10 +51,10 @@ def _fit(one: Decided) -> Iterator[str]:
             "seconds; a smaller quantization, another model, or a second server would do without"
         )
     elif choice.used > room.usable:
-        yield (
-            f"{gib(choice.used)} are more than 80 % of {gib(room.memory)}: it fits, and Ollama "
-            "will unload it for any other model"
-        )
+        then = "Ollama will unload it for any other model"
+        if room.place == "host":
+            then = "any other model beside it would take memory that other programs need"
+        yield f"{gib(choice.used)} are more than 80 % of {gib(room.memory)}: it fits, and {then}"
 
 
 def _too_large(one: Decided) -> Iterator[str]:
