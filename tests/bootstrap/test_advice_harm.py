@@ -80,9 +80,16 @@ def test_an_embedding_model_made_from_an_llm_has_a_cache() -> None:
 @pytest.mark.parametrize(("prompt", "said"), [(300, True), (3000, False)])
 def test_chunks_that_short_prompts_would_cut_are_spoken_of(prompt: int, said: bool) -> None:
     found = advice(
-        card(), "llama3.1:8b", "nomic-embed-text", prompt_tokens=prompt, output_tokens=100
-    )
+        card(), "llama3.1:8b", "nomic-embed-text", goal="memory", prompt_tokens=prompt,
+        output_tokens=100,
+    )  # fmt: skip
     assert any("longer texts to embed are cut" in one for one in found.warnings) is said
+
+
+@pytest.mark.parametrize(("trained", "context"), [(131_072, 4096), (2048, 2048)])
+def test_short_prompts_get_no_less_than_without_tuning(trained: int, context: int) -> None:
+    found = advice(card(), model(trained_context=trained), prompt_tokens=300, output_tokens=100)
+    assert found.environment["OLLAMA_CONTEXT_LENGTH"] == str(context)
 
 
 @pytest.mark.parametrize("name", ["hybrid", "embedding-only"])

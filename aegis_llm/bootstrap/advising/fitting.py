@@ -14,6 +14,7 @@ from aegis_llm.bootstrap.facts import ModelFacts
 from aegis_llm.bootstrap.kv import is_cacheless, padded
 
 _MANY = 4096
+_DEFAULT = 4096
 _ROOMIER = (Fraction(2), Fraction(3, 2), Fraction(5, 4))
 
 
@@ -99,6 +100,8 @@ def roomier(
 ) -> Choice:
     """Return the choice with up to twice the context, where nothing better is left to buy.
 
+    Less than Ollama's own least default would cut prompts that it does not cut untuned.
+
     Models that keep no cache get all that they were trained with: it takes nothing.
 
     Args:
@@ -112,6 +115,7 @@ def roomier(
     if not (best and found.holds and found.loaded == len(models)):
         return found
     contexts = [padded(int(found.context * times)) for times in _ROOMIER]
+    contexts = [max(contexts[0], min(_DEFAULT, longest or _DEFAULT)), *contexts]
     if longest is not None and all(is_cacheless(model) for model in models):
         contexts = [longest]
     one = _Try(found.loaded, found.slots, found.kv_type)
