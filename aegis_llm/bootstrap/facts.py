@@ -17,6 +17,9 @@ Way = Literal[
 ]
 Whole = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 Count = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+MOST_LAYERS = 10_000
+"""Of a model; the largest have some hundreds."""
+Layers = Annotated[int, msgspec.Meta(ge=1, le=MOST_LAYERS)]
 Rate = Annotated[float, msgspec.Meta(gt=0, lt=1e15)]
 
 
@@ -134,7 +137,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     architecture: str | None = None
     quantization: str | None = None
     parameters: Whole | None = None
-    layers: Count | None = None
+    layers: Layers | None = None
     heads: Count | None = None
     kv_heads: tuple[Whole, ...] | None = None
     key_length: Count | None = None

@@ -20,6 +20,7 @@ ENGINE: Release = (0, 30, 0)
 """From here on models run in llama-server, a child that inherits the environment."""
 TIERS: Release = (0, 15, 5)
 """From here on the default context follows the GPUs' memory."""
+_TIER_SIZES = ((47 << 30, 262_144), (23 << 30, 32_768), (0, 4096))
 ONE_SLOT: Release = (0, 10, 0)
 """From here on a model has one slot unless more are asked for."""
 
@@ -153,10 +154,20 @@ OVERRIDDEN: dict[str, str] = {
 
 
 def release(version: str | None) -> Release | None:
-    """Return `0.33.0-rc2` as numbers; None for what is none, and for a build without a number."""
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version or "")
-    numbers = (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
+    """Return `0.33.0-rc2` and `0.33` as numbers; None for what is none, and for 0.0.0.
+
+    Builds of one's own call themselves 0.0.0: that tells nothing.
+    """
+    found = re.match(r"\s*v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?![0-9a-zA-Z])", version or "")
+    numbers = (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
     return numbers if any(numbers) else None
+
+
+def default_context(version: Release, vram: int) -> int:
+    """Return the tokens of a slot where nothing is set; `vram`: bytes of all GPUs together."""
+    if version < TIERS:
+        return 4096 if version >= (0, 6, 7) else 2048
+    return next(context for least, context in _TIER_SIZES if vram >= least)
 
 
 def dotted(numbers: Release) -> str:

@@ -159,11 +159,11 @@ def test_a_machine_without_memory_is_no_error(kind: str, gib: float) -> None:
 
 
 def test_what_is_not_known_is_said_and_not_guessed() -> None:
-    advice = advise(Facts(), Workload(models=("own:7b",)))
+    advice = advise(Facts(), Workload(models=("own:small",)))
     assert {one.what for one in advice.unknown} == {
-        "gpus", "memory.total", "models.own:7b", "ollama.version",
+        "gpus", "memory.total", "models.own:small", "ollama.version",
     }  # fmt: skip
     assert not advice.fits
-    assert "own:7b is not known; it is counted as if it were llama3.1:8b" in advice.assumed
+    assert "own:small is not known; it is counted as if it were llama3.1:8b" in advice.assumed
     assert advice.warnings[0].startswith("how much memory there is is not known")
     assert advice.environment["OLLAMA_NUM_PARALLEL"] == "1"

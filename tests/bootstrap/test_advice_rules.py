@@ -93,14 +93,30 @@ def test_the_queue_grows_with_the_callers() -> None:
     [
         ({}, None),
         ({"goal": "memory"}, "512"),
-        ({"prefix_tokens": 10, "prompt_tokens": 20}, "512"),
-        ({"prefix_tokens": 2000, "prefixes": 8}, "3000"),
+        ({"prefix_tokens": 2000, "prefixes": 8}, None),
+        ({"prefix_tokens": 2000, "prefixes": 24}, "9000"),
         ({"prefix_tokens": 3000, "prefixes": 10_000}, "16384"),
     ],
-    ids=["the default", "little memory", "least", "prefixes", "a quarter of what is free"],
+    ids=["the default", "little memory", "the default holds them", "more", "a quarter"],
 )
 def test_the_prompt_cache_holds_the_prefixes_within_bounds(asked: Any, mib: str | None) -> None:
     assert setting(advice(card(), **asked), "CACHE_RAM").value == mib
+
+
+@pytest.mark.parametrize(
+    ("asked", "mib"),
+    [
+        ({}, "4096"),
+        ({"prefix_tokens": 10, "prompt_tokens": 20}, "512"),
+        ({"prefix_tokens": 2000, "prefixes": 8}, "3000"),
+        ({"prefix_tokens": 3000, "prefixes": 10_000}, "4096"),
+    ],
+)
+def test_with_little_main_memory_the_prompt_cache_is_no_larger_than_the_prefixes(
+    asked: Any, mib: str
+) -> None:
+    found = advice(card(memory=Memory(total=16 * GIB, available=16 * GIB)), **asked)
+    assert setting(found, "CACHE_RAM").value == mib
 
 
 def test_a_prompt_cache_of_the_default_size_is_bounded_where_it_would_take_too_much() -> None:
@@ -293,7 +309,7 @@ def test_unified_memory_keeps_some_for_all_else() -> None:
     apple = Gpu(vendor="apple", name="Apple M2", memory=10 * GIB)
     memory = Memory(total=16 * GIB, available=12 * GIB, unified=True)
     small = advice(machine(gpus=(apple,), memory=memory), "llama3.2:3b")
-    assert small.budget.usable == 6 * GIB * 4 // 5
+    assert small.budget.usable == 8 * GIB * 4 // 5
 
 
 def test_a_gpu_that_ollama_leaves_alone_is_named() -> None:

@@ -67,6 +67,7 @@ def test_what_was_filled_in_is_no_longer_unknown(tmp_path: Path) -> None:
         ('{"cpu": {"physical_cores": 8, "logical_cores": 4}}', "cpu.physical_cores is 8"),
         ('{"models": [{"name": "a"}, {"name": "a"}]}', "the model a is there twice"),
         ('{"models": [{"name": "a", "layers": 3, "kv_heads": [1, 2]}]}', "2 numbers for 3 layers"),
+        ('{"models": [{"name": "a", "layers": 2147483647}]}', "<= 10000 at models[0].layers"),
         ('{"memory": {"bandwidth": -3}}', "at memory.bandwidth"),
         ('{"memory": {"bandwidth": NaN}}', "no JSON"),
     ],

@@ -54,6 +54,20 @@ def test_a_model_without_kv_heads_has_as_many_as_heads() -> None:
     assert model("llama", block_count=2, attention__head_count=12).kv_heads == (12,)
 
 
+def test_a_list_of_kv_heads_that_is_left_out_all_the_same_is_unknown() -> None:
+    """It is not as many as there are heads: that is eight times too much for most models."""
+    found = plain("llama", 2, None, 128)
+    assert found.kv_heads is None
+    assert next(one.what for one in missing(found)) == "models.m:latest.kv_heads"
+
+
+@pytest.mark.parametrize("architecture", ["llama", "mamba", "gemma3"])
+def test_absurdly_many_layers_are_unknown(architecture: str) -> None:
+    found = plain(architecture, 2**31 - 1, 8, 128)
+    assert found.layers is None
+    assert "models.m:latest.layers" in [one.what for one in missing(found)]
+
+
 @pytest.mark.parametrize(
     ("architecture", "layers", "info", "window", "every", "windowed"),
     [

@@ -6,12 +6,11 @@ import re
 from typing import get_args
 
 from aegis_llm.bootstrap.advice import Goal, Workload
-from aegis_llm.bootstrap.facts import ModelFacts
+from aegis_llm.bootstrap.facts import MOST_LAYERS, ModelFacts
 from aegis_llm.config.checks import check_whole, require
 
 _MOST_TOKENS = 10_000_000
 _MOST_CALLERS = 100_000
-_MOST_LAYERS = 10_000
 _DURATION = re.compile(r"-?(\d+|(\d+(\.\d+)?(ns|us|ms|s|m|h))+)")
 
 
@@ -53,4 +52,4 @@ def check_model(model: ModelFacts) -> None:
         ConfigError: It has more layers than any could.
     """
     name = f"models.{model.name}.layers"
-    check_whole(name, model.layers or 1, 1, _MOST_LAYERS, f"layers, from 1 to {_MOST_LAYERS:,}")
+    check_whole(name, model.layers or 1, 1, MOST_LAYERS, f"layers, from 1 to {MOST_LAYERS:,}")

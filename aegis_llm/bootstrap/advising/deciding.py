@@ -11,17 +11,17 @@ from aegis_llm.bootstrap.advising.budget import budget_of
 from aegis_llm.bootstrap.advising.checking import check
 from aegis_llm.bootstrap.advising.fitting import Choice, choose, roomier
 from aegis_llm.bootstrap.advising.knee import Knee, knee
-from aegis_llm.bootstrap.advising.memory import room_of
+from aegis_llm.bootstrap.advising.memory import Room
 from aegis_llm.bootstrap.advising.plans import (
     LEAST_CONTEXT,
     Server,
     marked,
     one_slot_because,
+    server_of,
 )
 from aegis_llm.bootstrap.advising.prompts import prompt_cache, threads
 from aegis_llm.bootstrap.advising.settings import Decided, present, settings
 from aegis_llm.bootstrap.advising.shapes import Wanted, wanted
-from aegis_llm.bootstrap.advising.versions import release_of
 from aegis_llm.bootstrap.advising.warnings import warnings_of
 from aegis_llm.bootstrap.advising.words import counted
 from aegis_llm.bootstrap.facts import Facts, ModelFacts, Unknown
@@ -38,13 +38,13 @@ def advise(facts: Facts, workload: Workload) -> Advice:
     """
     check(workload)
     found = wanted(facts, workload)
-    server = Server(room=room_of(facts), release=release_of(facts.ollama.version))
+    server = server_of(facts)
     main = _main(found.models)
     context = context_of(workload, found.models)
     most, why, assumed = _most(facts, server, found, workload, context)
     small = workload.goal == "memory"
     choice = choose(found.models, server, context, most, small=small)
-    if not small and not main.embeds:
+    if not small:
         choice = roomier(choice, found.models, server, most, _trained(found.models))
     decided = Decided(
         facts=facts,
@@ -54,7 +54,7 @@ def advise(facts: Facts, workload: Workload) -> Advice:
         choice=choice,
         cache=prompt_cache(workload, found.models, choice, server),
         main=main,
-        why=_limited(choice, most, why),
+        why=_limited(choice, server.room, most, why),
     )
     made = settings(decided)
     holds_all = choice.holds and choice.loaded == len(found.models)
@@ -67,7 +67,7 @@ def advise(facts: Facts, workload: Workload) -> Advice:
         fits=holds_all and server.room.kind != "unknown",
         warnings=(*warnings_of(decided), *present(made, facts)),
         assumed=(*_assumed(found, server), *assumed),
-        unknown=(*found.unknown, *server.room.unknown, *_without_version(server)),
+        unknown=(*found.unknown, *server.room.unknown, *_without_version(facts, server)),
         options=_options(decided),
     )
 
@@ -120,11 +120,18 @@ def _waiting(workload: Workload, slots: int) -> str:
     return f"; of {workload.concurrent:,} requests at the same time {waiting:,} wait"
 
 
-def _limited(choice: Choice, most: int, why: str) -> str:
+def _limited(choice: Choice, room: Room, most: int, why: str) -> str:
+    if room.kind == "unknown":
+        return "how much memory there is is not known, and one slot takes the least"
     if not choice.holds:
         return "it does not fit, and more slots would take more"
     if choice.loaded < len(choice.plans):
         return "the models take turns in memory, and more slots would take more"
+    if choice.slots < most and choice.used > room.usable:
+        return (
+            f"it takes more than 80 % of the memory, and no second slot is planned there ({most} "
+            "would help)"
+        )
     if choice.slots < most:
         return f"memory holds no more ({most} would help)"
     return why
@@ -147,13 +154,17 @@ def _assumed(found: Wanted, server: Server) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _without_version(server: Server) -> tuple[Unknown, ...]:
+def _without_version(facts: Facts, server: Server) -> tuple[Unknown, ...]:
     if server.release.known:
         return ()
     return (
         Unknown(
             what="ollama.version",
-            why="neither a server nor `ollama --version` told it",
+            why=(
+                f"{told!r} is no release: a build of one's own"
+                if (told := facts.ollama.version)
+                else "neither a server nor `ollama --version` told it"
+            ),
             give='"ollama": {"version": "0.30.0"} in --host-facts',
         ),
     )

@@ -8,11 +8,13 @@ from fractions import Fraction
 
 from aegis_llm.bootstrap.advice import ModelPlan
 from aegis_llm.bootstrap.advising.plans import Server, kept, one_slot_because, plan
+from aegis_llm.bootstrap.advising.together import stay_together
 from aegis_llm.bootstrap.advising.versions import cache_types
 from aegis_llm.bootstrap.facts import ModelFacts
 from aegis_llm.bootstrap.kv import is_cacheless, padded
 
 _MANY = 4096
+_DEFAULT = 4096
 _ROOMIER = (Fraction(2), Fraction(3, 2), Fraction(5, 4))
 
 
@@ -66,9 +68,7 @@ def choose(
         plans = _plans(models, server, one, context)
         limit = server.room.alone if one.alone else server.room.usable
         used = kept(plans, one.loaded)
-        if used <= limit:
-            several = not all(one_slot_because(model, server.release) for model in models)
-            many = _Try(one.loaded, _MANY, one.kv_type)
+        if used <= limit and _stay(models, plans, server, one.loaded):
             return Choice(
                 slots=one.slots,
                 context=context,
@@ -78,7 +78,7 @@ def choose(
                 used=used,
                 limit=limit,
                 holds=True,
-                could=max(one.slots, _largest(models, server, many, context)) if several else 1,
+                could=_could(models, server, one, context),
             )
     least = _Try(1, 1, kinds[min(1, len(kinds) - 1)])
     plans = _plans(models, server, least, context)
@@ -100,6 +100,10 @@ def roomier(
 ) -> Choice:
     """Return the choice with up to twice the context, where nothing better is left to buy.
 
+    Less than Ollama's own least default would cut prompts that it does not cut untuned.
+
+    Models that keep no cache get all that they were trained with: it takes nothing.
+
     Args:
         found: What was chosen for the context that is needed.
         models: All of them.
@@ -110,18 +114,21 @@ def roomier(
     best = found.slots == most and found.kv_type == _types(models, server)[0]
     if not (best and found.holds and found.loaded == len(models)):
         return found
-    for times in _ROOMIER:
-        context = padded(int(found.context * times))
-        if longest is not None and context > longest:
+    contexts = [padded(int(found.context * times)) for times in _ROOMIER]
+    contexts = [max(contexts[0], min(_DEFAULT, longest or _DEFAULT)), *contexts]
+    if longest is not None and all(is_cacheless(model) for model in models):
+        contexts = [longest]
+    one = _Try(found.loaded, found.slots, found.kv_type)
+    for context in contexts:
+        if context <= found.context or (longest is not None and context > longest):
             continue
-        one = _Try(found.loaded, found.slots, found.kv_type)
         plans = _plans(models, server, one, context)
         used = kept(plans, found.loaded)
-        if used <= server.room.usable:
-            could = max(found.slots, _largest(models, server, replace(one, slots=_MANY), context))
+        if used <= server.room.usable and _stay(models, plans, server, found.loaded):
             return replace(
                 found, context=context, plans=plans, used=used, limit=server.room.usable,
-                could=could, roomier=times,
+                could=_could(models, server, one, context),
+                roomier=Fraction(context, found.context),
             )  # fmt: skip
     return found
 
@@ -147,11 +154,28 @@ def _largest(models: Sequence[ModelFacts], server: Server, one: _Try, context: i
     while low < high:
         middle = (low + high + 1) // 2
         plans = _plans(models, server, replace(one, slots=middle), context)
-        if kept(plans, one.loaded) <= server.room.usable:
+        fits = kept(plans, one.loaded) <= server.room.usable
+        if fits and _stay(models, plans, server, one.loaded):
             low = middle
         else:
             high = middle - 1
     return low
+
+
+def _stay(
+    models: Sequence[ModelFacts], plans: Sequence[ModelPlan], server: Server, loaded: int
+) -> bool:
+    """Return whether Ollama keeps them, where all are meant to stay."""
+    return loaded < len(models) or stay_together(models, plans, server)
+
+
+def _could(models: Sequence[ModelFacts], server: Server, one: _Try, context: int) -> int:
+    """Return the slots that the memory has room for; 1 where no model may have several."""
+    if all(one_slot_because(model, server.release) for model in models):
+        return 1
+    return max(
+        one.slots, _largest(models, server, replace(one, slots=_MANY, alone=False), context)
+    )
 
 
 def _types(models: Sequence[ModelFacts], server: Server) -> tuple[str, ...]:
@@ -159,7 +183,7 @@ def _types(models: Sequence[ModelFacts], server: Server) -> tuple[str, ...]:
     found: tuple[str, ...] = ("f16", "q8_0", "q4_0")
     for model in models:
         if not is_cacheless(model):
-            theirs = cache_types(server.release, model)
+            theirs = cache_types(server.release, model, flash=server.flash)
             found = theirs if len(theirs) < len(found) else found
     return found
 

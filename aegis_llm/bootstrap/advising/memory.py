@@ -131,13 +131,17 @@ def _in_shared(gpu: Gpu, facts: Facts) -> Room:
         return _without(facts)
     held = sum(one.size for one in facts.loaded)
     of_gpu = [] if gpu.free is None else [gpu.free + held]
-    limit = min([free, *of_gpu, *([] if gpu.memory is None else [gpu.memory])])
-    kept = min(_MOST_KEPT, max(_LEAST_KEPT, limit // 16))
+    reach = min([*of_gpu, *([] if gpu.memory is None else [gpu.memory])], default=free)
+    kept = min(_MOST_KEPT, max(_LEAST_KEPT, free // 16))
+    said = f"{gib(free)} of main memory - {gib(kept)} for all else"
+    if reach < free - kept:
+        # Metal leaves that to all else already: Ollama takes what the GPU reaches, too.
+        said = f"{gib(reach)} that the GPU reaches, less than {said}"
     return Room(
         kind="unified",
         total=facts.memory.total or free,
-        memory=max(0, limit - kept),
-        arithmetic=f"{gib(limit)} that the GPU can have - {gib(kept)} for all else",
+        memory=max(0, min(reach, free - kept)),
+        arithmetic=said,
         host=max(0, free - kept),
         vram=facts.memory.total or free if gpu.memory is None else gpu.memory,
         assumed=_assumed(facts),

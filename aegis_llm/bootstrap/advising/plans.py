@@ -8,13 +8,21 @@ from dataclasses import dataclass
 import msgspec
 
 from aegis_llm.bootstrap.advice import ModelPlan
-from aegis_llm.bootstrap.advising.memory import Room
-from aegis_llm.bootstrap.advising.versions import Release, has_one_slot
+from aegis_llm.bootstrap.advising.memory import Room, room_of
+from aegis_llm.bootstrap.advising.versions import (
+    Release,
+    gpu_can_flash,
+    has_one_slot,
+    release_of,
+)
 from aegis_llm.bootstrap.advising.words import GIB, MIB
-from aegis_llm.bootstrap.facts import ModelFacts
+from aegis_llm.bootstrap.facts import Facts, ModelFacts
 from aegis_llm.bootstrap.kv import automatic_batch, is_cacheless, kv_bytes, padded, per_token
 
-_COMPUTE = ((512, GIB * 3 // 10), (1024, 768 * MIB))
+_SMALL = GIB * 3 // 10
+_COMPUTE = ((512, _SMALL), (1024, 768 * MIB))
+_EMBEDDED = 2048
+"""Ollama's `num_batch` of embedding models, `DefaultEmbeddingNumBatch`."""
 _LARGE = 2 * GIB
 _VISION = GIB
 LEAST_CONTEXT = 256
@@ -22,10 +30,24 @@ LEAST_CONTEXT = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """What a plan depends on beside the settings."""
+    """What a plan depends on beside the settings.
+
+    Attributes:
+        flash: Whether its GPUs can have flash attention, which quantized caches need.
+    """
 
     room: Room
     release: Release
+    flash: bool = True
+
+
+def server_of(facts: Facts) -> Server:
+    """Return the server that the facts tell."""
+    return Server(
+        room=room_of(facts),
+        release=release_of(facts.ollama.version),
+        flash=all(gpu_can_flash(gpu) for gpu in facts.gpus or ()),
+    )
 
 
 def plan(model: ModelFacts, server: Server, slots: int, context: int, kv_type: str) -> ModelPlan:
@@ -99,10 +121,16 @@ def _batch(model: ModelFacts, tokens: int) -> int:
     own = whole_option(model, "num_batch")
     if own is not None:
         return own
-    return 512 if model.embeds else automatic_batch(tokens)
+    return min(_EMBEDDED, tokens) if model.embeds else automatic_batch(tokens)
 
 
 def _compute(model: ModelFacts, batch: int) -> int:
-    """Return what the computation takes beside weights and cache."""
+    """Return what the computation takes beside weights and cache.
+
+    Embedding models compute no probabilities of tokens, so theirs stays smaller.
+    """
+    if is_cacheless(model):
+        return _SMALL
+    batch = min(batch, 1024) if model.embeds else batch
     needed = next((size for most, size in _COMPUTE if batch <= most), _LARGE)
     return needed + (_VISION if model.vision else 0)

@@ -6,20 +6,18 @@ from aegis_llm.bootstrap.advice import Advice, Setting, Workload
 from aegis_llm.bootstrap.advising.budget import budget_of
 from aegis_llm.bootstrap.advising.checking import check
 from aegis_llm.bootstrap.advising.fitting import Choice
-from aegis_llm.bootstrap.advising.memory import room_of
-from aegis_llm.bootstrap.advising.plans import Server, kept, marked, plan
+from aegis_llm.bootstrap.advising.plans import kept, marked, plan, server_of
 from aegis_llm.bootstrap.advising.prompts import PromptCache
 from aegis_llm.bootstrap.advising.settings import cache_arithmetic, default_loaded
 from aegis_llm.bootstrap.advising.shapes import wanted
 from aegis_llm.bootstrap.advising.study import NO_THREADS, STUDY, no_flash
 from aegis_llm.bootstrap.advising.versions import (
     Release,
-    default_context,
     default_slots,
-    release_of,
 )
 from aegis_llm.bootstrap.advising.words import gib
 from aegis_llm.bootstrap.facts import Facts
+from aegis_llm.bootstrap.variables import TIERS, default_context
 
 _SLOTS = 4
 
@@ -35,9 +33,9 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
     """
     check(workload)
     found = wanted(facts, workload)
-    server = Server(room=room_of(facts), release=release_of(facts.ollama.version))
+    server = server_of(facts)
     room, release = server.room, server.release
-    context = default_context(release, room.vram)
+    context = default_context(release.numbers, room.vram)
     plans = tuple(plan(model, server, _SLOTS, context, "f16") for model in found.models)
     loaded = min(int(STUDY["OLLAMA_MAX_LOADED_MODELS"]), len(plans))
     used = kept(plans, loaded)
@@ -106,7 +104,7 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
 
 def _default_said(release: Release, context: int) -> tuple[str, ...]:
     """Return what the default context is known from."""
-    if not release.since(0, 15, 5):
+    if not release.since(*TIERS):
         return ()
     return (
         f"without a context length Ollama takes {context:,} tokens by the GPU memory, as the "

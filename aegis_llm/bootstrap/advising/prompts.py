@@ -63,9 +63,6 @@ def prompt_cache(
     scarce = "little memory is wanted" if workload.goal == "memory" else ""
     if not choice.holds:
         scarce = "what does not fit on the GPU takes main memory"
-    if not known and not scarce and most >= _DEFAULT:
-        said = f"{gib(_DEFAULT)} is less than {bound}"
-        return PromptCache(_DEFAULT, count, said, by_default=True)
     wanted, said = _DEFAULT, "what prompts share is not known"
     if scarce:
         wanted, said = _LEAST, scarce
@@ -76,6 +73,10 @@ def prompt_cache(
             f"{counted(workload.prefixes, 'prefix', 'prefixes')}, each kept with its prompt of "
             f"{workload.prompt_tokens:,} tokens x {kib(per_token)} = {gib(wanted)}"
         )
+    if not scarce and wanted <= _DEFAULT <= most:
+        # A tight size would push prefixes out for every other prompt that is kept as well.
+        said = f"{said}; {gib(_DEFAULT)} is no more than {bound}"
+        return PromptCache(_DEFAULT, count, said, by_default=True)
     size = min(max(wanted, _LEAST), most) // MIB * MIB
     return PromptCache(size, count, f"{said}; at least {gib(_LEAST)}, at most {bound}")
 

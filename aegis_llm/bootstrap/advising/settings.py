@@ -9,7 +9,7 @@ import msgspec
 
 from aegis_llm.bootstrap.advice import Setting, Workload
 from aegis_llm.bootstrap.advising.fitting import Choice
-from aegis_llm.bootstrap.advising.flash import flash_setting, type_setting
+from aegis_llm.bootstrap.advising.flash import FLASH, flash_setting, type_setting
 from aegis_llm.bootstrap.advising.plans import Server
 from aegis_llm.bootstrap.advising.prompts import (
     PromptCache,
@@ -24,10 +24,12 @@ from aegis_llm.bootstrap.advising.study import (
     loaded_differ,
     slots_differ,
 )
-from aegis_llm.bootstrap.advising.versions import default_context, default_slots
+from aegis_llm.bootstrap.advising.versions import default_slots
 from aegis_llm.bootstrap.advising.words import counted, gib, kib
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
-from aegis_llm.bootstrap.kv import padded, per_token
+from aegis_llm.bootstrap.kv import is_cacheless, padded, per_token
+from aegis_llm.bootstrap.variables import TIERS, default_context
+from aegis_llm.config.go_values import bare, go_bool
 
 _QUEUE = 512
 _BEATEN = "A request that carries a keep_alive of its own beats it for that model."
@@ -58,8 +60,8 @@ def settings(one: Decided) -> tuple[Setting, ...]:
     found = (
         _slots(one),
         _context(one),
-        type_setting(one.choice, one.models, one.facts, one.workload.goal),
-        flash_setting(one.choice, one.models, release),
+        type_setting(one.choice, one.models, one.facts, one.server, one.workload.goal),
+        flash_setting(one.choice, one.models, one.facts, one.server),
         _loaded(one),
         _kept(one),
         _queue(one.workload),
@@ -105,7 +107,7 @@ def _slots(one: Decided) -> Setting:
         arithmetic = cache_arithmetic(
             one.main, plan.slots, plan.context, plan.kv_type, plan.kv
         )  # fmt: skip
-        if choice.could > plan.slots > 0 and choice.holds:
+        if choice.could > plan.slots and not plan.why_slots and choice.holds:
             arithmetic += f"; the memory would hold {choice.could:,} slots"
     return Setting(
         name="OLLAMA_NUM_PARALLEL",
@@ -121,24 +123,24 @@ def _slots(one: Decided) -> Setting:
 def _context(one: Decided) -> Setting:
     w, choice, release = one.workload, one.choice, one.server.release
     needed = w.prompt_tokens + w.output_tokens
-    default = default_context(release, one.server.room.vram)
+    default = default_context(release.numbers, one.server.room.vram)
     said = f"{w.prompt_tokens:,} + {w.output_tokens:,} = {needed:,} tokens"
     if choice.context < padded(needed):
         said += f", but {one.main.name} was trained with {choice.context:,}"
     else:
         said += f", in steps of 256: {padded(needed):,}"
-    if choice.roomier > 1:
-        said += f"; {float(choice.roomier):g} times that, as memory has room: {choice.context:,}"
+    if choice.roomier > 1 and all(is_cacheless(model) for model in one.models):
+        said += f"; as trained, as more takes nothing: {choice.context:,}"
+    elif choice.roomier > 1:
+        said += f"; {float(choice.roomier):.3g} times that, as memory has room: {choice.context:,}"
     reason = (
         "Each slot reserves it whole when the model is loaded, so it is always set together "
         "with the slots. A longer prompt is cut without an error."
     )
-    if release.since(0, 15, 5):
-        shown = f"{default:,} by the GPU memory, whatever the slots"
-    elif release.since(0, 5, 13):
-        shown = f"{default:,}"
-    else:
-        shown = "2,048"
+    shown = f"{default:,}"
+    if release.since(*TIERS):
+        shown += " by the GPU memory, whatever the slots"
+    if not release.since(0, 5, 13):
         reason += " This version does not read it: give the option num_ctx in the Modelfile."
     return Setting(
         name="OLLAMA_CONTEXT_LENGTH",
@@ -161,9 +163,11 @@ def _loaded(one: Decided) -> Setting:
     elif value is None:
         reason = f"The {counted(count, 'model')} fit, and {default} is the default."
     else:
-        reason = f"{count} models are wanted and fit; one more would take what is planned here."
-        if count == 1:
-            reason = "One model is wanted; a second would take the memory that is planned here."
+        named = "One model is" if count == 1 else f"{count} models are"
+        reason = (
+            f"{named} wanted. Another would have a KV cache of its own, and from 0.30 a prompt "
+            "cache in main memory; if you use more models, name them, or this unloads one for it."
+        )
     return Setting(
         name="OLLAMA_MAX_LOADED_MODELS",
         value=value,
@@ -183,6 +187,8 @@ def _kept(one: Decided) -> Setting:
         value, reason = given.strip(), "It was given."
     elif one.workload.goal == "memory":
         value, reason = None, "An idle model gives its memory back after the default."
+    elif one.server.room.kind == "unknown":
+        value, reason = "30m", "Whether everything fits together is not known."
     elif not together:
         value, reason = "30m", "Not everything fits together; what is idle may go after a while."
     elif one.facts.os in ("macos", "windows"):
@@ -216,8 +222,8 @@ def _queue(workload: Workload) -> Setting:
 
 def _cleared(setting: Setting, facts: Facts) -> Setting:
     """Return the setting with word of a present value that must go."""
-    now = (facts.ollama.environment or {}).get(setting.name)
-    if setting.value is not None or not now:
+    now = _to_remove(setting, facts)
+    if not now:
         return setting
     said = f"{setting.reason} It is set to {now} now: remove it."
     return msgspec.structs.replace(setting, reason=said)
@@ -225,9 +231,20 @@ def _cleared(setting: Setting, facts: Facts) -> Setting:
 
 def present(settings: Sequence[Setting], facts: Facts) -> list[str]:
     """Return warnings about values that are set now and should not be."""
-    environment = facts.ollama.environment or {}
-    return [
-        f"{one.name} is set to {environment[one.name]} now and should not be: remove it"
-        for one in settings
-        if one.value is None and environment.get(one.name)
-    ]
+    found = []
+    for one in settings:
+        if now := _to_remove(one, facts):
+            then = "and should not be: remove it"
+            if one.name not in (FLASH, "OLLAMA_NUM_THREADS"):
+                then = "and this advice leaves it unset: remove it, unless you have a reason"
+            found.append(f"{one.name} is set to {now} now {then}")
+    return found
+
+
+def _to_remove(setting: Setting, facts: Facts) -> str:
+    """Return the present value of a variable that is to be unset; empty: there is none."""
+    now = (facts.ollama.environment or {}).get(setting.name, "")
+    if setting.value is not None or not bare(now):
+        return ""
+    harmless = setting.name == FLASH and go_bool(bare(now)) is not False
+    return "" if harmless else now

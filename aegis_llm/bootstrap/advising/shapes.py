@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,13 +11,15 @@ import msgspec
 from aegis_llm.bootstrap.advice import Workload
 from aegis_llm.bootstrap.advising.checking import check_model
 from aegis_llm.bootstrap.advising.shipped import shapes
-from aegis_llm.bootstrap.advising.words import listed
+from aegis_llm.bootstrap.advising.words import gib, listed
 from aegis_llm.bootstrap.facts import Facts, ModelFacts, Unknown
 from aegis_llm.bootstrap.kv import is_known
 from aegis_llm.errors import ConfigError
 
 _FEW = 3
 _STAND_IN = "llama3.1:8b"
+_LARGE, _LARGE_STAND_IN = 30e9, "llama3.1:70b"
+_PARAMETERS = re.compile(r"(?<![a-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)b(?![a-z0-9])")
 _SHAPE = (
     "layers", "heads", "kv_heads", "key_length", "value_length", "embedding_length", "latent",
     "sliding_window", "global_every", "windowed", "window_key_length", "window_value_length",
@@ -109,12 +112,28 @@ def _model(facts: Facts, name: str, found: Wanted) -> ModelFacts:
         why = "the server does not describe it fully"
     give = f"ollama pull {name}, or its figures in --host-facts"
     found.unknown.append(Unknown(what=field_of, why=why, give=give))
-    stand_in = known or known_shape(_STAND_IN)
+    told = _told_by_name(name)
+    stand_in = known or known_shape(_STAND_IN if told < _LARGE else _LARGE_STAND_IN)
     assert stand_in is not None  # noqa: S101 - it comes with the package, a test reads it
     if here is None:
-        found.assumed.append(f"{name} is not known; it is counted as if it were {_STAND_IN}")
-        return msgspec.structs.replace(stand_in, name=name, architecture=None, parameters=None)
+        other = stand_in.name
+        stand_in = msgspec.structs.replace(stand_in, name=name, architecture=None, parameters=None)
+        if not told:
+            found.assumed.append(f"{name} is not known; it is counted as if it were {other}")
+            return stand_in
+        size = int(told * shapes().bits["q4_k_m"] / 8)
+        found.assumed.append(
+            f"{name} is not known; by its name it has {told / 1e9:g} billion parameters, "
+            f"{gib(size)} in Q4_K_M, and its KV cache is counted as that of {other}"
+        )
+        return msgspec.structs.replace(stand_in, size=size)
     return _filled(here, stand_in, found)
+
+
+def _told_by_name(name: str) -> float:
+    """Return the parameters that a name tells, `:70b` or `8x7b`; 0: it tells none."""
+    found = _PARAMETERS.search(name.lower())
+    return float(found[1] or 1) * float(found[2]) * 1e9 if found else 0.0
 
 
 def _filled(here: ModelFacts, stand_in: ModelFacts, found: Wanted) -> ModelFacts:

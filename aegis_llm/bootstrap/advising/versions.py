@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from aegis_llm.bootstrap.facts import ModelFacts
+from aegis_llm.bootstrap.facts import Gpu, ModelFacts
+from aegis_llm.bootstrap.variables import ENGINE, ONE_SLOT, release
 
 CURRENT = (0, 33, 0)
-ENGINE = (0, 30, 0)
-"""From here on every GGUF model is a llama-server that reads `LLAMA_ARG_*`."""
 _ONE_SLOT = (
     ((0, 0, 0), ("mllama",)),
     ((0, 12, 7), ("qwen3vl", "qwen3vlmoe")),
@@ -30,7 +29,6 @@ _FLASH = (
     ((0, 17, 1), ("lfm2moe", "qwen35", "qwen35moe")),
     ((0, 20, 4), ("gemma4",)),
 )
-_GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,11 @@ class Release:
 
 
 def release_of(text: str | None) -> Release:
-    """Return the version that a text tells; the current one where it tells none.
-
-    Builds of one's own call themselves 0.0.0: that tells nothing either.
-    """
-    found = re.fullmatch(r"\s*v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?([-+.].*)?\s*", text or "")
-    numbers = tuple(int(part or 0) for part in found.groups()[:3]) if found else (0, 0, 0)
-    if numbers == (0, 0, 0):
+    """Return the version that a text tells; the current one where it tells none."""
+    numbers = release(text)
+    if numbers is None:
         return Release(".".join(map(str, CURRENT[:2])), CURRENT, known=False)
-    return Release((text or "").strip().removeprefix("v"), (numbers[0], numbers[1], numbers[2]))
+    return Release((text or "").strip().removeprefix("v"), numbers)
 
 
 def has_one_slot(release: Release, architecture: str | None) -> bool:
@@ -96,12 +90,25 @@ def can_flash(release: Release, model: ModelFacts) -> bool:
     return not model.embeds and model.architecture != "gemma2" and alike
 
 
-def cache_types(release: Release, model: ModelFacts) -> tuple[str, ...]:
+def gpu_can_flash(gpu: Gpu) -> bool:
+    """Return whether Ollama gives a GPU flash attention; true where its kind is not known.
+
+    NVIDIA's need compute capability 6.0, and 7.2 has none (`cudaFlashAttentionSupported`).
+    """
+    found = re.fullmatch(r"(\d{1,3})\.(\d{1,3})", gpu.capability or "")
+    if gpu.vendor != "nvidia" or found is None:
+        return True
+    both = int(found[1]), int(found[2])
+    return both >= (6, 0) and both != (7, 2)
+
+
+def cache_types(release: Release, model: ModelFacts, *, flash: bool = True) -> tuple[str, ...]:
     """Return the types of KV cache that work for the model, the best first.
 
-    Quantized ones need flash attention, and heads of a multiple of 32 numbers.
+    Quantized ones need flash attention, of the model and of the GPUs (`flash`), and heads of a
+    multiple of 32 numbers. From 0.30 on a model does not load where that is not so.
     """
-    if not release.since(0, 5, 0) or not can_flash(release, model):
+    if not flash or not release.since(0, 5, 0) or not can_flash(release, model):
         return ("f16",)
     lengths = [model.key_length, model.value_length]
     lengths += [model.window_key_length, model.window_value_length]
@@ -112,15 +119,6 @@ def cache_types(release: Release, model: ModelFacts) -> tuple[str, ...]:
     return "f16", "q8_0", "q4_0"
 
 
-def default_context(release: Release, vram: int) -> int:
-    """Return `num_ctx` where nothing is set, with so many bytes of GPU memory in all."""
-    if not release.since(0, 15, 5):
-        return 4096
-    if vram >= 47 * _GIB:
-        return 262_144
-    return 32_768 if vram >= 23 * _GIB else 4096
-
-
 def default_slots(release: Release) -> str:
     """Return the number of slots where nothing is set, in words."""
-    return "1" if release.since(0, 10, 0) else "chosen by the server, at most 4"
+    return "1" if release.since(*ONE_SLOT) else "chosen by the server, at most 4"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aegis_llm.bootstrap.advising.flash import HARM
-from aegis_llm.bootstrap.advising.plans import kept, plan, whole_option
+from aegis_llm.bootstrap.advising.plans import kept, own_context, plan, whole_option
 from aegis_llm.bootstrap.advising.settings import Decided
 from aegis_llm.bootstrap.advising.words import gib, listed
+from aegis_llm.bootstrap.facts import ModelFacts
 from aegis_llm.bootstrap.kv import padded
+
+_CHUNK = 2048
 
 
 def warnings_of(one: Decided) -> tuple[str, ...]:
@@ -37,16 +40,21 @@ def _fit(one: Decided) -> Iterator[str]:
     if choice.loaded < len(one.models):
         over = kept(choice.plans, len(choice.plans)) - room.usable
         names = listed([model.name for model in one.models])
+        missing = f"do not fit together: {gib(over)} are missing, and"
+        if over <= 0:
+            missing = (
+                "would fit together, but Ollama counts f16 and the whole context in each layer "
+                "before it loads one beside another, and unloads it:"
+            )
         yield (
-            f"{names} do not fit together: {gib(over)} are missing, and only {choice.loaded} "
-            "stays loaded. Each change of model costs seconds; a smaller quantization, another "
-            "model, or a second server would do without"
+            f"{names} {missing} only {choice.loaded} stays loaded. Each change of model costs "
+            "seconds; a smaller quantization, another model, or a second server would do without"
         )
     elif choice.used > room.usable:
-        yield (
-            f"{gib(choice.used)} are more than 80 % of {gib(room.memory)}: it fits, and Ollama "
-            "will unload it for any other model"
-        )
+        then = "Ollama will unload it for any other model"
+        if room.place == "host":
+            then = "any other model beside it would take memory that other programs need"
+        yield f"{gib(choice.used)} are more than 80 % of {gib(room.memory)}: it fits, and {then}"
 
 
 def _too_large(one: Decided) -> Iterator[str]:
@@ -66,7 +74,8 @@ def _too_large(one: Decided) -> Iterator[str]:
             said += f" - and main memory ({gib(host)}) does not hold them: it will not load"
     helps = []
     room_for = choice.limit - largest.compute - largest.kv
-    if model.parameters and room_for > 0:
+    native = (model.quantization or "").upper() == "MXFP4"  # narrower ones lose, and win little
+    if model.parameters and room_for > 0 and not native:
         bits, now = 8 * room_for / model.parameters, 8 * largest.weights / model.parameters
         if bits >= 2:
             helps.append(f"a quantization of at most {bits:.1f} bits a weight (now {now:.1f})")
@@ -94,13 +103,24 @@ def _context(one: Decided) -> Iterator[str]:
     needed = one.workload.prompt_tokens + one.workload.output_tokens
     for model in one.models:
         trained = model.trained_context
+        if model.embeds and not one.main.embeds:
+            # It reads chunks, and the workload tells the prompts.
+            yield from _chunks(model, own_context(model, one.choice.context))
+            continue
         if trained is None or trained >= needed:
             continue
-        if model.embeds and not one.main.embeds:
-            continue  # it reads chunks, and the workload tells the prompts
         yield (
             f"{model.name} was trained with {trained:,} tokens, and {needed:,} are asked: longer "
             "prompts are cut without an error"
+        )
+
+
+def _chunks(model: ModelFacts, context: int) -> Iterator[str]:
+    """Yield that an embedding model may cut chunks because prompts are short here."""
+    if context < min(_CHUNK, model.trained_context or _CHUNK):
+        yield (
+            f"{model.name} gets {context:,} tokens, too: longer texts to embed are cut without an "
+            "error. If yours are longer, give --prompt-tokens of them"
         )
 
 

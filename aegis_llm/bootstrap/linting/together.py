@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from aegis_llm.bootstrap import kv
+from aegis_llm.bootstrap import kv, variables
 from aegis_llm.bootstrap.facts import Facts, ModelFacts
 from aegis_llm.bootstrap.linting.finding import Finding, found
 from aegis_llm.bootstrap.variables import ENGINE, TIERS, Release
 from aegis_llm.config.go_values import bare, go_bool, go_uint
 
 _GIB = 1 << 30
-_TIER_SIZES = ((47 * _GIB, 262_144), (23 * _GIB, 32_768), (0, 4096))
 _PLAIN = ("", "f32", "f16", "bf16")
 _CACHE_RAM_MIB = 8192
 _SHOWN = 3
@@ -31,14 +30,13 @@ def together(
 
 def default_context(version: Release | None, facts: Facts | None) -> int | None:
     """Return the context that models get when none is set; None: not known."""
-    if version is not None and version < TIERS:
-        return 4096 if version >= (0, 6, 7) else 2048
-    if facts is None or facts.gpus is None or version is None:
+    if version is None:
         return None
-    if any(gpu.memory is None for gpu in facts.gpus):
+    if version < TIERS:
+        return variables.default_context(version, 0)
+    if facts is None or facts.gpus is None or any(gpu.memory is None for gpu in facts.gpus):
         return None
-    total = sum(gpu.memory or 0 for gpu in facts.gpus)
-    return next(context for least, context in _TIER_SIZES if total >= least)
+    return variables.default_context(version, sum(gpu.memory or 0 for gpu in facts.gpus))
 
 
 def _quantized(given: Mapping[str, str], version: Release | None) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from aegis_llm.bootstrap.facts import ModelFacts, Unknown
+from aegis_llm.bootstrap.facts import MOST_LAYERS, ModelFacts, Unknown
 from aegis_llm.bootstrap.kv import is_known
 from aegis_llm.bootstrap.probing.states import (
     NO_ATTENTION,
@@ -141,6 +141,9 @@ class _Info:
     def of(self, name: str) -> Any:
         return self._info.get(f"{self.architecture}.{name}")
 
+    def has(self, name: str) -> bool:
+        return f"{self.architecture}.{name}" in self._info
+
     def count(self, name: str) -> int | None:
         return count(self.of(name))
 
@@ -163,7 +166,8 @@ class _Attention:
     """What the layers of a model keep."""
 
     def __init__(self, info: _Info, architecture: str) -> None:
-        self.layers = info.count("block_count")
+        layers = info.count("block_count")
+        self.layers = layers if layers is not None and layers <= MOST_LAYERS else None
         every = info.each("attention.head_count")
         self.heads = next((one for one in every or () if one), None)
         self.latent = None
@@ -171,8 +175,8 @@ class _Attention:
             # Without both, llama.cpp keeps whole keys and values: files from before April 2025.
             self.latent = info.count("attention.kv_lora_rank")
         given = info.each("attention.head_count_kv")
-        if given is None and info.of("attention.head_count_kv") is None:
-            given = every  # as many as there are heads
+        if not info.has("attention.head_count_kv"):
+            given = every  # as many as there are heads; a list that was left out tells nothing
         self.kept: tuple[int, ...] | None = given
         self.state: int | None = None
         pattern: int | Sequence[bool] | None = info.flags("attention.sliding_window_pattern")

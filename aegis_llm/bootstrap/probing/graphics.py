@@ -12,9 +12,9 @@ from aegis_llm.bootstrap.facts import Gpu, Memory, Os, Unknown
 from aegis_llm.bootstrap.probing import amd, apple, nvidia
 from aegis_llm.bootstrap.probing.commands import CommandError, Run
 from aegis_llm.bootstrap.probing.files import Tree
+from aegis_llm.config.go_values import bare, go_bool
 
 FILL_IN = "`aegis-llm probe --json > facts.json`, fill it in, and give --host-facts facts.json"
-_OFF = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _USED_BY_DEFAULT = "gfx1151"
 
 
@@ -62,13 +62,13 @@ def sorted_out(
     It takes NVIDIA's and gfx1151, and all or none of them when OLLAMA_IGPU_ENABLE is set. Anything
     that is no false value means yes there.
     """
-    told = (environment or {}).get("OLLAMA_IGPU_ENABLE", "").strip().strip("\"'")
+    told = bare((environment or {}).get("OLLAMA_IGPU_ENABLE", ""))
     used: list[Gpu] = []
     unused: list[Gpu] = []
     for one in gpus:
         takes = one.vendor in {"nvidia", "apple"} or _USED_BY_DEFAULT in one.name
         if told and one.vendor != "apple":
-            takes = told not in _OFF
+            takes = go_bool(told) is not False
         (used if takes or not one.integrated else unused).append(one)
     return used, unused
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from aegis_llm.bootstrap.probing.commands import CommandError, Run
 from aegis_llm.bootstrap.probing.environment import of_pairs, of_shell
 from aegis_llm.bootstrap.probing.files import Tree
+from aegis_llm.bootstrap.rendering.systemd import service_lines, words
 
 UNIT = "ollama.service"
 _FOLDERS = (
@@ -78,25 +78,7 @@ def assignments(text: str, *, specifiers: bool = True) -> list[str]:
 
     In a file `%%` stands for `%` (`specifiers`); what systemd itself shows has it undone.
     """
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = text.split()
-    return [word.replace("%%", "%") if specifiers else word for word in words]
-
-
-def service_lines(text: str) -> list[tuple[str, str]]:
-    """Return the settings of the section `[Service]`, in order, continued lines joined."""
-    found: list[tuple[str, str]] = []
-    section = ""
-    lines = (line for line in text.splitlines() if not re.match(r"\s*[#;]", line))
-    for line in re.sub(r"\\\n", " ", "\n".join(lines)).splitlines():
-        if header := re.fullmatch(r"\s*\[(.+)\]\s*", line):
-            section = header[1]
-        elif section == "Service" and "=" in line:
-            name, _, value = line.partition("=")
-            found.append((name.strip(), value.strip()))
-    return found
+    return [word.replace("%%", "%") if specifiers else word for word in words(text)]
 
 
 def _snaps(tree: Tree) -> list[str]:

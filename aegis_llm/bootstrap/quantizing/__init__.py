@@ -7,12 +7,16 @@ from collections.abc import Iterator
 import msgspec
 
 from aegis_llm.bootstrap.advice import Workload
-from aegis_llm.bootstrap.advising.checking import check
+from aegis_llm.bootstrap.advising.checking import check, check_model
 from aegis_llm.bootstrap.advising.deciding import context_of
-from aegis_llm.bootstrap.advising.memory import room_of
-from aegis_llm.bootstrap.advising.plans import Server, one_slot_because, own_context, plan
+from aegis_llm.bootstrap.advising.plans import (
+    Server,
+    one_slot_because,
+    own_context,
+    plan,
+    server_of,
+)
 from aegis_llm.bootstrap.advising.shapes import wanted
-from aegis_llm.bootstrap.advising.versions import release_of
 from aegis_llm.bootstrap.advising.words import gib
 from aegis_llm.bootstrap.facts import Facts, ModelFacts, Unknown
 from aegis_llm.bootstrap.kv import is_known
@@ -62,16 +66,17 @@ def quantizations(
         least_tokens_per_second: What one answer alone shall have at least; None: by the goal.
 
     Raises:
-        ConfigError: Workload or speed are not usable.
+        ConfigError: Workload or speed are not usable, or the model cannot be.
     """
     check(workload)
+    check_model(model)
     least = least_tokens_per_second
     require(
         least is None or 0 < least < 1e6,
         f"least_tokens_per_second={least!r}", "give tokens a second, above 0",
     )  # fmt: skip
     model, filled = _filled(model, facts)
-    server = Server(room=room_of(facts), release=release_of(facts.ollama.version))
+    server = server_of(facts)
     slots = 1 if one_slot_because(model, server.release) else workload.concurrent
     context = own_context(model, context_of(workload, (model,)))
     others, assumed = _others(model, facts, workload, server, context)

@@ -99,7 +99,7 @@ def _installed(wish: Wish, bits: float, size: int) -> Offer:
 
 
 def _offer(wish: Wish, kind: Kind, size: int, *, installed: bool = False) -> Offer:
-    types = cache_types(wish.server.release, wish.model)
+    types = cache_types(wish.server.release, wish.model, flash=wish.server.flash)
     f16 = _plan(wish, size, wish.slots, "f16")
     q8_0 = _plan(wish, size, wish.slots, "q8_0") if "q8_0" in types else None
     fits: Cache | None = None
