@@ -119,6 +119,8 @@ def tune(
     """
     if apply_it + revert_it + (form is not None) > 1:
         refuse("Give one of --apply, --revert and --as.")
+    if apply_it and preset == "study-2025":
+        refuse("--preset study-2025 is there to compare with, not to apply; see its warnings.")
     _check(models, wait, deep=deep and not apply_it)
     wanted = names_of(models)
     with sentences():

@@ -131,6 +131,7 @@ def test_what_does_not_fit_is_told_and_not_applied(tune: Command, tmp_path: Path
         (("--host-facts", "/nowhere.json"), "/nowhere.json"),
         (("--apply", "--as", "env"), "Give one of --apply, --revert and --as."),
         (("--deep",), "verify --deep"),
+        (("--preset", "study-2025", "--apply"), "not to apply"),
         (("--trace", "/nowhere", "--learn", "redis://x"), "not both"),
         (("--namespace", "x"), "--learn"),
         (("--learn", "memory://"), "no Redis that others share"),
