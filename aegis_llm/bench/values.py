@@ -189,7 +189,6 @@ class Recorded(msgspec.Struct, kw_only=True):
     sent: list[Sent] = []
     samples: list[Sample] = []
     keep_alive: KeepAlive | None = None
-    walls: dict[str, float] = {}
     begun: str = ""
     seconds: float = 0.0
     notes: list[str] = []
