@@ -164,17 +164,16 @@ def _doublings(few: int, many: int) -> float:
     return log2(many / few)
 
 
-def _sentence(
-    levels: Sequence[Level], slots: int | None, at_least: int, bend: int | None
-) -> str:
+def _sentence(levels: Sequence[Level], slots: int | None, at_least: int, bend: int | None) -> str:
     if not levels or bend is None:
         return "Too few levels were measured to say where more callers stop to help."
     best = max(levels, key=lambda one: one.aggregate)
     gain = best.aggregate / levels[0].aggregate
-    said = (
-        f"From {levels[0].callers} to {best.callers} callers the sum grows {gain:.2f} times; "
-        f"beyond {bend} it hardly does. "
-    )
+    said = f"From {levels[0].callers} to {best.callers} callers the sum grows {gain:.2f} times; "
+    if bend == levels[-1].callers:
+        said += f"{bend} is the most that was measured. "
+    else:
+        said += f"beyond {bend} it hardly does. "
     if slots is None:
         return said + (
             f"At least {at_least} answers were written at once: the server has that many slots or "

@@ -127,5 +127,3 @@ def host_used(root: Path = Path("/")) -> int | None:
         return (told["MemTotal"] - told["MemAvailable"]) << 10
     except (OSError, ValueError, KeyError, IndexError):
         return None
-
-

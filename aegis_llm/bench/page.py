@@ -64,7 +64,8 @@ def _table(table: Table) -> str:
     kind = ' class="words"' if words else ""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head) if any(table.head) else ""
     rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in table.rows
     )
     top = f"<thead><tr>{head}</tr></thead>" if head else ""
     return f'<div class="wide"><table{kind}>{top}<tbody>{rows}</tbody></table></div>'

@@ -96,7 +96,9 @@ def cache(found: Results) -> str:
         at = x(10.0**power)
         parts.append(f'<line class="g" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{tall - 22}"/>')
         parts.append(_text(at, tall - 6, seconds(10.0**power), "middle"))
-    for row, name in enumerate(sorted(groups, key=lambda name: sum(groups[name]) / len(groups[name]))):
+    for row, name in enumerate(
+        sorted(groups, key=lambda name: sum(groups[name]) / len(groups[name]))
+    ):
         y = _TOP + 26 * row + 13
         kind = "a" if name.startswith("hit") else "c"
         parts.append(_text(left - 8, y + 4, f"{name} ({len(groups[name])})", "end"))
@@ -126,7 +128,9 @@ def memory(found: Results) -> str:
     wide = 2 * _WIDE
     for tick in _ticks(most, 4):
         y = _y(tick, most)
-        parts.append(f'<line class="g" x1="{_LEFT}" x2="{wide - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(
+            f'<line class="g" x1="{_LEFT}" x2="{wide - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
         parts.append(_text(_LEFT - 6, y + 4, f"{tick:g}", "end"))
     for _, points, kind in series:
         path = " ".join(
@@ -161,7 +165,9 @@ def _lines(
     parts = [_title(title)]
     for tick in _ticks(most, 4):
         y = _y(tick, most)
-        parts.append(f'<line class="g" x1="{_LEFT}" x2="{_WIDE - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(
+            f'<line class="g" x1="{_LEFT}" x2="{_WIDE - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
         parts.append(_text(_LEFT - 6, y + 4, show(tick) if tick else "0", "end"))
     step = (_WIDE - _LEFT - _RIGHT) / len(names)
     for n, name in enumerate(names):

@@ -86,7 +86,9 @@ def phases_of(settings: Settings) -> tuple[Phase, ...]:
     for way in settings.ways:
         mark = "" if way == "around" else ", through"
         made.append(
-            Phase(name=f"baseline{mark}", kind="load", way=way, requests=settings.baseline, **shape)
+            Phase(
+                name=f"baseline{mark}", kind="load", way=way, requests=settings.baseline, **shape
+            )
         )
         made += [
             Phase(name=f"{n} at once{mark}", kind="load", way=way, callers=n,

@@ -232,4 +232,3 @@ class Bench:
     def _note(self, text: str) -> None:
         if text not in self.recorded.notes:
             self.recorded.notes.append(text)
-

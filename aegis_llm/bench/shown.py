@@ -28,7 +28,11 @@ def rate(value: float) -> str:
 
 def percent(share: float) -> str:
     """Return a share: `83 %`, `0.4 %`."""
-    return f"{share:.1%}".replace("%", " %") if 0 < share < 0.01 else f"{share:.0%}".replace("%", " %")
+    return (
+        f"{share:.1%}".replace("%", " %")
+        if 0 < share < 0.01
+        else f"{share:.0%}".replace("%", " %")
+    )
 
 
 def size(value: int | None) -> str:

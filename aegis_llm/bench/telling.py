@@ -186,7 +186,9 @@ def _cache(cache: Cached) -> Section:
         said.append("There was no embedding model, so rewordings could not hit.")
     if cache.troubles:
         listed = ", ".join(f"{name} {number}" for name, number in cache.troubles.items())
-        said.append(f"The cache failed at some requests, which were answered without it: {listed}.")
+        said.append(
+            f"The cache failed at some requests, which were answered without it: {listed}."
+        )
     tables = [
         Table(("asked", "requests", "hits", "share"), rows),
         Table(("whole answer", "p50 / p95 / p99"), ways),

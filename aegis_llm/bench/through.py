@@ -21,6 +21,7 @@ from aegis_llm.ollama_client import LoopClient, OllamaModels
 from aegis_llm.ollama_servers import fleet_of
 from aegis_llm.ports import Embedder
 from aegis_llm.scheduled_client import ScheduledAsyncClient
+from aegis_llm.stores.redis import RedisStore
 from aegis_llm.values import Answer
 from aegis_llm.wiring import build
 
@@ -70,6 +71,16 @@ class Through:
         self._client = ScheduledAsyncClient([client], fleet_of([self._models], config.scheduler))
         self._clock = clock
         self._same = same
+
+    def ready(self, timeout_s: float) -> str:
+        """Connect to Redis; return why that does not work, empty when it does."""
+        store = self._answering.service.store
+        if isinstance(store, RedisStore):
+            try:
+                store.ready(timeout_s)
+            except (AegisError, OSError) as exc:
+                return str(exc)
+        return ""
 
     async def send(self, body: Mapping[str, Any], blank: Sent, question: str = "") -> Sent:
         """Look a chat up, or have it answered and stored."""
