@@ -101,7 +101,7 @@ def _latency(one: Sent) -> float:
 
 
 def _faster(around: Sequence[Sent], through: Sequence[Sent]) -> float | None:
-    """Compare the means of the rounds that went both ways: the same requests, in the same order."""
+    """Compare the means of the rounds that went both ways, which asked the same."""
     common = {one.round for one in around} & {one.round for one in through}
     ours = sum(one.latency for one in through if one.round in common)
     theirs = sum(one.latency for one in around if one.round in common)

@@ -8,8 +8,9 @@ import msgspec
 
 from aegis_llm.bench.caching import Cached
 from aegis_llm.bench.figures import Figures
-from aegis_llm.bench.insights import Cold, Knee
+from aegis_llm.bench.insights import Cold
 from aegis_llm.bench.shown import percent, rate, seconds
+from aegis_llm.bench.slots import Knee
 
 _NOTHING = "not measured"
 
@@ -40,11 +41,11 @@ def claims(
 def _throughput(bend: Knee) -> Claim:
     measured = _NOTHING
     if len(bend.levels) > 1:
-        first, best = bend.levels[0], max(bend.levels, key=lambda one: one.aggregate)
+        first, best = bend.levels[0], max(bend.levels, key=lambda one: one.together.value)
+        alone, most = first.together.value, best.together.value
         measured = (
-            f"{rate(first.aggregate)} tokens/s with {first.callers} caller, "
-            f"{rate(best.aggregate)} with {best.callers} "
-            f"({best.aggregate / first.aggregate - 1:+.0%})"
+            f"{rate(alone)} tokens/s with {first.callers} caller, at most {rate(most)} with "
+            f"{best.callers} ({most / alone - 1:+.0%})"
         )
     slots = "" if bend.slots is None else f" This server has {bend.slots}."
     return Claim(
@@ -68,8 +69,8 @@ def _first_token(found: Sequence[Figures]) -> Claim:
         "First token of a single request",
         "50 ms, tuned 45 ms",
         measured,
-        "It is the time to read the prompt: a figure without a length of the prompt says nothing. "
-        "Prompts here are new to the server; repeated ones would be read from its prompt cache.",
+        "It is the time to read the prompt: a figure without a length of the prompt says "
+        "nothing. Prompts here are new to the server; repeated ones would be read from its prompt cache.",
     )
 
 
@@ -81,8 +82,8 @@ def _load(cold: Cold | None) -> Claim:
         "Reload that KEEP_ALIVE=30m spares",
         "3 to 5 s",
         measured,
-        "It is the size of the model over the speed of disk or page cache. A model that was loaded "
-        "shortly before, as here, is still in the page cache; after a restart it takes longer.",
+        "It is the size of the model over the speed of disk or page cache. A model that was "
+        "loaded shortly before, as here, is still in the page cache; after a restart it takes longer.",
     )
 
 
@@ -132,6 +133,6 @@ def _hits(cache: Cached | None) -> Claim:
         measured,
         "It is a property of the traffic, not of a cache: nothing above the share of repeats can "
         "be reached. The study's own table (50 % repeats at 95 %, 30 % rewordings at 85 %, 20 % "
-        "new at 5 %) adds up to 74 %. Here a rewording hits only where it is sure to mean the same: "
-        "look-alikes are part of the traffic, and a wrong hit counts for more than a missed one.",
+        "new at 5 %) adds up to 74 %. Here a rewording hits only where it is sure to mean the "
+        "same: look-alikes are part of the traffic, and a wrong hit counts for more than a missed one.",
     )

@@ -114,10 +114,10 @@ def compare(
     mine = {one.name: n for n, one in enumerate(before.phases)}
     theirs = {one.name: n for n, one in enumerate(after.phases)}
     found: list[Compared] = []
-    for name in mine:
+    for name, place in mine.items():
         if name in theirs:
-            phase = before.phases[mine[name]]
-            first = [one for one in before.requests if one.phase == mine[name]]
+            phase = before.phases[place]
+            first = [one for one in before.requests if one.phase == place]
             second = [one for one in after.requests if one.phase == theirs[name]]
             alike = same_prompts(before, after) and phase == after.phases[theirs[name]]
             found += _of_phase(phase, first, second, threshold, paired=alike)

@@ -107,6 +107,21 @@ def quantiles(rounds: Sequence[Sequence[Sent]], of: Value, seed: int) -> Quantil
     return None if p50 is None or p95 is None or p99 is None else Quantiles(p50, p95, p99)
 
 
+def p50(found: Quantiles | None) -> Estimate | None:
+    """Return the median of a spread, where there is one."""
+    return None if found is None else found.p50
+
+
+def p95(found: Quantiles | None) -> Estimate | None:
+    """Return the 95 % quantile of a spread, where there is one."""
+    return None if found is None else found.p95
+
+
+def p99(found: Quantiles | None) -> Estimate | None:
+    """Return the 99 % quantile of a spread, where there is one."""
+    return None if found is None else found.p99
+
+
 def stream_speed(one: Sent) -> float | None:
     """Return the tokens a second of an answer, once the first of them was there."""
     if one.outcome.startswith("hit") or one.outcome == "coalesced" or one.written < 2:

@@ -18,31 +18,34 @@ class Fact(NamedTuple):
 
 
 DOCUMENTS = (
-    "Travel. Trips inside the country are booked by the team assistant, trips abroad by the travel "
-    "desk. Train tickets are second class below four hours and first class above. A hotel may cost "
-    "140 euros a night, 190 in Zurich and London. Receipts are handed in within 30 days after the "
-    "trip; later ones need the signature of the head of department. A private car is paid with 38 "
-    "cents a kilometre.",
-    "Working hours. The office is open from 6 to 22 o'clock. Core time is from 10 to 15 o'clock "
-    "from Monday to Thursday. Up to 40 hours may be carried over into the next quarter. Employees "
-    "may work from home on three days a week, apprentices on one. Overtime on Sundays is paid one "
-    "and a half times and has to be approved by the works council beforehand.",
-    "Equipment. Laptops are replaced every four years, telephones every three. A lost laptop is "
-    "reported to the service desk within two hours, so that its disk can be locked. Screens for the "
-    "home office are lent by the service desk. Private devices get into the guest network only. The "
-    "password of the directory has at least 14 characters and is changed when it was disclosed.",
-    "Leave. Full-time employees have 30 days of holiday. Up to 8 days may be taken over into the "
-    "next year and expire at the end of March. Special leave is granted for a wedding (two days), a "
-    "birth (three days) and a move (one day). Sick notes are handed in from the third day on. A "
-    "sabbatical takes from three to twelve months and is requested half a year ahead.",
-    "Purchasing. Orders below 500 euros are placed by the teams themselves. Orders above need two "
-    "offers, those above 10,000 euros a tender. The supplier is paid within 14 days after the "
-    "delivery note was signed. Software is ordered by the service desk alone, since licences are "
-    "counted centrally. A framework contract is renewed every second year.",
-    "Laboratory. The cold room is kept at 4 degrees, the archive freezer at minus 80. Samples are "
-    "kept for ten years, those of patients for thirty. The fume hoods are inspected in May and "
-    "November. Who works alone after 19 o'clock carries a pager. Spilled acid is neutralised with "
-    "soda and reported to the safety officer.",
+    "Travel. Trips inside the country are booked by the team assistant, trips abroad by the "
+    "travel desk. Train tickets are second class below four hours and first class above. A "
+    "hotel may cost 140 euros a night, 190 in Zurich and London. Receipts are handed in "
+    "within 30 days after the trip; later ones need the signature of the head of department. "
+    "A private car is paid with 38 cents a kilometre.",
+    "Working hours. The office is open from 6 to 22 o'clock. Core time is from 10 to 15 "
+    "o'clock from Monday to Thursday. Up to 40 hours may be carried over into the next "
+    "quarter. Employees may work from home on three days a week, apprentices on one. Overtime "
+    "on Sundays is paid one and a half times and has to be approved by the works council "
+    "beforehand.",
+    "Equipment. Laptops are replaced every four years, telephones every three. A lost laptop "
+    "is reported to the service desk within two hours, so that its disk can be locked. "
+    "Screens for the home office are lent by the service desk. Private devices get into the "
+    "guest network only. The password of the directory has at least 14 characters and is "
+    "changed when it was disclosed.",
+    "Leave. Full-time employees have 30 days of holiday. Up to 8 days may be taken over into "
+    "the next year and expire at the end of March. Special leave is granted for a wedding "
+    "(two days), a birth (three days) and a move (one day). Sick notes are handed in from the "
+    "third day on. A sabbatical takes from three to twelve months and is requested half a "
+    "year ahead.",
+    "Purchasing. Orders below 500 euros are placed by the teams themselves. Orders above need "
+    "two offers, those above 10,000 euros a tender. The supplier is paid within 14 days after "
+    "the delivery note was signed. Software is ordered by the service desk alone, since "
+    "licences are counted centrally. A framework contract is renewed every second year.",
+    "Laboratory. The cold room is kept at 4 degrees, the archive freezer at minus 80. Samples "
+    "are kept for ten years, those of patients for thirty. The fume hoods are inspected in "
+    "May and November. Who works alone after 19 o'clock carries a pager. Spilled acid is "
+    "neutralised with soda and reported to the safety officer.",
 )
 
 FACTS = (
@@ -89,12 +92,14 @@ FACTS = (
          "To whom is spilled acid reported?"),
 )  # fmt: skip
 
-WORDS = """
-river stone lamp garden window paper bridge winter engine letter market copper island signal
-harvest mirror ladder pocket thunder velvet anchor basket candle desert feather granite hammer
-insect jungle kettle lantern meadow needle orchard pepper quarry ribbon saddle timber umbrella
-valley whistle yellow zebra autumn barrel canyon dragon ember forest glacier harbor ivory jacket
-kernel lemon marble napkin ocean planet quartz rocket silver temple uniform violet wagon yonder
-acorn blanket cabin dolphin eagle fabric guitar hollow igloo jigsaw kitten lobster magnet nickel
-olive pebble quilt raven sailor tunnel urchin vessel walnut
-""".split()
+_WORDS = (
+    "river stone lamp garden window paper bridge winter engine letter market copper island "
+    "signal harvest mirror ladder pocket thunder velvet anchor basket candle desert feather "
+    "granite hammer insect jungle kettle lantern meadow needle orchard pepper quarry ribbon "
+    "saddle timber umbrella valley whistle yellow zebra autumn barrel canyon dragon ember "
+    "forest glacier harbor ivory jacket kernel lemon marble napkin ocean planet quartz rocket "
+    "silver temple uniform violet wagon yonder acorn blanket cabin dolphin eagle fabric "
+    "guitar hollow igloo jigsaw kitten lobster magnet nickel olive pebble quilt raven sailor "
+    "tunnel urchin vessel walnut "
+)
+WORDS = tuple(_WORDS.split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def gpu_used(run: Run = run_command) -> int | None:
 
 def _by_library() -> int | None:
     try:
-        import pynvml
+        pynvml: Any = import_module("pynvml")
     except ImportError:
         return None
     try:
@@ -120,7 +121,7 @@ def _by_library() -> int | None:
 
 
 def host_used(root: Path = Path("/")) -> int | None:
-    """Return the bytes of main memory that cannot be had, by /proc/meminfo; None: there is none."""
+    """Return the bytes of main memory in use, by /proc/meminfo; None: there is none."""
     try:
         lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
         told = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}

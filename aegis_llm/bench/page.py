@@ -9,7 +9,8 @@ from aegis_llm.bench.results import Results
 from aegis_llm.bench.telling import Section, Table, how_to_read, sections
 
 _STYLE = """
-:root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--soft:#5b6470;--line:#d9dee4;--alt:#f5f7f9;
+:root{color-scheme:light dark;--back:#fff;
+--text:#1b1f24;--soft:#5b6470;--line:#d9dee4;--alt:#f5f7f9;
 --a:#1a66c2;--b:#b4541a;--c:#6b4fa0;--w:#c3cad2;--l:#b8860b;--warn:#b3261e}
 @media(prefers-color-scheme:dark){:root{--back:#14171b;--text:#e4e8ec;--soft:#9aa4af;--line:#333a42;
 --alt:#1c2126;--a:#6aa9f7;--b:#eb9a5f;--c:#b79df0;--w:#4a535d;--l:#d9b44a;--warn:#ff8a80}}
@@ -20,7 +21,8 @@ h1{font-size:1.5rem;margin:1rem 0 .2rem}h2{font-size:1.15rem;margin:2rem 0 .5rem
 p{margin:.4rem 0;max-width:50rem}.partial{color:var(--warn);font-weight:600}
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:.6rem 0;font-size:.86rem}
 th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
-th{color:var(--soft);font-weight:600}th:first-child,td:first-child,.words td,.words th{text-align:left}
+th{color:var(--soft);font-weight:600}th:first-child,td:first-child,
+.words td,.words th{text-align:left}
 td:not(:last-child){font-variant-numeric:tabular-nums}tr:nth-child(even) td{background:var(--alt)}
 .words td:last-child{min-width:16rem}.pictures{display:flex;flex-wrap:wrap;gap:.5rem}
 svg{width:100%;height:auto;flex:1 1 20rem}svg text{fill:var(--soft);font:11px system-ui,sans-serif}

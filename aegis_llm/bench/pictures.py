@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from math import floor, log10
 
+from aegis_llm.bench.figures import p50, p95
 from aegis_llm.bench.results import Results
 from aegis_llm.bench.shown import rate, seconds
 from aegis_llm.bench.statistics import Estimate
@@ -35,9 +36,9 @@ def speed(found: Results) -> str:
     )  # fmt: skip
     waiting = _lines(
         "Seconds by callers", names,
-        [("whole answer, p95", [one.latency and one.latency.p95 for one in plain], "c"),
-         ("whole answer, p50", [one.latency and one.latency.p50 for one in plain], "a"),
-         ("first token, p50", [one.ttft and one.ttft.p50 for one in plain], "b")],
+        [("whole answer, p95", [p95(one.latency) for one in plain], "c"),
+         ("whole answer, p50", [p50(one.latency) for one in plain], "a"),
+         ("first token, p50", [p50(one.ttft) for one in plain], "b")],
         seconds,
     )  # fmt: skip
     return together + waiting

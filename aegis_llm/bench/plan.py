@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from aegis_llm.bench.values import Phase, Settings
+from aegis_llm.bench.prompts import DOCUMENT_TOKENS, QUESTION_TOKENS
+from aegis_llm.bench.values import Kind, Phase, Settings, Way
 from aegis_llm.config.checks import check_range, check_whole, require
 
 _COUNT = "a whole number, 1 or more"
 _QUICK_S = 45.0
 _LONGER = 4
+_BOTH: tuple[Way, ...] = ("around", "through")
+_FITS = 0.8
 
 
 class Step(NamedTuple):
@@ -73,7 +76,7 @@ def check(settings: Settings) -> None:
     for name in ("prefix", "cache", "seed"):
         check_whole(name, getattr(settings, name), 0, 1_000_000, "a whole number, 0 or more")
     total = sum(settings.shares)
-    fine = len(settings.shares) == 3 and min(settings.shares) >= 0 and abs(total - 1) < 1e-6
+    fine = min(settings.shares) >= 0 and abs(total - 1) < 1e-6
     require(fine, f"shares {settings.shares}", "give three of them that add up to 1: 0.5,0.3,0.2")
     require(settings.shares[2] > 0 or not settings.cache, "no new questions",
             "give them a share: what was never asked cannot be repeated")  # fmt: skip
@@ -81,38 +84,52 @@ def check(settings: Settings) -> None:
 
 def phases_of(settings: Settings) -> tuple[Phase, ...]:
     """Return the phases, those of the same kind side by side."""
-    made: list[Phase] = []
-    shape = {"prompt_tokens": settings.prompt_tokens, "output_tokens": settings.output_tokens}
-    for way in settings.ways:
-        mark = "" if way == "around" else ", through"
-        made.append(
-            Phase(
-                name=f"baseline{mark}", kind="load", way=way, requests=settings.baseline, **shape
-            )
+    tokens = settings.prompt_tokens
+    made = [phase for way in settings.ways for phase in _load_phases(settings, way)]
+
+    def other(name: str, kind: Kind, requests: int, length: int, way: Way = "around") -> Phase:
+        return Phase(
+            name=name,
+            kind=kind,
+            way=way,
+            requests=requests,
+            prompt_tokens=length,
+            output_tokens=settings.output_tokens,
         )
-        made += [
-            Phase(name=f"{n} at once{mark}", kind="load", way=way, callers=n,
-                  requests=n * settings.each, **shape)
-            for n in sorted(set(settings.levels))
-        ]  # fmt: skip
-        n = settings.stress
-        made.append(
-            Phase(name=f"stress with {n}{mark}", kind="load", way=way, callers=n,
-                  requests=n * settings.each, mixed=True, **shape)
-        )  # fmt: skip
+
     if settings.prefix:
-        made.append(Phase(name="same documents", kind="prefix", requests=settings.prefix, **shape))
+        made.append(other("same documents", "prefix", settings.prefix, DOCUMENT_TOKENS))
     if settings.cold:
-        made.append(Phase(name="cold start", kind="cold", requests=2, **shape))
+        made.append(other("cold start", "cold", 2, tokens))
     if settings.cache:
-        for way in ("around", "through"):
-            made.append(
-                Phase(name=f"repeats, {way}", kind="cache", way=way, requests=settings.cache,
-                      **shape)
-            )  # fmt: skip
+        for way in _BOTH:
+            made.append(other(f"repeats, {way}", "cache", settings.cache, DOCUMENT_TOKENS, way))
     if settings.pause_s:
-        made.append(Phase(name="keep-alive", kind="keep_alive", requests=2, **shape))
+        made.append(other("keep-alive", "keep_alive", 2, tokens))
     return tuple(made)
+
+
+def _load_phases(settings: Settings, way: Way) -> list[Phase]:
+    mark = "" if way == "around" else ", through"
+
+    def load(name: str, callers: int, requests: int, *, mixed: bool = False) -> Phase:
+        return Phase(
+            name=f"{name}{mark}",
+            kind="load",
+            way=way,
+            callers=callers,
+            requests=requests,
+            prompt_tokens=settings.prompt_tokens,
+            output_tokens=settings.output_tokens,
+            mixed=mixed,
+        )
+
+    most = settings.stress
+    return [
+        load("baseline", 1, settings.baseline),
+        *(load(f"{n} at once", n, n * settings.each) for n in sorted(set(settings.levels))),
+        load(f"stress with {most}", most, most * settings.each, mixed=True),
+    ]
 
 
 def order(phases: Sequence[Phase], settings: Settings) -> list[Step]:
@@ -146,7 +163,7 @@ def prompt_length(phase: Phase, place: int) -> int:
     return phase.prompt_tokens * (_LONGER if longer else 1)
 
 
-def cost(phases: Sequence[Phase], settings: Settings, speed: Speed = Speed()) -> Cost:
+def cost(phases: Sequence[Phase], settings: Settings, speed: Speed) -> Cost:
     """Return what a plan asks for, and how long it takes a server of this speed.
 
     One prompt is read after the other, and answers are written side by side in the slots; what the
@@ -156,15 +173,41 @@ def cost(phases: Sequence[Phase], settings: Settings, speed: Speed = Speed()) ->
     seconds = 0.0
     for phase in phases:
         times = rounds_of(phase, settings)
-        lengths = [prompt_length(phase, n) for n in range(phase.requests)]
         tokens = phase.requests * phase.output_tokens
+        lengths = sum(prompt_length(phase, n) for n in range(phase.requests))
+        if phase.kind in ("prefix", "cache"):  # documents are read once, then they are there
+            lengths = phase.prompt_tokens + (phase.requests - 1) * QUESTION_TOKENS
         side = min(phase.callers, speed.slots)
-        seconds += times * (sum(lengths) / speed.prefill + tokens / speed.decode / side)
+        seconds += times * (lengths / speed.prefill + tokens / speed.decode / side)
         seconds += times * speed.load_s * (phase.kind == "cold")
         seconds += settings.pause_s * (phase.kind == "keep_alive")
         requests += times * phase.requests
-        read += times * sum(lengths)
+        read += times * lengths
         written += times * tokens
-    if settings.budget_s is not None:
-        seconds = min(seconds, settings.budget_s + 10)
     return Cost(requests, read, written, seconds)
+
+
+def fitted(settings: Settings, speed: Speed) -> Settings:
+    """Return settings that fit into their budget on a server of this speed, as far as can be.
+
+    What is given up first is what says least: rounds, then lengths, then callers.
+    """
+    least: tuple[dict[str, Any], ...] = (
+        {"rounds": 1},
+        {"output_tokens": 16, "prompt_tokens": 96},
+        {"cache": 12, "prefix": 2, "baseline": 2},
+        {"output_tokens": 8, "prompt_tokens": 64},
+        {"levels": (2, 4)},
+        {"cache": 8, "stress": 5},
+    )
+    for less in least:
+        if cost(phases_of(settings), settings, speed).seconds <= _FITS * (
+            settings.budget_s or 0.0
+        ):
+            break
+        now = {
+            name: min(getattr(settings, name), value) if isinstance(value, int) else value
+            for name, value in less.items()
+        }
+        settings = msgspec.structs.replace(settings, **now)
+    return settings

@@ -14,9 +14,11 @@ from aegis_llm.bench.handbook import DOCUMENTS, FACTS, WORDS
 
 Messages = list[dict[str, Any]]
 _TASK = "Tell a long story in which all of these occur, and do not stop early:"
-_TASK_WORDS = 14
 _ROLE = "Answer the question by the handbook below, in a few sentences."
 _USUAL = 1.35
+DOCUMENT_TOKENS = round(_USUAL * sum(len(text.split()) for text in DOCUMENTS))
+QUESTION_TOKENS = 25
+"""About: a prompt with documents is as long as they are and a question."""
 
 
 class Ruler(NamedTuple):

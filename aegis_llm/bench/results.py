@@ -9,7 +9,8 @@ import msgspec
 from aegis_llm.bench.caching import Cached, cached
 from aegis_llm.bench.claims import Claim, claims
 from aegis_llm.bench.figures import Figures, figures
-from aegis_llm.bench.insights import Cold, Knee, Prefix, cold_start, knee, prefix
+from aegis_llm.bench.insights import Cold, Prefix, cold_start, prefix
+from aegis_llm.bench.slots import Knee, knee
 from aegis_llm.bench.values import (
     VERSION,
     KeepAlive,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from aegis_llm.bench import prompts
 from aegis_llm.bench.memory import Memory
-from aegis_llm.bench.plan import Speed, Step, order, phases_of, prompt_length
+from aegis_llm.bench.plan import Speed, Step, fitted, order, phases_of, prompt_length
 from aegis_llm.bench.prompts import Messages, Ruler
 from aegis_llm.bench.sending import Around, DownError, Way, moment
 from aegis_llm.bench.values import KeepAlive, Phase, Recorded, Sent
@@ -46,7 +48,7 @@ class Bench:
     memory: Memory | None = None
     tell: Tell = lambda _n, _of, _name: None
     told: Callable[[Speed], None] = lambda _speed: None
-    ruler: Ruler = Ruler()
+    ruler: Ruler = field(default_factory=Ruler)
     _begun: float = 0.0
     _traffic: Sequence[prompts.Ask] = ()
 
@@ -58,15 +60,17 @@ class Bench:
         """
         recorded, settings = self.recorded, self.recorded.settings
         self._begun = self.around.clock()
-        if not recorded.phases:
-            recorded.phases = phases_of(settings)
-        self._traffic = prompts.traffic(settings.seed, settings.cache, settings.shares)
-        steps = order(recorded.phases, settings)
-        if self.through is None:
-            steps = [one for one in steps if recorded.phases[one.phase].way == "around"]
         try:
             await self._look("before")
-            await self._warm_up()
+            speed = await self._warm_up()
+            if settings.budget_s is not None:
+                settings = recorded.settings = fitted(settings, speed)
+            recorded.phases = phases_of(settings)
+            self.told(speed)
+            self._traffic = prompts.traffic(settings.seed, settings.cache, settings.shares)
+            steps = order(recorded.phases, settings)
+            if self.through is None:
+                steps = [one for one in steps if recorded.phases[one.phase].way == "around"]
             await self._look("rest")
             for number, step in enumerate(steps):
                 if settings.budget_s is not None and self._now() > settings.budget_s:
@@ -79,7 +83,8 @@ class Bench:
                 await self._step(step)
             await self._look("after")
         except DownError as exc:
-            raise self._stopped(f"Ollama answers no more: {exc}") from exc
+            msg = f"Ollama answers no more: {exc}"
+            raise self._stopped(msg) from exc
         finally:
             recorded.seconds = round(self._now(), 3)
 
@@ -90,24 +95,28 @@ class Bench:
     def _now(self) -> float:
         return self.around.clock() - self._begun
 
-    async def _warm_up(self) -> None:
-        """Load the model, learn how it counts, and let connections be made; nothing is noted."""
+    async def _warm_up(self) -> Speed:
+        """Load the model, learn how it counts and how fast it is; nothing is noted."""
         seed = self.recorded.settings.seed
         found = []
         for words in (_SHORT, _LONG):
             body = self._body(prompts.cold(seed, f"warm-up {words}", words), 8)
             sent = await self.around.send(body, Sent(-1, 0, 0, 0.0))
             if sent.error:
-                raise self._stopped(f"the first request failed: {sent.error}")
+                msg = f"the first request failed: {sent.error}"
+                raise self._stopped(msg)
             found.append((words, sent))
         (_, short), (_, long) = found
         self.ruler = prompts.ruler((_SHORT, short.read), (_LONG, long.read))
+        speed = Speed()
         if long.prefill and long.decode:
-            self.told(Speed(long.read / long.prefill, long.written / long.decode))
+            load_s = max(short.load or 0.0, 0.0)
+            speed = Speed(long.read / long.prefill, long.written / long.decode, load_s=load_s)
         if self.through is not None:
             for question in ("What does the bench ask?", "What is the bench asking?"):
                 messages = prompts.with_documents(seed, "warm-up", question)
                 await self.through.send(self._body(messages, 8), Sent(-1, 0, 0, 0.0), question)
+        return speed
 
     async def _step(self, step: Step) -> None:
         phase = self.recorded.phases[step.phase]
@@ -165,6 +174,7 @@ class Bench:
 
     async def _keep_alive(self, step: Step, phase: Phase) -> None:
         settings, name = self.recorded.settings, normal_model(self.recorded.settings.model)
+        found = KeepAlive(paused_s=settings.pause_s)
         for place in range(phase.requests):
             words = self.ruler.words(phase.prompt_tokens)
             messages = prompts.cold(settings.seed, f"keep-alive {place}", words)
@@ -172,16 +182,13 @@ class Bench:
             if place == 0:
                 expires = moment((await self.around.loaded(name) or {}).get("expires_at"))
                 told = self.around.told_at
-                stays_s = None if expires is None or told is None else round(expires - told, 3)
+                stays = None if expires is None or told is None else round(expires - told, 3)
                 await asyncio.sleep(settings.pause_s)
                 loaded = await self.around.loaded(name) is not None
+                found = msgspec.structs.replace(found, stays_s=stays, loaded=loaded)
             else:
-                self.recorded.keep_alive = KeepAlive(
-                    stays_s=stays_s,
-                    paused_s=settings.pause_s,
-                    loaded=loaded,
-                    load_s=sent.load,
-                )
+                found = msgspec.structs.replace(found, load_s=sent.load)
+            self.recorded.keep_alive = found
 
     async def _send(
         self,

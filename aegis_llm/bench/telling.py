@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from aegis_llm.bench.caching import HITS, Cached
 from aegis_llm.bench.comparing import Comparison
-from aegis_llm.bench.figures import Figures, Quantiles
+from aegis_llm.bench.figures import Figures, Quantiles, p50, p95, p99
 from aegis_llm.bench.insights import stays_loaded
 from aegis_llm.bench.results import Results
 from aegis_llm.bench.shown import percent, rate, rates, seconds, size, times
@@ -21,7 +21,7 @@ class Table(NamedTuple):
     """A table; the first column names the row, the others are to the right."""
 
     head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
 
 
 class Section(NamedTuple):
@@ -53,8 +53,8 @@ def how_to_read() -> list[str]:
         "Brackets hold the interval in which a figure lies with a probability of 95 %, by drawing "
         "rounds and then requests anew (bootstrap). Where it is missing there were too few "
         "requests: a p95 needs 20, a p99 needs 100.",
-        "The first token is timed by the client; one answer's tokens a second, load and prompt are "
-        "the server's own times.",
+        "The first token is timed by the client; one answer's tokens a second, load and prompt "
+        "are the server's own times.",
         "Waited is what is left of the server's time after load, prompt and answer. With one slot "
         "it is the wait for that slot. With several, since Ollama 0.30, it also holds the wait "
         "while other prompts are read: a wait alone does not mean that slots are missing.",
@@ -90,10 +90,10 @@ def _speed(found: Results) -> Section:
             one.name,
             str(one.requests - sum(one.errors.values())),
             _errors(one),
-            times(one.ttft and one.ttft.p50),
-            times(one.latency and one.latency.p50),
-            times(one.latency and one.latency.p95),
-            times(one.latency and one.latency.p99),
+            times(p50(one.ttft)),
+            times(p50(one.latency)),
+            times(p95(one.latency)),
+            times(p99(one.latency)),
             rates(one.stream),
             rates(one.aggregate),
             rates(one.prefill),

@@ -85,7 +85,8 @@ class Through:
     async def send(self, body: Mapping[str, Any], blank: Sent, question: str = "") -> Sent:
         """Look a chat up, or have it answered and stored."""
         watch = Watch(self._clock(), self._clock)
-        error, more = "", {}
+        error = ""
+        more: dict[str, Any] = {}
         try:
             request = request_from_body(body, server=self._models.server)
             with cache_control():

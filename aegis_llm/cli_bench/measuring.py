@@ -23,7 +23,7 @@ import aegis_llm
 from aegis_llm.bench.machine import embedding_model, has, machine_of, model_of
 from aegis_llm.bench.markdown import markdown
 from aegis_llm.bench.page import page
-from aegis_llm.bench.plan import Speed, cost, phases_of
+from aegis_llm.bench.plan import Speed, cost
 from aegis_llm.bench.results import Results, encode, results
 from aegis_llm.bench.running import StoppedError, Tell
 from aegis_llm.bench.session import Job, measure
@@ -63,14 +63,15 @@ def measured(wanted: Wanted, console: Console) -> int:
     stem = _stem(wanted, settings)
     recorded = Recorded(
         settings=settings,
-        phases=phases_of(settings),
         begun=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     url = wanted.url or os.environ.get("OLLAMA_HOST") or facts.ollama.url
     status = exits.OK
     with _cache(wanted, recorded) as (config, redis_url):
         embedder = _embedder(wanted, facts, url, recorded) if config is not None else None
-        recorded.model = model_of(facts, settings.model, embedder and embedder.model)
+        recorded.model = model_of(
+            facts, settings.model, None if embedder is None else embedder.model
+        )
         where = None if config is None else safe_url(config.cache.redis_url)
         recorded.machine = machine_of(
             facts, package=aegis_llm.__version__, python=platform.python_version(), redis=where
@@ -215,8 +216,8 @@ def _progress(
         def told(speed: Speed) -> None:
             if not quiet:
                 whole = cost(recorded.phases, recorded.settings, speed)
-                line(f"{whole.requests:,} requests: about {seconds(whole.seconds)} at the speed of "
-                     "the first ones, less with several slots.")  # fmt: skip
+                took = f"about {seconds(whole.seconds)} at the speed of the first ones"
+                line(f"{whole.requests:,} requests: {took}, less with several slots.")
 
         yield tell, told
 

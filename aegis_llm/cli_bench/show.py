@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from aegis_llm.bench.figures import p50, p95
 from aegis_llm.bench.plan import Speed, cost, rounds_of
 from aegis_llm.bench.results import Results
 from aegis_llm.bench.shown import rate, seconds
@@ -37,8 +38,8 @@ def show_plan(phases: Sequence[Phase], settings: Settings, speed: Speed, why: st
     console.print(table)
     whole = cost(phases, settings, speed)
     line(
-        f"{whole.requests:,} requests, {whole.read:,} tokens to read, at most {whole.written:,} to "
-        f"write: about {seconds(whole.seconds)} {why}."
+        f"{whole.requests:,} requests, {whole.read:,} tokens to read, at most {whole.written:,} "
+        f"to write: about {seconds(whole.seconds)} {why}."
     )
     for said in effects(settings):
         line(f"- {said}")
@@ -60,8 +61,8 @@ def show_results(found: Results) -> None:
     """Print the figures that fit, and the sentences."""
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("phase")
-    for column in ("sent", "failed", "first\ntoken", "answer\np50", "answer\np95", "tokens/s\neach",
-                   "tokens/s\ntogether"):  # fmt: skip
+    times = ("first\ntoken", "answer\np50", "answer\np95")
+    for column in ("sent", "failed", *times, "tokens/s\neach", "tokens/s\ntogether"):
         table.add_column(column, justify="right", no_wrap=True)
     for one in found.figures:
         if one.kind != "load" or not one.requests:
@@ -70,9 +71,9 @@ def show_results(found: Results) -> None:
             one.name,
             str(one.requests),
             str(sum(one.errors.values())),
-            _time(one.ttft and one.ttft.p50),
-            _time(one.latency and one.latency.p50),
-            _time(one.latency and one.latency.p95),
+            _time(p50(one.ttft)),
+            _time(p50(one.latency)),
+            _time(p95(one.latency)),
             _rate(one.stream),
             _rate(one.aggregate),
         )
