@@ -29,6 +29,7 @@ class Cached(msgspec.Struct, frozen=True, kw_only=True):
         faster: How many times shorter the mean request is through the package.
         troubles: Requests at which the cache failed, by the reason; they were answered all the
             same.
+        unstored: Answers that were not kept, by the reason: they cannot be repeated.
     """
 
     asked: dict[str, int]
@@ -42,6 +43,7 @@ class Cached(msgspec.Struct, frozen=True, kw_only=True):
     through: Quantiles | None = None
     faster: float | None = None
     troubles: dict[str, int] = {}
+    unstored: dict[str, int] = {}
     semantic: bool = False
 
     @property
@@ -77,6 +79,7 @@ def cached(
         through=quantiles(rounds, _latency, seed),
         faster=_faster(around, through),
         troubles=dict(Counter(why for one in through if (why := trouble(one)))),
+        unstored=dict(Counter(why for one in through if (why := _unstored(one)))),
         semantic=semantic,
     )
 
@@ -90,6 +93,10 @@ def trouble(one: Sent) -> str:
     """Return why the cache failed at a request; empty: it did not."""
     _, _, reason = one.outcome.partition(" ")
     return reason if reason.startswith(_TROUBLE) else ""
+
+
+def _unstored(one: Sent) -> str:
+    return one.outcome.partition("not stored: ")[2]
 
 
 def _outcome(one: Sent) -> str:

@@ -61,7 +61,9 @@ def _throughput(bend: Knee) -> Claim:
 
 
 def _first_token(found: Sequence[Figures]) -> Claim:
-    one = next((one for one in found if one.callers == 1 and one.ttft is not None), None)
+    one = next(
+        (one for one in found if one.kind == "load" and one.callers == 1 and one.ttft), None
+    )
     measured = _NOTHING
     if one is not None and one.ttft is not None:
         measured = f"{seconds(one.ttft.p50.value)} with {one.read:,.0f} tokens of prompt"
@@ -70,7 +72,8 @@ def _first_token(found: Sequence[Figures]) -> Claim:
         "50 ms, tuned 45 ms",
         measured,
         "It is the time to read the prompt: a figure without a length of the prompt says "
-        "nothing. Prompts here are new to the server; repeated ones would be read from its prompt cache.",
+        "nothing. Prompts here are new to the server; repeated ones would be read from its "
+        "prompt cache.",
     )
 
 
@@ -83,7 +86,8 @@ def _load(cold: Cold | None) -> Claim:
         "3 to 5 s",
         measured,
         "It is the size of the model over the speed of disk or page cache. A model that was "
-        "loaded shortly before, as here, is still in the page cache; after a restart it takes longer.",
+        "loaded shortly before, as here, is still in the page cache; after a restart it takes "
+        "longer.",
     )
 
 
@@ -100,7 +104,8 @@ def _answer(cache: Cached | None) -> Claim:
         "500 ms to 50 ms (10 times)",
         measured,
         "A hit costs a look-up, whatever the answer's length; a miss costs the answer and the "
-        "look-up. The mean can only fall by the share that misses: at 85 % hits 6.7 times at most, "
+        "look-up. The mean can only fall by the share that misses: at 85 % hits 6.7 times at "
+        "most, "
         "at 74 % 3.8 times. Ten times needs 90 % hits that cost nothing.",
     )
 
@@ -134,5 +139,6 @@ def _hits(cache: Cached | None) -> Claim:
         "It is a property of the traffic, not of a cache: nothing above the share of repeats can "
         "be reached. The study's own table (50 % repeats at 95 %, 30 % rewordings at 85 %, 20 % "
         "new at 5 %) adds up to 74 %. Here a rewording hits only where it is sure to mean the "
-        "same: look-alikes are part of the traffic, and a wrong hit counts for more than a missed one.",
+        "same: look-alikes are part of the traffic, and a wrong hit counts for more than a "
+        "missed one.",
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from aegis_llm.bench.prompts import DOCUMENT_TOKENS, QUESTION_TOKENS
+from aegis_llm.bench.prompts import QUESTION_TOKENS, document_tokens
 from aegis_llm.bench.values import Kind, Phase, Settings, Way
 from aegis_llm.config.checks import check_range, check_whole, require
 
@@ -56,6 +56,7 @@ def quick(settings: Settings) -> Settings:
         output_tokens=min(settings.output_tokens, 24),
         pause_s=min(settings.pause_s, 2.0),
         prefix=min(settings.prefix, 3),
+        documents=min(settings.documents, 2),
         cache=min(settings.cache, 20),
         budget_s=_QUICK_S,
     )
@@ -75,6 +76,7 @@ def check(settings: Settings) -> None:
     check_range("pause_s", settings.pause_s, 0, 86_400, "seconds, 0 or more")
     for name in ("prefix", "cache", "seed"):
         check_whole(name, getattr(settings, name), 0, 1_000_000, "a whole number, 0 or more")
+    check_whole("documents", settings.documents, 1, 6, "a whole number from 1 to 6")
     total = sum(settings.shares)
     fine = min(settings.shares) >= 0 and abs(total - 1) < 1e-6
     require(fine, f"shares {settings.shares}", "give three of them that add up to 1: 0.5,0.3,0.2")
@@ -84,7 +86,7 @@ def check(settings: Settings) -> None:
 
 def phases_of(settings: Settings) -> tuple[Phase, ...]:
     """Return the phases, those of the same kind side by side."""
-    tokens = settings.prompt_tokens
+    tokens, long = settings.prompt_tokens, document_tokens(settings.documents)
     made = [phase for way in settings.ways for phase in _load_phases(settings, way)]
 
     def other(name: str, kind: Kind, requests: int, length: int, way: Way = "around") -> Phase:
@@ -98,12 +100,11 @@ def phases_of(settings: Settings) -> tuple[Phase, ...]:
         )
 
     if settings.prefix:
-        made.append(other("same documents", "prefix", settings.prefix, DOCUMENT_TOKENS))
+        made.append(other("same documents", "prefix", settings.prefix, long))
     if settings.cold:
         made.append(other("cold start", "cold", 2, tokens))
     if settings.cache:
-        for way in _BOTH:
-            made.append(other(f"repeats, {way}", "cache", settings.cache, DOCUMENT_TOKENS, way))
+        made += [other(f"repeats, {way}", "cache", settings.cache, long, way) for way in _BOTH]
     if settings.pause_s:
         made.append(other("keep-alive", "keep_alive", 2, tokens))
     return tuple(made)
@@ -149,6 +150,8 @@ def order(phases: Sequence[Phase], settings: Settings) -> list[Step]:
         turned = cache[::-1] if turn % 2 else cache
         steps += [Step(n, turn) for n in [*mixed, *turned, *cold]]
     steps += [Step(n, 0) for n, one in enumerate(phases) if one.kind == "keep_alive"]
+    if settings.budget_s is not None:  # what takes little first: the end may come early
+        steps.sort(key=lambda one: (one.round, phases[one.phase].requests))
     return steps
 
 
@@ -195,7 +198,7 @@ def fitted(settings: Settings, speed: Speed) -> Settings:
     least: tuple[dict[str, Any], ...] = (
         {"rounds": 1},
         {"output_tokens": 16, "prompt_tokens": 96},
-        {"cache": 12, "prefix": 2, "baseline": 2},
+        {"cache": 12, "prefix": 2, "baseline": 2, "documents": 1},
         {"output_tokens": 8, "prompt_tokens": 64},
         {"levels": (2, 4)},
         {"cache": 8, "stress": 5},

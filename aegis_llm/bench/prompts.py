@@ -16,9 +16,8 @@ Messages = list[dict[str, Any]]
 _TASK = "Tell a long story in which all of these occur, and do not stop early:"
 _ROLE = "Answer the question by the handbook below, in a few sentences."
 _USUAL = 1.35
-DOCUMENT_TOKENS = round(_USUAL * sum(len(text.split()) for text in DOCUMENTS))
 QUESTION_TOKENS = 25
-"""About: a prompt with documents is as long as they are and a question."""
+"""About: of a question with what is around it."""
 
 
 class Ruler(NamedTuple):
@@ -49,19 +48,28 @@ def ruler(short: tuple[int, int], long: tuple[int, int]) -> Ruler:
     return Ruler(each, max(0.0, short[1] - short[0] * each))
 
 
-def cold(seed: int, mark: str, words: int) -> Messages:
-    """Return a prompt that no slot has read before; `mark` names it, for a given seed."""
+def cold(seed: int, mark: str, words: int, run: str = "") -> Messages:
+    """Return a prompt that no slot has read before; `mark` names it, for a given seed.
+
+    `run` names the run: a server may still hold the prompts of another one with the same seed.
+    """
     random = _random(seed, mark)
-    first = f"{random.choice(WORDS).capitalize()} {random.randrange(10**8)}: "
+    first = f"Story {_number(mark, run)}: "
     listed = " ".join(random.choice(WORDS) for _ in range(words))
     return [{"role": "user", "content": f"{first}{_TASK} {listed}."}]
 
 
-def with_documents(seed: int, mark: str, question: str) -> Messages:
+def document_tokens(count: int) -> int:
+    """Return about how many tokens so many documents are."""
+    return round(_USUAL * sum(len(text.split()) for text in DOCUMENTS[:count]))
+
+
+def with_documents(
+    mark: str, question: str, run: str = "", count: int = len(DOCUMENTS)
+) -> Messages:
     """Return a question below documents; those of the same `mark` begin with the same tokens."""
-    edition = _random(seed, mark).randrange(10**8)
-    documents = "\n\n".join(DOCUMENTS)
-    system = f"Edition {edition}. {_ROLE}\n\nContext:\n{documents}"
+    documents = "\n\n".join(DOCUMENTS[:count])
+    system = f"Edition {_number(mark, run)}. {_ROLE}\n\nContext:\n{documents}"
     return [{"role": "system", "content": system}, {"role": "user", "content": question}]
 
 
@@ -133,6 +141,10 @@ def _new(random: Random, count: int) -> list[str]:
 
 def _another(random: Random) -> str:
     return f"What does paragraph {random.randrange(10**6)} of the handbook say?"
+
+
+def _number(mark: str, run: str) -> int:
+    return _random(0, f"{mark} {run}").randrange(10**7, 10**8)
 
 
 def _random(seed: int, what: str) -> Random:

@@ -44,6 +44,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     machine: Machine
     model: Model
+    run: str = ""
     phases: tuple[Phase, ...]
     figures: tuple[Figures, ...]
     knee: Knee
@@ -80,6 +81,7 @@ def results(recorded: Recorded) -> Results:
         settings=recorded.settings,
         machine=recorded.machine,
         model=recorded.model,
+        run=recorded.run,
         phases=recorded.phases,
         figures=found,
         knee=bend,

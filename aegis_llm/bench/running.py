@@ -21,6 +21,8 @@ from aegis_llm.keys import normal_model
 
 _LOOK_S = 1.0
 _SHORT, _LONG = 20, 120
+_ENDS = [".", "\n"]
+_LONGER = 4
 Tell = Callable[[int, int, str], None]
 """Called before each step with its number, their count and the name of its phase."""
 
@@ -100,7 +102,7 @@ class Bench:
         seed = self.recorded.settings.seed
         found = []
         for words in (_SHORT, _LONG):
-            body = self._body(prompts.cold(seed, f"warm-up {words}", words), 8)
+            body = self._body(prompts.cold(seed, f"warm-up {words}", words, self.recorded.run), 8)
             sent = await self.around.send(body, Sent(-1, 0, 0, 0.0))
             if sent.error:
                 msg = f"the first request failed: {sent.error}"
@@ -114,7 +116,7 @@ class Bench:
             speed = Speed(long.read / long.prefill, long.written / long.decode, load_s=load_s)
         if self.through is not None:
             for question in ("What does the bench ask?", "What is the bench asking?"):
-                messages = prompts.with_documents(seed, "warm-up", question)
+                messages = prompts.with_documents("warm-up", question, self.recorded.run, 1)
                 await self.through.send(self._body(messages, 8), Sent(-1, 0, 0, 0.0), question)
         return speed
 
@@ -144,7 +146,7 @@ class Bench:
                 words = self.ruler.words(prompt_length(phase, place))
                 # The way is part of the mark: the second one must not find the first one's prompt.
                 mark = f"{phase.name} {step.round} {place}"
-                messages = prompts.cold(self.recorded.settings.seed, mark, words)
+                messages = self._prompt(mark, words)
                 await self._send(step, phase, place, messages, "cold")
 
         async with self._watched(phase):
@@ -153,7 +155,7 @@ class Bench:
     async def _prefix(self, step: Step, phase: Phase) -> None:
         seed = self.recorded.settings.seed
         for place, question in enumerate(prompts.document_questions(seed, phase.requests)):
-            messages = prompts.with_documents(seed, f"prefix {step.round}", question)
+            messages = self._asking(f"prefix {step.round}", question)
             await self._send(step, phase, place, messages, "warm" if place else "cold")
 
     async def _cold(self, step: Step, phase: Phase) -> None:
@@ -163,13 +165,13 @@ class Bench:
             return
         for place, label in enumerate(("cold", "warm")):
             words = self.ruler.words(phase.prompt_tokens)
-            messages = prompts.cold(settings.seed, f"cold {step.round} {place}", words)
+            messages = self._prompt(f"cold {step.round} {place}", words)
             await self._send(step, phase, place, messages, label)
 
     async def _cache(self, step: Step, phase: Phase) -> None:
         for place, ask in enumerate(self._traffic):
             mark = f"cache {phase.way} {step.round}"
-            messages = prompts.with_documents(self.recorded.settings.seed, mark, ask.question)
+            messages = self._asking(mark, ask.question)
             await self._send(step, phase, place, messages, ask.label, ask.question)
 
     async def _keep_alive(self, step: Step, phase: Phase) -> None:
@@ -177,7 +179,7 @@ class Bench:
         found = KeepAlive(paused_s=settings.pause_s)
         for place in range(phase.requests):
             words = self.ruler.words(phase.prompt_tokens)
-            messages = prompts.cold(settings.seed, f"keep-alive {place}", words)
+            messages = self._prompt(f"keep-alive {place}", words)
             sent = await self._send(step, phase, place, messages, "warm")
             if place == 0:
                 expires = moment((await self.around.loaded(name) or {}).get("expires_at"))
@@ -203,13 +205,26 @@ class Bench:
         blank = Sent(step.phase, step.round, place, at, label=label)
         way: Way | None = self.around if phase.way == "around" else self.through
         assert way is not None  # noqa: S101 - steps without their way were left out
-        sent = await way.send(self._body(messages, phase.output_tokens), blank, question)
+        body = self._body(messages, phase.output_tokens, sentence=phase.kind == "cache")
+        sent = await way.send(body, blank, question)
         self.recorded.sent.append(sent)
         return sent
 
-    def _body(self, messages: Messages, tokens: int) -> Mapping[str, Any]:
+    def _prompt(self, mark: str, words: int) -> Messages:
+        recorded = self.recorded
+        return prompts.cold(recorded.settings.seed, mark, words, recorded.run)
+
+    def _asking(self, mark: str, question: str) -> Messages:
+        recorded = self.recorded
+        return prompts.with_documents(mark, question, recorded.run, recorded.settings.documents)
+
+    def _body(
+        self, messages: Messages, tokens: int, *, sentence: bool = False
+    ) -> Mapping[str, Any]:
         settings = self.recorded.settings
-        options = {"num_predict": tokens, "temperature": 0, "seed": settings.seed}
+        options: dict[str, Any] = {"num_predict": tokens, "temperature": 0, "seed": settings.seed}
+        if sentence:  # an answer that was cut is not stored: these end by themselves
+            options |= {"stop": _ENDS, "num_predict": _LONGER * tokens}
         return {"model": settings.model, "messages": messages, "options": options}
 
     async def _look(self, when: str, phase: str = "") -> None:

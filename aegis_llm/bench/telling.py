@@ -184,6 +184,9 @@ def _cache(cache: Cached) -> Section:
         said.append(f"The mean request is {cache.faster:.2f} times as fast through the package.")
     if not cache.semantic:
         said.append("There was no embedding model, so rewordings could not hit.")
+    if cache.unstored:
+        listed = ", ".join(f"{name} {number}" for name, number in cache.unstored.items())
+        said.append(f"Some answers were not stored, so their repeats could not hit: {listed}.")
     if cache.troubles:
         listed = ", ".join(f"{name} {number}" for name, number in cache.troubles.items())
         said.append(

@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         cold: Whether the model is unloaded, to time its load.
         pause_s: How long nothing is sent, to see whether the model stays.
         prefix: Questions about the same documents in one round; 0: none.
+        documents: How many of the documents stand above a question about them.
         cache: Requests of the cache traffic in one round; 0: none.
         shares: Of that traffic: exact repeats, rewordings, new questions.
         budget_s: Nothing is begun after so many seconds; None: all is done.
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cold: bool = True
     pause_s: float = 10.0
     prefix: int = 5
+    documents: int = 6
     cache: int = 40
     shares: tuple[float, float, float] = (0.5, 0.3, 0.2)
     seed: int = 0
@@ -180,7 +182,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recorded(msgspec.Struct, kw_only=True):
-    """What was measured so far; it grows, so that nothing is lost when the end comes early."""
+    """What was measured so far; it grows, so that nothing is lost when the end comes early.
+
+    Attributes:
+        run: Stands at the start of each prompt, so that no other run's are like them.
+    """
 
     settings: Settings
     phases: tuple[Phase, ...] = ()
@@ -188,6 +194,7 @@ class Recorded(msgspec.Struct, kw_only=True):
     model: Model = Model(name="")
     sent: list[Sent] = []
     samples: list[Sample] = []
+    run: str = ""
     keep_alive: KeepAlive | None = None
     begun: str = ""
     seconds: float = 0.0

@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ def measured(wanted: Wanted, console: Console) -> int:
     stem = _stem(wanted, settings)
     recorded = Recorded(
         settings=settings,
+        run=secrets.token_hex(8),
         begun=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     url = wanted.url or os.environ.get("OLLAMA_HOST") or facts.ollama.url
