@@ -98,7 +98,7 @@ def _answer(cache: Cached | None) -> Claim:
             f"median {seconds(cache.around.p50.value)} to {seconds(cache.through.p50.value)}"
         )
         if cache.faster is not None:
-            measured += f", mean {cache.faster:.1f} times shorter"
+            measured += f", mean {cache.faster:.2g} times as fast"
     return Claim(
         "Response time with the cache",
         "500 ms to 50 ms (10 times)",

@@ -74,9 +74,14 @@ def measured(wanted: Wanted, console: Console) -> int:
         recorded.model = model_of(
             facts, settings.model, None if embedder is None else embedder.model
         )
-        where = None if config is None else safe_url(config.cache.redis_url)
+        where = None if config is None else wanted.redis_url or config.cache.redis_url
+        if where is not None and where.startswith("unix://") and where != wanted.redis_url:
+            where = "a private Redis"
         recorded.machine = machine_of(
-            facts, package=aegis_llm.__version__, python=platform.python_version(), redis=where
+            facts,
+            package=aegis_llm.__version__,
+            python=platform.python_version(),
+            redis=where and safe_url(where),
         )
         if not wanted.as_json:
             for said in effects(settings):
