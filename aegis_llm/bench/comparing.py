@@ -2,7 +2,8 @@
 
 The two are compared by the ratio of a figure after to before. Its interval comes from resamples:
 rounds are drawn first, then requests in them. Where both asked the same prompts (the same seed and
-plan), the same requests are drawn of both, so that a long prompt is compared with itself.
+plan), the same requests are drawn of both, and a median is that of the ratios of each prompt with
+itself, however long it is.
 
 A figure is better or worse only when the whole interval of 99 % lies beyond the threshold. 99 and
 not 95, since some forty figures are compared at once; the threshold, since a server that is
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from aegis_llm.bench.caching import is_hit
 from aegis_llm.bench.figures import prefill_speed, stream_speed
 from aegis_llm.bench.results import Results
-from aegis_llm.bench.statistics import enough
+from aegis_llm.bench.statistics import enough, resamples
 from aegis_llm.bench.values import Phase, Sent
 
 Verdict = Literal["better", "worse", "within noise", "too few"]
@@ -236,10 +237,13 @@ def _compared(
             paired=paired,
         )  # fmt: skip
     ratios = _ratios(one, other, share, paired=paired)
+    ratio = after / before
+    if paired and share == 0.5:
+        ratio = float(np.median([other[key] / one[key] for key in one]))
     low, high = (float(end) for end in np.quantile(ratios, _SURE))
     return Compared(
         phase=phase, figure=figure.name, unit=figure.unit, before=before, after=after,
-        ratio=after / before, low=low, high=high, paired=paired,
+        ratio=ratio, low=low, high=high, paired=paired,
         verdict=_verdict(low, high, threshold, more_is_better=figure.more_is_better),
     )  # fmt: skip
 
@@ -259,36 +263,22 @@ def _ratios(
     *,
     paired: bool,
 ) -> Array:
-    random = np.random.default_rng(0)
+    if paired and share == 0.5:  # each prompt with itself: no matter how long it is
+        (drawn,) = resamples([_rounds({key: other[key] / one[key] for key in one})], 0, _DRAWS)
+        return np.asarray(np.quantile(drawn, 0.5, axis=1))
     if paired:
-        keys = _by_round(one)
-        mine = [np.array([one[key] for key in keys[n]]) for n in keys]
-        theirs = [np.array([other[key] for key in keys[n]]) for n in keys]
-        made = []
-        for _ in range(_DRAWS):
-            picked = random.integers(len(mine), size=len(mine))
-            places = [(n, random.integers(len(mine[n]), size=len(mine[n]))) for n in picked]
-            made.append(
-                _quantile([theirs[n][at] for n, at in places], share)
-                / _quantile([mine[n][at] for n, at in places], share)
-            )
-        return np.asarray(made)
-    parts = []
-    for each in (other, one):
-        rounds = [np.array([each[key] for key in keys]) for keys in _by_round(each).values()]
-        parts.append(np.array([_drawn(rounds, random, share) for _ in range(_DRAWS)]))
-    ratios: Array = parts[0] / parts[1]
+        before, after = resamples([_rounds(one), _rounds(other)], 0, _DRAWS)
+    else:
+        (before,) = resamples([_rounds(one)], 0, _DRAWS)
+        (after,) = resamples([_rounds(other)], 1, _DRAWS)
+    ratios: Array = np.quantile(after, share, axis=1) / np.maximum(
+        1e-12, np.quantile(before, share, axis=1)
+    )
     return ratios
 
 
-def _drawn(rounds: Sequence[Array], random: np.random.Generator, share: float) -> float:
-    picked = random.integers(len(rounds), size=len(rounds))
-    drawn = [rounds[n][random.integers(len(rounds[n]), size=len(rounds[n]))] for n in picked]
-    return _quantile(drawn, share)
-
-
-def _quantile(parts: Sequence[Array], share: float) -> float:
-    return max(1e-12, float(np.quantile(np.concatenate(parts), share)))
+def _rounds(values: dict[tuple[int, int], float]) -> list[Array]:
+    return [np.array([values[key] for key in keys]) for keys in _by_round(values).values()]
 
 
 def _by_round(values: dict[tuple[int, int], float]) -> dict[int, list[tuple[int, int]]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from aegis_llm.bench.statistics import Estimate, estimate, mean_of_rounds
+from aegis_llm.bench.statistics import Estimate, estimate, estimates, mean_of_rounds
 from aegis_llm.bench.values import Kind, Phase, Sent, Way
 from aegis_llm.bootstrap.verifying.overlap import Span, at_once
 
@@ -102,9 +102,8 @@ def values(rounds: Sequence[Sequence[Sent]], of: Value) -> list[list[float]]:
 
 def quantiles(rounds: Sequence[Sequence[Sent]], of: Value, seed: int) -> Quantiles | None:
     """Return how a value is spread; None: no request has it."""
-    found = values(rounds, of)
-    p50, p95, p99 = (estimate(found, share, seed) for share in (0.5, 0.95, 0.99))
-    return None if p50 is None or p95 is None or p99 is None else Quantiles(p50, p95, p99)
+    found = estimates(values(rounds, of), (0.5, 0.95, 0.99), seed)
+    return Quantiles(*found) if found else None
 
 
 def p50(found: Quantiles | None) -> Estimate | None:

@@ -41,20 +41,40 @@ def enough(n: int, share: float) -> bool:
     return n >= _LEAST.get(share, 3)
 
 
+def estimates(
+    rounds: Sequence[Sequence[float]], shares: Sequence[float], seed: int = 0, draws: int = _DRAWS
+) -> list[Estimate]:
+    """Return some quantiles of all values of some rounds; an empty list: there are no values."""
+    filled = [np.asarray(one, float) for one in rounds if len(one)]
+    if not filled:
+        return []
+    whole = np.concatenate(filled)
+    n = len(whole)
+    able = [share for share in shares if enough(n, share)]
+    ends: dict[float, Array] = {}
+    if able:
+        (drawn,) = resamples([filled], seed, draws)
+        spread = np.quantile(drawn, able, axis=1)
+        ends = {
+            share: np.quantile(one, [0.025, 0.975])
+            for share, one in zip(able, spread, strict=True)
+        }
+    found = []
+    for share in shares:
+        value = float(np.quantile(whole, share))
+        if share not in ends:
+            found.append(Estimate(value, n=n))
+            continue
+        low, high = ends[share]
+        found.append(Estimate(value, float(min(low, value)), float(max(high, value)), n))
+    return found
+
+
 def estimate(
     rounds: Sequence[Sequence[float]], share: float, seed: int = 0, draws: int = _DRAWS
 ) -> Estimate | None:
     """Return a quantile of all values of some rounds; None: there are none."""
-    filled = [np.asarray(one, float) for one in rounds if len(one)]
-    if not filled:
-        return None
-    n = sum(map(len, filled))
-    value = float(np.quantile(np.concatenate(filled), share))
-    if not enough(n, share):
-        return Estimate(value, n=n)
-    drawn = [float(np.quantile(one, share)) for one in resamples(filled, seed, draws)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(value, float(min(low, value)), float(max(high, value)), n)
+    return next(iter(estimates(rounds, [share], seed, draws)), None)
 
 
 def mean_of_rounds(values: Sequence[float], seed: int = 0, draws: int = _DRAWS) -> Estimate | None:
@@ -70,12 +90,21 @@ def mean_of_rounds(values: Sequence[float], seed: int = 0, draws: int = _DRAWS) 
     return Estimate(float(array.mean()), float(low), float(high), len(array))
 
 
-def resamples(rounds: Sequence[Array], seed: int, draws: int = _DRAWS) -> list[Array]:
-    """Return as many sets of values as `draws`: rounds drawn first, then values within each."""
+def resamples(sets: Sequence[Sequence[Array]], seed: int, draws: int = _DRAWS) -> list[Array]:
+    """Return values drawn anew, one row for each draw: rounds first, then values within each.
+
+    Each set has its rounds; sets that are given together are drawn alike, so they must have the
+    same rounds with as many values in each. Rounds of unlike size give as many as they have in
+    the mean.
+    """
     random = np.random.default_rng(seed)
+    sizes = np.array([len(one) for one in sets[0]])
+    each = max(1, round(float(sizes.mean())))
+    picked = random.integers(len(sizes), size=(draws, len(sizes)))
+    within = (random.random((draws, len(sizes), each)) * sizes[picked][:, :, None]).astype(int)
     found: list[Array] = []
-    for _ in range(draws):
-        picked = random.integers(len(rounds), size=len(rounds))
-        parts = [rounds[n][random.integers(len(rounds[n]), size=len(rounds[n]))] for n in picked]
-        found.append(np.concatenate(parts))
+    for rounds in sets:
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        whole = np.concatenate(list(rounds))
+        found.append(whole[starts[picked][:, :, None] + within].reshape(draws, -1))
     return found

@@ -48,7 +48,7 @@ def test_the_ways_through_the_cache_traffic_go_first_in_turn() -> None:
     assert firsts == ["around", "through"]
 
 
-@pytest.mark.parametrize("speed", [Speed(2000, 60), Speed(300, 12), Speed(100, 8)])
+@pytest.mark.parametrize("speed", [Speed(2000, 60), Speed(300, 12), Speed(200, 10)])
 def test_a_quick_run_fits_into_its_minute_on_slow_machines_too(speed: Speed) -> None:
     small = fitted(quick(MODEL), speed)
     assert cost(phases_of(small), small, speed).seconds < 60
