@@ -85,7 +85,7 @@ async def _through(recorded: Recorded, job: Job, base: str) -> AsyncIterator[Thr
         why = await asyncio.to_thread(way.ready, _READY_S)
         if why:
             url = safe_url(config.cache.redis_url)
-            recorded.notes.append(f"Redis at {url} does not answer ({why}): no cache was measured")
+            recorded.partial = f"Redis at {url} does not answer ({why}): no cache was measured"
             yield None
             return
         yield way

@@ -97,6 +97,12 @@ def test_a_quantile_of_too_few_requests_is_not_judged() -> None:
     assert of(found, "baseline", "answer, p99").verdict == "too few"
 
 
+def test_fewer_than_four_rounds_are_not_judged() -> None:
+    few = msgspec.structs.replace(SETTINGS, rounds=3)
+    found = compare(made(1, settings=few), made(2, 3.0, settings=few))
+    assert verdicts(found) == {"too few"}
+
+
 def test_errors_are_a_regression_though_what_answered_is_as_fast() -> None:
     found = compare(made(1), made(1, errors=4))
     assert of(found, "baseline", "errors").verdict == "worse"

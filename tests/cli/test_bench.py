@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from aegis_llm import cli_bench
 from aegis_llm.bench.results import decode
 from aegis_llm.testing import OllamaSimulator, Timing
+from tests.redis_server import RedisServer
 
 Command = Callable[..., Result]
 SMALL = (
@@ -90,9 +91,8 @@ def test_it_measures_writes_three_files_and_says_what_it_found(
 def test_a_regression_ends_with_status_one(
     run: Command, server: OllamaSimulator, tmp_path: Path
 ) -> None:
-    assert (
-        run("--url", server.base_url, "--out", "one", "--cache", "0", *SMALL[:-2]).exit_code == 0
-    )
+    rest = (*SMALL[:-2], "--cache", "0", "--rounds", "4", "--no-cold")
+    assert run("--url", server.base_url, "--out", "one", *rest).exit_code == 0
     document = json.loads((tmp_path / "one.json").read_text())
     columns = document["columns"]
     for row in document["requests"]:
@@ -158,6 +158,43 @@ def test_an_ollama_that_dies_leaves_what_was_measured(run: Command, tmp_path: Pa
     assert "answers no more" in found.partial
     assert any(not one.error for one in found.requests)
     assert "PARTIAL" in (tmp_path / "cut.html").read_text()
+
+
+def test_a_redis_that_dies_costs_no_answer_and_is_told(run: Command, tmp_path: Path) -> None:
+    slow = Timing(prefill=50_000.0, decode=500.0)
+    with (
+        RedisServer() as redis_server,
+        OllamaSimulator(MODELS, num_parallel=2, timing=slow) as server,
+    ):
+        if not redis_server.private:
+            pytest.skip("needs a Redis that may be killed")
+
+        def die() -> None:
+            server.wait_for(3, "/api/chat", timeout=60)
+            server.wait_for(4, "/api/embed", timeout=60)
+            redis_server.kill()
+
+        dying = threading.Thread(target=die)
+        dying.start()
+        url = ("--url", server.base_url, "--redis-url", redis_server.url)
+        result = run(*url, "--out", "cut", *SMALL)
+        dying.join()
+    assert result.exit_code == 3, result.stdout
+    found = decode((tmp_path / "cut.json").read_bytes(), "cut.json")
+    assert "the cache failed" in found.partial
+    assert not any(one.error for one in found.requests)
+
+
+def test_a_redis_that_is_not_there_leaves_the_rest(
+    run: Command, server: OllamaSimulator, tmp_path: Path
+) -> None:
+    url = ("--url", server.base_url, "--redis-url", "redis://:hunter2@127.0.0.1:9")
+    result = run(*url, "--out", "none", *SMALL[:-4], "--cache", "5", "--no-cold")
+    assert result.exit_code == 3, result.stdout
+    found = decode((tmp_path / "none.json").read_bytes(), "none.json")
+    assert "no cache was measured" in found.partial
+    assert found.cache is None
+    assert "hunter2" not in result.stdout + (tmp_path / "none.json").read_text()
 
 
 def test_ctrl_c_leaves_what_was_measured(tmp_path: Path) -> None:
