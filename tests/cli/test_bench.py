@@ -189,7 +189,7 @@ def test_a_redis_that_is_not_there_leaves_the_rest(
     run: Command, server: OllamaSimulator, tmp_path: Path
 ) -> None:
     url = ("--url", server.base_url, "--redis-url", "redis://:hunter2@127.0.0.1:9")
-    result = run(*url, "--out", "none", *SMALL[:-4], "--cache", "5", "--no-cold")
+    result = run(*url, "--out", "none", *SMALL[:-2], "--cache", "5", "--no-cold")
     assert result.exit_code == 3, result.stdout
     found = decode((tmp_path / "none.json").read_bytes(), "none.json")
     assert "no cache was measured" in found.partial
