@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import aegis_llm
-from aegis_llm import cli_bootstrap, cli_cache
+from aegis_llm import cli_bench, cli_bootstrap, cli_cache
 from aegis_llm.cli_calibrate import calibrate
 from aegis_llm.cli_explain import explain
 from aegis_llm.cli_learning import labels, reject
@@ -32,6 +32,7 @@ app.command()(explain)
 app.command()(calibrate)
 app.command()(simulate)
 cli_bootstrap.add_to(app)
+cli_bench.add_to(app)
 
 
 @app.callback(invoke_without_command=True)
