@@ -1,0 +1,3 @@
+"""`aegis-llm ui`: the local page."""
+def ui() -> None:
+    """x"""
