@@ -15,6 +15,7 @@ from aegis_llm.browsing.places import ScanPlace, SearchPlace, place_of
 from aegis_llm.browsing.values import Page, Seen
 from aegis_llm.config import AegisConfig
 from aegis_llm.errors import ConfigError
+from aegis_llm.keys import SCHEMA
 from aegis_llm.learning.ledger import Labels
 from aegis_llm.rejecting import Rejected
 from aegis_llm.stores.redis import RedisStore
@@ -22,7 +23,8 @@ from aegis_llm.stores.redis_commands import exact_of
 from aegis_llm.wiring import build
 
 _PATIENT = {"redis_timeout_ms": 2000, "redis_connect_timeout_ms": 2000}
-_ID = re.compile(r"[0-9a-f]{64}")
+_ID = re.compile(r"[0-9a-f]{8,64}")
+_WHOLE = 64
 _TAIL = re.compile(r"[\w./:?+-]{1,160}")
 _PAGE_S = 0.25
 READY_S = 5.0
@@ -105,26 +107,38 @@ class Browser:
             raise
 
     def show(self, entry_id: str, tail: str = "") -> Seen | None:
-        """Return one entry; `tail` is the rest of its key, where that is known."""
+        """Return one entry; the first eight digits of its id or more are enough.
+
+        `tail` is the rest of its key, where that is known: it spares looking for it.
+
+        Raises:
+            ConfigError: Several entries begin with these digits.
+        """
         if not _ID.fullmatch(entry_id):
             return None
+        found: dict[str, Seen] = {}
         with self.store.lent() as client:
             for key in self._keys(client, entry_id, tail):
-                found = details.seen(client, self.namespace, details.entries(client, [key]))
-                if found:
-                    return found[0]
-        return None
+                some = details.entries(client, [key])
+                found |= {one.entry_id: one for one in details.seen(client, self.namespace, some)}
+                if found and len(entry_id) == _WHOLE:
+                    break
+        if len(found) > 1:
+            msg = f"{len(found)} entries begin with {entry_id}; give more digits"
+            raise ConfigError(msg)
+        return next(iter(found.values()), None)
 
     def _keys(self, client: Any, entry_id: str, tail: str) -> Iterator[bytes]:
         """Yield where an entry may be: as it was told, as the index says, found by SCAN."""
-        prefix = f"aegis:v1:{self.namespace}"
-        if _TAIL.fullmatch(tail):
-            yield f"{prefix}:x:{entry_id}:{tail}".encode()
-        for index in searching.index_ids(client, self.namespace) or ():
-            asked = [("HGET", f"{prefix}:s:{index}:{entry_id}", "exact")]
-            key = details.asked(client, asked)[0]
-            if isinstance(key, bytes) and key.startswith(f"{prefix}:x:{entry_id}".encode()):
-                yield key
+        prefix = f"aegis:{SCHEMA}:{self.namespace}"
+        if len(entry_id) == _WHOLE:
+            if _TAIL.fullmatch(tail):
+                yield f"{prefix}:x:{entry_id}:{tail}".encode()
+            for index in searching.index_ids(client, self.namespace) or ():
+                asked = [("HGET", f"{prefix}:s:{index}:{entry_id}", "exact")]
+                key = details.asked(client, asked)[0]
+                if isinstance(key, bytes) and key.startswith(f"{prefix}:x:{entry_id}".encode()):
+                    yield key
         pattern = exact_of(self.namespace).removesuffix("*") + f"{entry_id}*"
         yield from client.scan_iter(pattern, count=1000)
 
@@ -186,4 +200,3 @@ class Browser:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-

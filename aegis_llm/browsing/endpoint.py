@@ -1,4 +1,4 @@
-"""Asks a process that serves for its figures, at its metrics endpoint or, if it is this one, here."""
+"""The figures of a process that serves: from its metrics endpoint or, if it is this one, here."""
 
 from __future__ import annotations
 

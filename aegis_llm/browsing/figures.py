@@ -50,7 +50,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         return self.hits / looked if looked else None
 
     def since(self, before: Figures) -> Figures:
-        """Return what was counted after an earlier reading; a process that began anew counts whole."""
+        """Return what was counted after an earlier reading; one that began anew counts whole."""
         if any(count < before.outcomes.get(name, 0) for name, count in self.outcomes.items()):
             return self
         return msgspec.structs.replace(

@@ -45,10 +45,7 @@ def page(
             done += len(some)
             looked += len(some)
             begun = True
-        if done < len(keys):
-            here = ScanPlace(here.node, here.cursor, done)
-        else:
-            here = after
+        here = ScanPlace(here.node, here.cursor, done) if done < len(keys) else after
         begun = True
     return Page(entries=tuple(shown), next="" if here is None else str(here), looked=looked)
 

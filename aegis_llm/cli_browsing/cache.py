@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Annotated
 
 import typer
 
-from aegis_llm.browsing import Stock
 from aegis_llm.cli_browsing import tables
 from aegis_llm.cli_browsing.moving import export, take_in
 from aegis_llm.cli_browsing.parts import (
@@ -24,7 +24,7 @@ from aegis_llm.cli_browsing.parts import (
 from aegis_llm.cli_parts import console, refuse
 from aegis_llm.names import names_given
 
-EntryId = Annotated[str, typer.Argument(help="The entry_id: 64 digits; --json of list has it.")]
+EntryId = Annotated[str, typer.Argument(help="The entry_id, or its first eight digits or more.")]
 _PATIENCE_S = 5.0
 
 
@@ -45,10 +45,8 @@ def stats(
     redis_url: RedisUrl = None, namespace: Namespace = None, as_json: AsJson = False
 ) -> None:
     """Count what a namespace holds, what its entries answered, and what that saved."""
-    stock = Stock()
     with browsing(redis_url, namespace) as browser:
-        for stock in browser.stock():
-            pass
+        (stock,) = deque(browser.stock(), maxlen=1)
         labels = browser.labels()
         if as_json:
             print_json({"v": 1, "namespace": browser.namespace, "stock": stock, "labels": labels})
@@ -104,7 +102,7 @@ def show(
     with browsing(redis_url, namespace) as browser:
         found = browser.show(entry)
     if found is None:
-        refuse(f"There is no entry {entry[:70]!r}; an id has 64 digits, all of them are needed.")
+        refuse(f"There is no entry {entry[:70]!r}; give its id, or eight digits of it or more.")
     if as_json:
         print_json({"v": 1, **found.plain()})
         return

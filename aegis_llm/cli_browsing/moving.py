@@ -45,9 +45,8 @@ def export(
         lines = browser.export(vectors=vectors)
         first = next(lines)  # before a file is made: Redis answers
         with _written(file, force=force) as out:
-            count = -1
-            for count, line in enumerate(_with(first, lines)):
-                out.write(line)
+            out.write(first)
+            count = sum(out.write(line) > 0 for line in lines)
         if str(file) != "-":
             say(f"{count:,} entries of {where(browser)} are in {file}.")
 
@@ -97,11 +96,6 @@ def _tell(done: Imported, place: str) -> None:
             say(f"{count:,} {note}.")
     for number, why in done.told:
         say(f"  line {number}: {why}")
-
-
-def _with(first: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from lines
 
 
 def _lines(source: IO[bytes], file: Path) -> Iterator[bytes]:
