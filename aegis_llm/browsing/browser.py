@@ -65,8 +65,9 @@ class Browser:
     ) -> Page:
         """Return some entries that a person's words find.
 
-        The index knows words of the question, `doc:ID`, `tag:NAME` and `model:NAME`. Without one,
-        or `everywhere`, every entry is looked at for the text, also in its answer.
+        The index knows words of the question, `doc:ID`, `tag:NAME` and `model:NAME`, and only the
+        entries that a reworded question can find. Without one, or `everywhere`, every entry is
+        looked at for the text, also in its answer.
 
         Args:
             text: What is looked for; empty: all.
@@ -100,11 +101,12 @@ class Browser:
         if not ids or query is None:
             return None
         try:
-            return searching.page(client, self.namespace, ids, query, here, count)
+            found = searching.page(client, self.namespace, ids, query, here, count)
         except Exception as exc:
             if searching.unsearchable(exc):
                 return None
             raise
+        return None if query == "*" and not found.total else found
 
     def show(self, entry_id: str, tail: str = "") -> Seen | None:
         """Return one entry; the first eight digits of its id or more are enough.

@@ -38,10 +38,12 @@ def endpoint(url: str) -> Source:
         msg = f"{safe_url(url)!r} is no metrics endpoint; write http://HOST:PORT/metrics"
         raise ConfigError(msg)
 
+    secret = urlsplit(url).scheme == "https"  # else no certificates are read for nothing
+
     def read() -> Figures:
         try:
             with (
-                httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as client,
+                httpx.Client(timeout=_TIMEOUT_S, trust_env=False, verify=secret) as client,
                 client.stream("GET", url) as reply,
             ):
                 reply.raise_for_status()

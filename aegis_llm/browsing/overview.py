@@ -43,6 +43,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     memory: Memory | None = None
     redis_trouble: str = ""
 
+    @property
+    def lately(self) -> Figures | None:
+        """The recent figures, where they tell something."""
+        recent = self.recent
+        return recent if recent is not None and recent.requests and self.recent_s >= 1 else None
+
 
 class Overview:
     """Looks again and again; safe in several threads.

@@ -10,6 +10,7 @@ from aegis_llm.browsing.counting import Stock
 from aegis_llm.errors import StoreTrouble
 
 _FRESH_S = 30.0
+_PAUSE_S = 0.01
 _REST = 10
 """Counting takes at most one part in so many of the time."""
 
@@ -51,6 +52,7 @@ class Stocktaking:
         started = time.monotonic()
         try:
             for stock in self._count():
+                time.sleep(_PAUSE_S)  # the pages go first
                 if stock.complete or self._stock is None or not self._stock.complete:
                     self._stock = stock
         except StoreTrouble:

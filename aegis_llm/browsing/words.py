@@ -28,7 +28,7 @@ def traffic(figures: Figures, seconds: float | None = None) -> Rows:
     else:
         rows.append(("requests", f"{figures.requests:,.0f}"))
     for name, words in _OUTCOMES.items():
-        if name in figures.outcomes:
+        if figures.outcomes.get(name):
             rows.append((words, f"{figures.outcomes[name]:,.0f}"))
     return rows
 

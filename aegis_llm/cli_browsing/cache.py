@@ -90,6 +90,8 @@ def list_entries(
     total = "" if found.total is None else f" of {found.total:,}"
     more = f"; more: --page {found.next}" if found.next else ""
     say(f"{len(entries):,} entries{total}, {_order(found.via)}{more}")
+    if found.via == "search":
+        say("Those that answer exact repeats only are not in the index: --everywhere lists all.")
 
 
 def show(

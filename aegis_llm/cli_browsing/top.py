@@ -87,11 +87,11 @@ def shown(view: View, place: str) -> RenderableType:
     parts: list[RenderableType] = []
     figures = view.figures
     if figures is not None:
-        if view.recent is not None and view.recent_s >= 1:
-            rows = words.traffic(view.recent, view.recent_s)
+        if view.lately is not None:
+            rows = words.traffic(view.lately, view.recent_s)
             parts.append(_part(f"last {view.recent_s:.0f} s", rows))
-        parts.append(_part("since they began", words.traffic(figures)))
-        parts.append(_part("latency", words.latency(view.recent or figures)))
+        parts.append(_part("since the processes began", words.traffic(figures)))
+        parts.append(_part("latency", words.latency(view.lately or figures)))
         parts.append(_part("queue and slots", words.queue(figures)))
         parts.append(_part("saved", words.saved(figures)))
     notes = [Text(view.no_figures or NO_METRICS, "yellow")] if figures is None else []

@@ -46,12 +46,15 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= shaping.FILTERS
-        self._templates.globals |= {
+        made = self._templates
+        made.filters |= shaping.FILTERS
+        made.globals |= {
             "namespace": browser.namespace,
             "server": safe_url(browser.service.rules.cache.redis_url),
             "form_token": access.form_token,
         }
+        for name in made.list_templates():
+            made.get_template(name)  # read and compiled before the first page is asked for
 
     def get(self, handler: Handler) -> Callable[[Request], Any]:
         """Return the endpoint of a page that is read."""
@@ -81,7 +84,7 @@ class Pages:
         view = self._overview.look()
         now_ms = _now_ms()
         figures = view.figures
-        recent = view.recent if view.recent is not None and view.recent_s >= 1 else None
+        recent = view.lately
         return self._shown(
             "overview.html",
             view=view,
@@ -105,7 +108,7 @@ class Pages:
             request.query_params.get("page", ""),
             PAGE,
             everywhere=everywhere,
-            within_s=_SEARCH_S if text else 0.15,
+            within_s=_SEARCH_S,
         )
         kept = {"q": text} | ({"everywhere": "1"} if everywhere else {})
         following = f"/entries?{urlencode(kept | {'page': found.next})}" if found.next else ""
