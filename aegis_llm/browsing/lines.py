@@ -56,10 +56,14 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A line that may be stored: the exact tier's part, and the semantic ones by key."""
+    """A line that may be stored: the exact tier's part, and the semantic ones by key.
+
+    `indexes` are those of the semantic parts, with the numbers of their vectors.
+    """
 
     put: Put
     semantic: tuple[tuple[str, SemanticRecord], ...] = ()
+    indexes: tuple[tuple[str, int], ...] = ()
 
 
 class Refused(ValueError):  # noqa: N818 - one line of many: it is counted, and told
@@ -122,7 +126,8 @@ def ready(line: bytes, namespace: str, now_ms: int) -> Ready | None:
     semantic = tuple(_semantic(entry, vector, namespace) for vector in told.vectors)
     names = names_of(entry.documents, entry.tags)
     key = f"aegis:{SCHEMA}:{namespace}:x:{entry.key}:{told.tail}"
-    return Ready(Put(key, data, entry.expires_ms - now_ms, names=names), semantic)
+    put = Put(key, data, entry.expires_ms - now_ms, names=names)
+    return Ready(put, semantic, tuple((v.index, len(v.vector) // 4) for v in told.vectors))
 
 
 def _wrong(entry: Entry, tail: str, now_ms: int) -> str:

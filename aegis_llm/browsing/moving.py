@@ -14,10 +14,12 @@ from aegis_llm.browsing.searching import index_ids
 from aegis_llm.errors import ConfigError
 from aegis_llm.keys import semantic_prefix
 from aegis_llm.stores import document_commands as documents
+from aegis_llm.stores.index_redisvl import create_named
 from aegis_llm.stores.redis_commands import exact_of, semantic_fields, set_exact
 
 _AT_ONCE = 200
 _TOLD = 20
+_MOST_INDEXES = 8
 
 
 class Imported(msgspec.Struct, kw_only=True):
@@ -71,7 +73,9 @@ def take_in(
         sequence = min(sequence, header.sequence)
     done = Imported(told=[])
     checked = _checked(lines, namespace, now_ms, done)
+    indexes: set[tuple[str, int]] = set()
     while some := list(islice(checked, _AT_ONCE)):
+        _make_indexes(client, namespace, some, indexes)
         _store(client, namespace, some, sequence, now_ms, done, overwrite=overwrite)
     return done
 
@@ -93,6 +97,16 @@ def _checked(
             done.expired += 1
         else:
             yield made
+
+
+def _make_indexes(
+    client: Any, namespace: str, some: Sequence[Ready], made: set[tuple[str, int]]
+) -> None:
+    """Make the indexes that the vectors belong to, a few at most: a request makes any other."""
+    for index_id, dimension in {index for one in some for index in one.indexes} - made:
+        if len(made) < _MOST_INDEXES and index_ids(client, namespace) is not None:
+            create_named(client, namespace, index_id, dimension)
+        made.add((index_id, dimension))
 
 
 def _store(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from redisvl.query.filter import Tag
 
 from aegis_llm import codec
@@ -21,6 +22,7 @@ _FIELDS = {"doc": "documents", "tag": "tags", "model": "model"}
 _WORD = re.compile(r"\w+")
 _NEWEST = 9_999_999_999_999
 _WIDEST_MS = 1 << 43
+_MOST_OF_A_MOMENT = 2000
 _NARROWEST_MS = 1 << 10
 
 
@@ -61,20 +63,20 @@ def page(
     """Return up to `count` entries that a query finds in any of the indexes, newest first."""
     place = place or SearchPlace(_NEWEST)
     wanted = place.skip + count
-    found: list[tuple[int, bytes, int, Entry]] = []
+    found: list[_Row] = []
     total = 0
     for index_id in ids:
         name = f"aegis:{SCHEMA}:{namespace}:i:{index_id}"
         total += _count(client, name, query, 0, _NEWEST)
         found += _newest(client, name, query, place.before_ms, wanted)
-    found.sort(key=lambda one: (-one[0], one[3].key))
+    found.sort(key=lambda row: (-row.created_ms, row.key))
     shown = found[place.skip : wanted]
-    rows = [(key, size, entry) for _, key, size, entry in shown]
     following = ""
     if shown and len(found) >= wanted:
-        last = shown[-1][0]
-        same = sum(one[0] == last for one in found[:wanted])
+        last = shown[-1].created_ms
+        same = sum(row.created_ms == last for row in found[:wanted])
         following = str(SearchPlace(last, same))
+    rows = [(row.exact, row.size, row.entry) for row in shown if row.entry is not None]
     return Page(
         entries=details.seen(client, namespace, rows),
         next=following,
@@ -84,15 +86,23 @@ def page(
     )
 
 
-def _newest(
-    client: Any, name: str, query: str, before_ms: int, wanted: int
-) -> list[tuple[int, bytes, int, Entry]]:
+class _Row(msgspec.Struct, frozen=True):
+    """What the index has of an entry; `entry` is None when it is no longer there."""
+
+    created_ms: int
+    key: bytes
+    exact: bytes
+    size: int
+    entry: Entry | None
+
+
+def _newest(client: Any, name: str, query: str, before_ms: int, wanted: int) -> list[_Row]:
     """Return the newest that a query finds; the window of time is widened until it has enough.
 
     To sort, the server reads the time of all that it finds: so it is to find few.
     """
     width, least = _NARROWEST_MS, 0
-    newest = _last(client, name) if before_ms == _NEWEST else before_ms
+    newest = _now_ms(client) if before_ms == _NEWEST else before_ms
     while width < _WIDEST_MS:
         least = max(0, newest - width)
         if _count(client, name, query, least, before_ms) >= wanted:
@@ -100,23 +110,40 @@ def _newest(
         width *= 4
     else:
         least = 0
+    found = _rows(client, name, query, least, before_ms, wanted)
+    if len(found) < wanted:
+        return found
+    last = min(row.created_ms for row in found)
+    newer = [row for row in found if row.created_ms > last]
+    if _count(client, name, query, last, last) == len(found) - len(newer):
+        return found
+    # The server gives any of those of one moment: all are asked for, so that each comes once.
+    return newer + _rows(client, name, query, last, last, _MOST_OF_A_MOMENT)
+
+
+def _rows(
+    client: Any, name: str, query: str, least: int, before_ms: int, count: int
+) -> list[_Row]:
     reply = client.execute_command(
         "FT.SEARCH", name, _within(query, least, before_ms),
         "RETURN", 3, "value", "exact", "created",
-        "SORTBY", "created", "DESC", "LIMIT", 0, wanted, "DIALECT", 2,
+        "SORTBY", "created", "DESC", "LIMIT", 0, count, "DIALECT", 2,
     )  # fmt: skip
     found = []
-    for row in reply[2::2]:
+    for key, row in zip(reply[1::2], reply[2::2], strict=False):
         fields = dict(zip(row[::2], row[1::2], strict=False)) if isinstance(row, list) else {}
-        value, key = fields.get(b"value"), fields.get(b"exact")
+        value, exact = fields.get(b"value"), fields.get(b"exact")
+        created = details.whole(fields.get(b"created"))
         entry = codec.decode(value) if isinstance(value, bytes) else None
-        if entry is not None and isinstance(key, bytes):
-            found.append((entry.created_ms, key, len(value or b""), entry))
+        if not isinstance(exact, bytes):
+            entry = None
+        if created is not None:
+            found.append(_Row(created, key, exact or b"", len(value or b""), entry))
     return found
 
 
-def _last(client: Any, name: str) -> int:
-    """Return the time of this moment by the server's clock, from which windows are counted."""
+def _now_ms(client: Any) -> int:
+    """Return the time by the server's clock, from which windows are counted."""
     return int(client.time()[0]) * 1000
 
 
