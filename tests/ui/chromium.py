@@ -31,7 +31,7 @@ class Chromium:
     def __init__(self, path: str) -> None:
         self.requested: list[str] = []
         self.refused: list[str] = []
-        self._loaded = 0
+        self.loaded = 0
         self._ids = itertools.count(1)
         self._folder = Path(tempfile.mkdtemp(prefix="aegis-chromium-"))
         self._process = subprocess.Popen(
@@ -79,18 +79,18 @@ class Chromium:
 
     def go(self, url: str) -> None:
         """Open an address and wait until it is loaded."""
-        before = self._loaded
+        before = self.loaded
         self.call("Page.navigate", url=url)
         self.loaded_after(before)
 
     def loaded_after(self, before: int) -> None:
         """Wait until more pages were loaded than before."""
-        while self._loaded <= before:
+        while self.loaded <= before:
             self._hear()
 
     def click(self, selector: str) -> None:
         """Click an element that leads to another page, and wait for that."""
-        before = self._loaded
+        before = self.loaded
         self.run(f"document.querySelector({json.dumps(selector)}).click()")
         self.loaded_after(before)
 
@@ -129,7 +129,7 @@ class Chromium:
         told = json.loads(self._socket.recv(_REPLY_S))
         params = told.get("params", {})
         if told.get("method") == "Page.loadEventFired":
-            self._loaded += 1
+            self.loaded += 1
         elif told.get("method") == "Network.requestWillBeSent":
             self.requested.append(params["request"]["url"])
         elif told.get("method") == "Log.entryAdded":
