@@ -32,6 +32,7 @@ class Chromium:
         self.requested: list[str] = []
         self.refused: list[str] = []
         self.loaded = 0
+        self._ends = contextlib.ExitStack()
         self._ids = itertools.count(1)
         self._folder = Path(tempfile.mkdtemp(prefix="aegis-chromium-"))
         self._process = subprocess.Popen(
@@ -43,16 +44,19 @@ class Chromium:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        self._socket = self._connected()
-        for domain in ("Page", "Network", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
+        try:
+            self._socket = self._connected()
+            for domain in ("Page", "Network", "Runtime", "Log"):
+                self.call(f"{domain}.enable")
+        except BaseException:
+            self.close()
+            raise
 
     def _connected(self) -> ClientConnection:
         port_file = self._folder / "DevToolsActivePort"
         deadline = time.monotonic() + _START_S
         while not (port_file.exists() and port_file.read_text().count("\n")):
             if time.monotonic() > deadline or self._process.poll() is not None:
-                self.close()
                 msg = "Chromium does not start"
                 raise RuntimeError(msg)
             time.sleep(0.02)
@@ -62,9 +66,8 @@ class Chromium:
             socket.send(json.dumps({"id": 1, "method": "Target.getTargets"}))
             told = json.loads(socket.recv(_REPLY_S))["result"]["targetInfos"]
         page = next(one["targetId"] for one in told if one["type"] == "page")
-        return connect(
-            f"ws://127.0.0.1:{port}/devtools/page/{page}", compression=None, max_size=None
-        )
+        address = f"ws://127.0.0.1:{port}/devtools/page/{page}"
+        return self._ends.enter_context(connect(address, compression=None, max_size=None))
 
     def call(self, method: str, **params: Any) -> Any:
         """Send one command and return its result."""
@@ -139,7 +142,7 @@ class Chromium:
     def close(self) -> None:
         """End the browser and delete what it wrote."""
         with contextlib.suppress(Exception):
-            self._socket.close()
+            self._ends.close()
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The page in a real headless Chromium: looked at, walked by keyboard, light and dark, on a phone."""
+"""The page in a real headless Chromium: by keyboard, light and dark, on a phone."""
 
 from __future__ import annotations
 
@@ -59,10 +59,18 @@ def test_every_page_fits_and_can_be_read(
 
 CONTRAST = """
 (() => {
-  const light = c => { const [r, g, b] = c.match(/[\\d.]+/g).map(v => v / 255).map(
-    v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126*r + .7152*g + .0722*b };
-  const back = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
-    if (!/, 0\\)$|transparent/.test(c)) return c } return 'rgb(255, 255, 255)' };
+  const light = c => {
+    const [r, g, b] = c.match(/[\\d.]+/g).map(v => v / 255).map(
+      v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const back = e => {
+    for (; e; e = e.parentElement) {
+      const c = getComputedStyle(e).backgroundColor;
+      if (!/, 0\\)$|transparent/.test(c)) return c;
+    }
+    return 'rgb(255, 255, 255)';
+  };
   let least = 21;
   for (const e of document.querySelectorAll('main *, header *')) {
     const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());

@@ -17,8 +17,8 @@ from aegis_llm.names import names_of
 from aegis_llm.plan import Put
 from aegis_llm.stores.document_commands import records
 from aegis_llm.testing import OllamaSimulator
-from aegis_llm.values import Answer, ToolCall
 from aegis_llm.ui.serving import Page
+from aegis_llm.values import Answer, ToolCall
 from tests.browsing.kit import entry, key_of, store
 from tests.redis_server import RedisServer
 from tests.ui.conftest import Serve
