@@ -14,7 +14,6 @@ from aegis_llm.browsing.searching import index_ids
 from aegis_llm.errors import ConfigError
 from aegis_llm.keys import semantic_prefix
 from aegis_llm.stores import document_commands as documents
-from aegis_llm.stores.index_redisvl import create_named
 from aegis_llm.stores.redis_commands import exact_of, semantic_fields, set_exact
 
 _AT_ONCE = 200
@@ -103,6 +102,8 @@ def _make_indexes(
     client: Any, namespace: str, some: Sequence[Ready], made: set[tuple[str, int]]
 ) -> None:
     """Make the indexes that the vectors belong to, a few at most: a request makes any other."""
+    from aegis_llm.stores.index_redisvl import create_named  # slow, as in `searching`
+
     for index_id, dimension in {index for one in some for index in one.indexes} - made:
         if len(made) < _MOST_INDEXES and index_ids(client, namespace) is not None:
             create_named(client, namespace, index_id, dimension)

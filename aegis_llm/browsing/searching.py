@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from redisvl.query.filter import Tag
 
 from aegis_llm import codec
 from aegis_llm.browsing import details
@@ -43,6 +42,8 @@ def query_of(text: str) -> str | None:
     """
     kind, _, value = text.strip().partition(":")
     if value.strip() and kind in _FIELDS:
+        from redisvl.query.filter import Tag  # slow, and every command would wait for it
+
         return str(Tag(_FIELDS[kind]) == value.strip())
     words = _WORD.findall(text)
     if not words:
