@@ -142,6 +142,9 @@ class Chromium:
     def close(self) -> None:
         """End the browser and delete what it wrote."""
         with contextlib.suppress(Exception):
+            self.call("Browser.close")  # its helpers end with it, and write no more
+            self._process.wait(10)
+        with contextlib.suppress(Exception):
             self._ends.close()
         self._process.kill()
         self._process.wait()
