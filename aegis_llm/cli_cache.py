@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
+from aegis_llm import cli_browsing
 from aegis_llm.config import AegisConfig, safe_url
 from aegis_llm.errors import ConfigError
 from aegis_llm.wiring import build
@@ -20,6 +21,7 @@ _NAMESPACE = typer.Option("", "--namespace", help="Whose answers; else AEGIS_NAM
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(invalidate)
+    cli_browsing.add_to(app)
 
 
 def invalidate(

@@ -28,6 +28,7 @@ from aegis_llm.explanation.words import in_words, shown
 from aegis_llm.keys import request_from_body
 from aegis_llm.matching import Decision, Matcher, Route, route
 from aegis_llm.ollama_client import OllamaModels
+from aegis_llm.service import Service
 from aegis_llm.values import Request
 from aegis_llm.window import fits_window
 from aegis_llm.wiring import build, unscored
@@ -197,14 +198,26 @@ def _explained(
     all_tenants: bool,
 ) -> Explanation:
     service = build(config, embedder)
+    try:
+        return explained(service, request, source, entries, all_tenants=all_tenants)
+    finally:
+        service.store.close()
+
+
+def explained(
+    service: Service,
+    request: Request,
+    source: OllamaModels,
+    entries: int,
+    *,
+    all_tenants: bool = False,
+) -> Explanation:
+    """Return what a service would do with a request, once the digest of its model is known."""
     service.digests.register(source)
     _, fetching = service.digests.look(source.server, request.model, keep=False)
     if fetching is not None:
         concurrent.futures.wait([fetching], _DIGEST_WAIT_S)
-    try:
-        return service.explain(request, elsewhere=entries, all_tenants=all_tenants)
-    finally:
-        service.store.close()
+    return service.explain(request, elsewhere=entries, all_tenants=all_tenants)
 
 
 def _options(text: str) -> dict[str, Any]:

@@ -97,6 +97,14 @@ def test_the_documents_of_the_demo_are_in_the_wheel(names: set[str]) -> None:
     assert documents <= names
 
 
+def test_the_templates_of_the_page_are_in_the_wheel(names: set[str]) -> None:
+    home = ROOT / "aegis_llm/ui"
+    found = [*(home / "templates").iterdir(), *(home / "static").iterdir()]
+    files = {str(path.relative_to(ROOT)) for path in found}
+    assert "aegis_llm/ui/templates/base.html" in files
+    assert files <= names
+
+
 def test_the_metadata_says_what_the_project_says(metadata: Message) -> None:
     assert metadata["Name"] == "aegis-llm"
     assert metadata["Version"] == aegis_llm.__version__
@@ -106,7 +114,7 @@ def test_the_metadata_says_what_the_project_says(metadata: Message) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata.get_payload() == (ROOT / "README.md").read_text()
     assert set(metadata.get_all("Provides-Extra") or ()) == {
-        "langchain", "agents", "llama-index", "embedded", "all",
+        "langchain", "agents", "llama-index", "embedded", "ui", "all",
     }  # fmt: skip
 
 

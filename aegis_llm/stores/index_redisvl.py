@@ -49,19 +49,7 @@ class SemanticIndex:
 
     def create(self, client: Any) -> None:
         """Create the index unless it exists; entries already there are taken in."""
-        index = SearchIndex(self.schema, redis_client=client)
-        try:
-            index.create(overwrite=False)
-        except redis.exceptions.ResponseError as exc:
-            if "already exists" not in str(exc).lower():
-                raise
-        except Exception as exc:
-            cause = exc.__cause__
-            if isinstance(cause, redis.exceptions.RedisError):
-                if "already exists" in str(cause).lower():
-                    return
-                raise cause from exc
-            raise
+        _create(self.schema, client)
 
     def search(self, scope: str, vector: bytes, count: int, size: int | None) -> Command:
         """Return the command for the `count` nearest entries of a scope with `size` entries."""
@@ -108,6 +96,29 @@ class SemanticIndex:
             query.set_hybrid_policy("ADHOC_BF")
         text = self._queries[big, count] = str(query.query_string())
         return text
+
+
+def create_named(client: Any, namespace: str, index_id: str, dimension: int) -> None:
+    """Create the index of an `index_id` unless it exists, without knowing its embedder."""
+    name = f"aegis:{SCHEMA}:{namespace}:i:{index_id}"
+    told = _schema(name, semantic_prefix(namespace, index_id), dimension)
+    _create(IndexSchema.from_dict(told), client)
+
+
+def _create(schema: IndexSchema, client: Any) -> None:
+    index = SearchIndex(schema, redis_client=client)
+    try:
+        index.create(overwrite=False)
+    except redis.exceptions.ResponseError as exc:
+        if "already exists" not in str(exc).lower():
+            raise
+    except Exception as exc:
+        cause = exc.__cause__
+        if isinstance(cause, redis.exceptions.RedisError):
+            if "already exists" in str(cause).lower():
+                return
+            raise cause from exc
+        raise
 
 
 def _schema(name: str, prefix: str, dimension: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_about import About, about, indexes
 from aegis_llm.stores.redis_clients import async_client, single_node, sync_client
 from aegis_llm.stores.redis_invalidation import Invalidating
+from aegis_llm.stores.redis_lending import Lending
 from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
 from aegis_llm.stores.redis_many import ManyValues
 from aegis_llm.stores.redis_notes import RedisNotes
@@ -36,7 +37,7 @@ UNRESOLVED = StoreTrouble("redis_timeout")
 INDEXING = StoreTrouble("index_starting")
 
 
-class RedisStore(ManyValues, Invalidating):
+class RedisStore(ManyValues, Invalidating, Lending):
     """A store on one Redis; makes no connection before its first use.
 
     `resolve` turns the configured URL into one to connect to (it may start a private server).

@@ -1,0 +1,73 @@
+"""The figures of a process that serves: from its metrics endpoint or, if it is this one, here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from urllib.parse import urlsplit
+
+import httpx
+
+from aegis_llm.browsing.figures import Figures, figures_of, figures_of_snapshot
+from aegis_llm.config import safe_url
+from aegis_llm.errors import AegisError, ConfigError
+
+_TIMEOUT_S = 2.0
+_MOST_BYTES = 4 * 1024 * 1024
+Source = Callable[[], Figures | None]
+
+
+class NoFiguresError(AegisError):
+    """The metrics endpoint does not answer, or not with metrics."""
+
+
+def endpoint(url: str) -> Source:
+    """Return what reads a metrics endpoint, anew at each call.
+
+    What it returns raises `NoFiguresError` with a sentence when the endpoint does not answer.
+
+    Raises:
+        ConfigError: The URL is none.
+    """
+    try:
+        usable = urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        msg = f"{safe_url(url)!r} is no metrics endpoint; write http://HOST:PORT/metrics"
+        raise ConfigError(msg)
+
+    secret = urlsplit(url).scheme == "https"  # else no certificates are read for nothing
+
+    def read() -> Figures:
+        try:
+            with (
+                httpx.Client(timeout=_TIMEOUT_S, trust_env=False, verify=secret) as client,
+                client.stream("GET", url) as reply,
+            ):
+                reply.raise_for_status()
+                body = b""
+                for some in reply.iter_bytes():
+                    body += some
+                    if len(body) > _MOST_BYTES:
+                        break
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            told = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+            msg = f"no metrics at {safe_url(url)}: {told}"
+            raise NoFiguresError(msg) from exc
+        found = figures_of(body.decode("utf-8", "replace"))
+        if found == Figures():
+            msg = f"what {safe_url(url)} shows holds no metrics of aegis-llm"
+            raise NoFiguresError(msg)
+        return found
+
+    return read
+
+
+def here() -> Figures | None:
+    """Return the figures of this process; None: nothing was asked in it, or nothing counts."""
+    if find_spec("aegis_llm.metrics") is None:
+        return None
+    found = figures_of_snapshot(import_module("aegis_llm.metrics").snapshot())
+    return found if found.outcomes else None

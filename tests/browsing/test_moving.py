@@ -1,0 +1,191 @@
+"""Exports and imports on a real Redis: what was cached is cached again, and nothing planted is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis_llm.browsing import Browser
+from aegis_llm.browsing.lines import Refused, ready
+from aegis_llm.config import AegisConfig
+from aegis_llm.control import cache_control
+from aegis_llm.errors import ConfigError
+from aegis_llm.stores.index_redisvl import SemanticIndex
+from aegis_llm.values import Answer, Request
+from aegis_llm.wiring import build
+from tests.browsing.kit import HOUR_MS, entry, key_of, now_ms, numbers, store
+
+PATIENT = {"redis_timeout_ms": 2000, "redis_connect_timeout_ms": 2000}
+INDEX = SemanticIndex("n", "small", 4).index_id
+Opened = Callable[..., Browser]
+
+
+def changed(line: bytes, **changes: Any) -> bytes:
+    """Return a line with other fields; `entry_...` names one of the entry."""
+    told = msgspec.json.decode(line)
+    for name, value in changes.items():
+        inner = name.removeprefix("entry_")
+        (told["entry"] if inner != name else told)[inner] = value
+    return msgspec.json.encode(told)
+
+
+def test_what_is_exported_is_the_same_again(
+    open_namespace: Opened, redis_url: str, namespace: str
+) -> None:
+    store(redis_url, namespace, *(entry(n, expires_ms=now_ms() + HOUR_MS * 5) for n in range(5)))
+    lines = list(open_namespace().export())
+    other = open_namespace(f"{namespace}-b")
+    done = other.take_in(lines)
+    assert (done.stored, done.refused) == (5, 0)
+    names = (namespace, other.namespace)
+    with redis.Redis.from_url(redis_url) as client:
+        for n in range(5):
+            old, new = (key_of(name, entry(n)) for name in names)
+            assert client.get(old) == client.get(new)
+            assert abs(client.pttl(old) - client.pttl(new)) < 5000
+            old, new = (f"aegis:v1:{name}:s:{INDEX}:{entry(n).key}" for name in names)
+            kept = client.hgetall(old)
+            assert kept.pop(b"exact") == key_of(namespace, entry(n)).encode()
+            assert kept.items() <= client.hgetall(new).items()
+    assert sorted(list(other.export())[1:]) == sorted(lines[1:])
+    assert other.page().via == "search"
+
+
+def test_an_imported_answer_is_served_and_found_by_its_document(
+    open_namespace: Opened, redis_url: str, namespace: str
+) -> None:
+    options: dict[str, Any] = {"redis_url": redis_url, **PATIENT}
+    asked = Request("m", ({"role": "user", "content": "Which?"},), identity="x")
+    first = build(AegisConfig().with_options(namespace=namespace, **options))
+    first.store.ready(5)
+    with cache_control(documents=["d"]):
+        first.open(asked).store(Answer("This one.", done_reason="stop"))
+    lines = list(open_namespace().export())
+    target = f"{namespace}-b"
+    assert open_namespace(target).take_in(lines).stored == 1
+    second = build(AegisConfig().with_options(namespace=target, **options))
+    hit = second.open(asked)
+    assert hit.origin.outcome == "hit_exact"
+    assert hit.entry is not None
+    assert hit.entry.answer.text == "This one."
+    assert second.invalidate("d") == 1
+    for service in (first, second):
+        service.store.close()
+
+
+def test_what_is_there_is_kept_unless_told(browser: Browser, redis_url: str) -> None:
+    store(redis_url, browser.namespace, entry(0))
+    lines = list(browser.export())
+    lines[1] = changed(lines[1], entry_answers=[{"text": "Answer 9."}])
+    assert browser.take_in(lines).kept == 1
+    assert numbers(browser.page().entries) == [0]
+    assert browser.take_in(lines, overwrite=True).stored == 1
+    assert numbers(browser.page().entries) == [9]
+
+
+def test_what_was_invalidated_after_the_export_stays_away(
+    browser: Browser, redis_url: str
+) -> None:
+    browser.store.ready(5)
+    store(redis_url, browser.namespace, *map(entry, range(3)))
+    lines = list(browser.export())
+    browser.invalidate(["doc-1"], [])
+    with redis.Redis.from_url(redis_url) as client:
+        for n in range(3):
+            client.delete(key_of(browser.namespace, entry(n)))
+    done = browser.take_in(lines)
+    assert (done.stored, done.invalidated) == (2, 1)
+
+
+def test_another_version_is_refused_since_nothing_would_be_found(
+    browser: Browser, redis_url: str
+) -> None:
+    browser.store.ready(5)
+    store(redis_url, browser.namespace, entry(0))
+    lines = list(browser.export())
+    browser.clear()
+    with pytest.raises(ConfigError, match="everything was invalidated"):
+        browser.take_in(lines)
+    assert browser.page(count=5).entries == ()
+
+
+def test_expired_entries_are_counted_not_stored(browser: Browser, redis_url: str) -> None:
+    store(redis_url, browser.namespace, entry(0))
+    lines = list(browser.export())
+    old = now_ms() - HOUR_MS
+    lines[1] = changed(lines[1], entry_created_ms=old - 1000, entry_expires_ms=old)
+    done = browser.take_in(lines, overwrite=True)
+    assert (done.expired, done.stored) == (1, 0)
+
+
+PLANTED = {
+    "a key with another namespace in it": {"tail": "m:0\r\nSET x y"},
+    "a tail that leaves the namespace": {"tail": "../x y"},
+    "an id that is no hash": {"entry_key": "aegis:v1:other:x:" + "0" * 47},
+    "a scope that is a query": {"entry_scope": "*"},
+    "no answer": {"entry_answers": []},
+    "an alias": {"entry_alias_of": "aegis:v1:n:x:1"},
+    "another schema": {"entry_v": 2},
+    "an unknown field": {"command": "FLUSHALL"},
+    "a vector of another length": {"vectors": [{"index": INDEX, "vector": "AAAA"}]},
+    "an index that is none": {"vectors": [{"index": "x:y", "vector": "AAAAAA=="}]},
+    "a vector that is no number": {
+        "vectors": [{"index": "small-1-8bd9b2b5", "vector": "AADAfw=="}]
+    },
+    "a life of a thousand years": {"entry_expires_ms": 33_000_000_000_000},
+    "made in the future": {"entry_created_ms": 33_000_000_000_000},
+    "a tag that is a control character": {"entry_tags": ["\x1f"]},
+}
+
+
+@pytest.mark.parametrize("changes", PLANTED.values(), ids=PLANTED)
+def test_a_planted_line_is_refused_and_the_others_are_stored(
+    open_namespace: Opened, redis_url: str, namespace: str, changes: dict[str, Any]
+) -> None:
+    store(redis_url, namespace, entry(0), entry(1))
+    lines = list(open_namespace().export())
+    lines.insert(1, changed(lines[1], **changes))
+    other = open_namespace(f"{namespace}-b")
+    done = other.take_in(lines)
+    assert (done.refused, done.stored) == (1, 2)
+    assert done.told[0][0] == 2
+    assert sorted(numbers(other.page().entries)) == [0, 1]
+
+
+@given(
+    st.binary()
+    | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(msgspec.json.encode)
+)
+def test_no_line_does_anything_but_be_refused(line: bytes) -> None:
+    with pytest.raises(Refused):
+        ready(line, "n", 0)
+
+
+def test_a_deep_line_is_refused() -> None:
+    with pytest.raises(Refused):
+        ready(b'{"entry":' + b"[" * 100_000, "n", 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (b"", "no export"),
+        (b"{}", "no export"),
+        (b"\x80\x04.", "no export"),
+        (b'{"aegis_export":2}', "format 2"),
+        (b'{"aegis_export":1}', "broken"),
+        (
+            b'{"aegis_export":1,"namespace":"n","version":0,"sequence":0,"exported_ms":-1}',
+            "broken",
+        ),
+    ],
+)
+def test_a_header_that_is_none_is_refused(browser: Browser, header: bytes, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        browser.take_in([header])
