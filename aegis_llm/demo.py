@@ -61,7 +61,10 @@ class Row:
 
 @dataclass
 class Stage:
-    """The servers that a demo runs against, and what has to be said about them."""
+    """The servers that a demo runs against, and what has to be said about them.
+
+    `num_parallel` and `timing` are those of the simulated Ollama; a real one has its own.
+    """
 
     base_url: str = ""
     model: str = ""
@@ -69,18 +72,25 @@ class Stage:
     redis_url: str = ""
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
+    num_parallel: int = 1
+    timing: str = "realistic"
     _embedding_url: str = ""
     _stack: ExitStack = field(default_factory=ExitStack, repr=False)
 
     def __enter__(self) -> Self:
         self._find_ollama()
         self._find_redis()
-        self._embedder = ollama.Client(host=self._embedding_url or self.base_url)
+        self._embedder = ollama.Client(host=self.embedding_url)
         self._stack.callback(self._embedder.close)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def embedding_url(self) -> str:
+        """Address of the server that has the embedding model."""
+        return self._embedding_url or self.base_url
 
     def embed(self, texts: list[str]) -> list[list[float]]:
         """Embed texts with the embedding model."""
@@ -97,7 +107,8 @@ class Stage:
         host = os.environ.get("OLLAMA_HOST", "")
         models = _models(host or None)
         if models is None:
-            said = f"no Ollama answers at OLLAMA_HOST={safe_url(host)}" if host else "no Ollama"
+            shown = safe_url(host if "://" in host else f"http://{host}")
+            said = f"no Ollama answers at OLLAMA_HOST={shown}" if host else "no Ollama"
             self._simulate(f"{said}: simulated model, invented timings")
             return
         able = [name for name, skills in models.items() if "completion" in skills]
@@ -127,7 +138,9 @@ class Stage:
     def _simulate(self, why: str) -> None:
         from aegis_llm.testing import OllamaSimulator
 
-        simulator = self._stack.enter_context(OllamaSimulator(_SIMULATED, timing="realistic"))
+        simulator = self._stack.enter_context(
+            OllamaSimulator(_SIMULATED, timing=self.timing, num_parallel=self.num_parallel)
+        )
         self.base_url = simulator.base_url
         self.model, self.embedding_model = _SIMULATED
         self.simulated = True
