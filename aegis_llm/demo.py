@@ -13,13 +13,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 import ollama
 
 from aegis_llm.config import safe_url
 from aegis_llm.values import Origin
+
+if TYPE_CHECKING:
+    from aegis_llm.testing import Timing
 
 GROUP = "aegis_llm.demos"
 _PREFERRED = ("llama3.1:8b", "llama3.1:latest", "llama3.2:latest")
@@ -73,7 +76,7 @@ class Stage:
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
     num_parallel: int = 1
-    timing: str = "realistic"
+    timing: Timing | str = "realistic"
     _embedding_url: str = ""
     _stack: ExitStack = field(default_factory=ExitStack, repr=False)
 

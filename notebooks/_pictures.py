@@ -22,6 +22,7 @@ YELLOW, BLUE, RED, PINK = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY = "#6b6b6b"
 TICKS = (1, 10, 100, 1000, 10_000, 100_000)
 GROUPS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, GREY)
+DARK = (BLUE, GREY)
 OUTCOMES = {
     "miss": RED,
     "bypass": GREY,
@@ -89,7 +90,9 @@ def timeline(axes: Axes, sent: Sequence[Sent], title: str) -> None:
         )
         if one.wrote - one.began > 0.03 * max(two.ended for two in sent):
             middle = (one.began + one.wrote) / 2
-            axes.text(middle, slot, "ABCDEFGH"[one.group % 8], ha="center", va="center")
+            letter, ink = "ABCDEFGH"[one.group % 8], "white" if colour in DARK else "black"
+            axes.text(middle, slot, letter, color=ink, ha="center", va="center")
+    axes.set_xlim(0, None)
     axes.set_yticks(range(max(slots) + 1), [f"slot {slot + 1}" for slot in range(max(slots) + 1)])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
@@ -103,8 +106,8 @@ def legend_of_groups(figure: Figure, groups: int, name: str) -> None:
         for colour, letter in zip(GROUPS[:groups], "ABCDEFGH", strict=False)
     ]
     handles += [
-        Patch(color=GREY, label="full: reads the prompt"),
-        Patch(color=GREY, alpha=0.35, label="pale: writes the answer"),
+        Patch(color=BLACK, label="full: reads the prompt"),
+        Patch(color=BLACK, alpha=0.35, label="pale: writes the answer"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=9)
 
@@ -145,10 +148,10 @@ def trade_off(
     """Draw precision over recall: of a bare cosine, of the learned score, and of the settings."""
     bare = [(pair["cosine"], pair["same"]) for pair in pairs]
     axes.plot(*_curve(bare), color=RED, linewidth=2, label="bare cosine, any threshold")
-    for threshold in (0.85, 0.90, 0.95):
+    for threshold, beside in ((0.85, (5, 5)), (0.90, (5, 5)), (0.95, (6, -14))):
         at = _point([(cosine >= threshold, same) for cosine, same in bare])
         axes.plot(*at, "o", color=RED)
-        axes.annotate(f"{threshold:.2f}", at, (4, -14), textcoords="offset points", color=RED)
+        axes.annotate(f"{threshold:.2f}", at, beside, textcoords="offset points", color=RED)
     if scored:
         sure = [(_score(pair[points[0]]), pair["same"]) for pair in pairs]
         curve = _curve([one for one in sure if one[0] > -1], sum(same for _, same in sure))

@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 import nbformat
-from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 HERE = Path(__file__).parent
 NOTEBOOKS = sorted(HERE.glob("[0-9]*.ipynb"))
@@ -32,8 +32,8 @@ def run(path: Path, more: str = "") -> nbformat.NotebookNode:
     place = {"metadata": {"path": str(HERE)}}
     with tempfile.TemporaryDirectory() as folder:
         # Through a socket in a private folder: over TCP others on the machine could join in.
-        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
-        NotebookClient(notebook, km=kernel, timeout=_LONGEST_S, resources=place).execute()
+        config = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+        NotebookClient(notebook, config=config, timeout=_LONGEST_S, resources=place).execute()
     return notebook
 
 

@@ -108,18 +108,17 @@ def slots_of(sent: Sequence[Sent]) -> list[int]:
 
 
 def prose(tokens: int, seed: int) -> str:
-    """Return a text of about that many tokens; another one for each seed."""
+    """Return a text of about that many tokens, in sentences of some 100; another for each seed."""
     source = np.random.default_rng(seed)
-    nouns = source.choice(["valve", "pump", "relay", "boiler", "filter", "sensor"], tokens)
-    verbs = source.choice(["opens", "feeds", "cools", "blocks", "heats", "drains"], tokens)
-    sides = source.choice(["upper", "lower", "spare", "main", "north", "old"], tokens)
-    return ". ".join(
-        f"The {side} {noun} number {number} {verb} the {other}"
-        for number, (side, noun, verb, other) in enumerate(
-            zip(sides, nouns, verbs, reversed(nouns), strict=True)
-        )
-        if number < tokens // 9
-    )
+    nouns = ["valve", "pump", "relay", "boiler", "filter", "sensor"]
+    verbs = ["opens", "feeds", "cools", "blocks", "heats", "drains"]
+    sides = ["upper", "lower", "spare", "main", "north", "old"]
+    clauses = [
+        f"the {source.choice(sides)} {source.choice(nouns)} {number} {source.choice(verbs)} it"
+        for number in range(tokens // 91 * 13)
+    ]
+    sentences = (clauses[start : start + 13] for start in range(0, len(clauses), 13))
+    return " ".join(f"{', '.join(sentence)}." for sentence in sentences)
 
 
 @contextmanager
