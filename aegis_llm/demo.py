@@ -66,7 +66,8 @@ class Row:
 class Stage:
     """The servers that a demo runs against, and what has to be said about them.
 
-    `num_parallel` and `timing` are those of the simulated Ollama; a real one has its own.
+    `model` may name the one to take of a real Ollama. `num_parallel` and `timing` are those of the
+    simulated one.
     """
 
     base_url: str = ""
@@ -118,7 +119,8 @@ class Stage:
         if not able:
             self._simulate("this Ollama has no chat model: simulated model, invented timings")
             return
-        self.model = next((name for name in _PREFERRED if name in able), able[0])
+        preferred = (self.model, f"{self.model}:latest", *_PREFERRED)
+        self.model = next((name for name in preferred if name in able), able[0])
         embedders = [name for name, skills in models.items() if "embedding" in skills]
         chosen = next((name for name in _EMBEDDERS if name in embedders), None)
         self.embedding_model = chosen or (embedders[0] if embedders else None)

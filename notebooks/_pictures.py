@@ -115,7 +115,9 @@ def legend_of_groups(figure: Figure, groups: int, name: str) -> None:
 def _told(row: Asked) -> str:
     origin, at = row.origin, _milliseconds(1000 * row.seconds)
     if origin.hit:
-        return f"{origin.outcome}: {at} ms, of which the cache {_milliseconds(origin.lookup_ms)} ms"
+        return (
+            f"{origin.outcome}: {at} ms, of which the cache {_milliseconds(origin.lookup_ms)} ms"
+        )
     return f"{origin.outcome}, {origin.reason}: {at} ms"
 
 

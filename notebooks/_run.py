@@ -6,6 +6,7 @@ are: they are kept without outputs.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import sys
 import tempfile
@@ -33,7 +34,8 @@ def run(path: Path, more: str = "") -> nbformat.NotebookNode:
     with tempfile.TemporaryDirectory() as folder:
         # Through a socket in a private folder: over TCP others on the machine could join in.
         config = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
-        NotebookClient(notebook, config=config, timeout=_LONGEST_S, resources=place).execute()
+        client = NotebookClient(notebook, config=config, timeout=_LONGEST_S, resources=place)
+        asyncio.run(client.async_execute())  # `execute` leaves its event loop open
     return notebook
 
 

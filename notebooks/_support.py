@@ -21,17 +21,24 @@ import numpy as np
 
 from aegis_llm import Origin, observe
 from aegis_llm.demo import Stage
+from aegis_llm.testing import MiniLM
 
 
 def servers(**simulated: Any) -> Stage:
     """Return the Ollama and the Redis to use until the kernel ends; print which they are.
 
-    `simulated` are settings of the simulated Ollama, for when no real one answers.
+    The variable `MODEL` names a model of a real Ollama. `simulated` are settings of the simulated
+    one, for when no real one answers.
     """
-    stage = Stage(**simulated)
+    stage = Stage(model=os.environ.get("MODEL", ""), **simulated)
     stage.__enter__()
     atexit.register(stage.__exit__, None, None, None)
     print("\n".join(stage.notes))
+    if stage.simulated and not MiniLM.available():
+        print("all-MiniLM-L6-v2 is not installed (docs/notebooks.md says how): its place takes a")
+        print(
+            "stand-in that knows no meaning, so hits by meaning are other ones than they should be"
+        )
     return stage
 
 
