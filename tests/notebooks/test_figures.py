@@ -69,7 +69,10 @@ def test_the_advised_settings_are_in_force_on_the_second_server(executed: Execut
         assert f'Environment="{name}={value}"' in done.printed
     assert {slot for *_, slot in before} == {0}
     assert 1 < max(slot for *_, slot in after) + 1 <= 8
-    for name, burst in (("defaults (1 slot)", before), ("advised (8 slots)", after)):
+    for name, burst in (
+        ("defaults (NUM_PARALLEL=1)", before),
+        ("advised (NUM_PARALLEL=8)", after),
+    ):
         ended = sorted(one[3] for one in burst)
         told = f"{name}: half after {ended[8]:.2f} s, all after {ended[-1]:.2f} s"
         assert told in done.axes[0]["legend"]
