@@ -11,7 +11,7 @@ from _support import Asked, Sent, slots_of
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from aegis_llm.bootstrap import Budget
 from aegis_llm.matching import Decision
@@ -20,7 +20,7 @@ from aegis_llm.matching import Decision
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PINK = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY = "#6b6b6b"
-TICKS = (1, 10, 100, 1000, 10_000, 100_000)
+TICKS = (0.1, 1, 10, 100, 1000, 10_000, 100_000)
 GROUPS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, GREY)
 DARK = (BLUE, GREY)
 OUTCOMES = {
@@ -57,7 +57,7 @@ def answer_times(rows: Sequence[Asked], title: str) -> Figure:
     figure, axes = plt.subplots(figsize=(8, 1.1 + 0.42 * len(rows)))
     for place, row in enumerate(rows):
         colour, at = OUTCOMES[row.origin.outcome], 1000 * row.seconds
-        axes.hlines(place, 1, at, color=colour, linewidth=3)
+        axes.hlines(place, 0.1, at, color=colour, linewidth=3)
         axes.plot(at, place, "o", color=colour, markersize=8)
         if row.first is not None and row.first < 0.8 * row.seconds:
             axes.plot(1000 * row.first, place, "|", color=BLACK, markersize=14)
@@ -67,8 +67,8 @@ def answer_times(rows: Sequence[Asked], title: str) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.set_xscale("log")
     slowest = max(1000 * row.seconds for row in rows)
-    axes.set_xlim(1, slowest * 80)
-    axes.set_xticks([tick for tick in TICKS if tick <= slowest * 4])
+    axes.set_xlim(0.1, slowest * 200)
+    axes.set_xticks([tick for tick in TICKS if tick <= slowest * 10])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set_xlabel("time until the whole answer is there, in ms (logarithmic)")
@@ -178,11 +178,12 @@ def before_after(axes: Axes, runs: Mapping[str, Sequence[Sent]]) -> None:
         axes.step(
             [0, *ended], range(len(ended) + 1), style, where="post", color=colour, label=told
         )
-    axes.set_ylim(0, None)
+    axes.set_ylim(0, 1.35 * max(map(len, runs.values())))  # room for the legend
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(0, None)
     axes.set_xlabel("seconds since the burst began (simulated, ten times as fast as a real one)")
     axes.set_ylabel("complete answers")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     axes.set_title("The same burst before and after")
 
 
