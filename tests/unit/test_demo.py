@@ -24,12 +24,10 @@ def test_a_model_of_a_real_ollama_can_be_named(
             assert stage.embedding_url.rstrip("/") == sim.base_url
 
 
-def test_a_simulated_ollama_has_the_slots_that_are_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_simulated_ollama_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AEGIS_REDIS_URL", "memory://")
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
-    with Stage(num_parallel=3, timing="fast") as stage:
+    with Stage(timing="fast") as stage:
         assert stage.simulated
         assert stage.notes[0].startswith("no Ollama answers at OLLAMA_HOST=http://127.0.0.1:1:")
         assert len(stage.embed(["Is it quick?"])[0]) == 384
