@@ -15,7 +15,7 @@ from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.streams import ENDED, LEFT, AsyncSharedStream, End, Reader, SharedStream
 from aegis_llm.scheduler.traffic import TRAFFIC
 from aegis_llm.scheduling import followed
-from aegis_llm.service import Lookup, Service
+from aegis_llm.service import GivenUpError, Lookup, Service
 from aegis_llm.values import Answer, Request
 
 log = logging.getLogger("aegis_llm")
@@ -189,7 +189,7 @@ class Answering:
             if answers:
                 lookup.store(*answers)
             else:
-                lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
+                lookup.failed(end if isinstance(end, BaseException) else GivenUpError(end))
 
         shared = SharedStream(_tracked(_begun(lookup, upstream), lookup), finish)
         reader = shared.attach()
@@ -210,7 +210,7 @@ class Answering:
             if answers:
                 await lookup.astore(*answers)
             else:
-                lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
+                lookup.failed(end if isinstance(end, BaseException) else GivenUpError(end))
 
         return AsyncSharedStream(_atracked(_begun(lookup, upstream), lookup), finish)
 
