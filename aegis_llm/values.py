@@ -89,13 +89,14 @@ class Candidate(msgspec.Struct, frozen=True):
     question: str | None = None
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where one answer came from, and why.
 
     `outcome` is one word, `reason` says why it was not a better one (empty on a plain hit).
     `lookup_ms` is the time that the cache took, `saved_tokens` the tokens that the model did not
     have to compute (prompt and completion) and `saved_s` the seconds that they took it once.
-    `queued_ms` is the time that a model call waited in the queue of this process, `server` where it was sent; empty where none was, or not by us.
+    `queued_ms` is the time that a model call waited in the queue of this process, `server` where
+    it was sent; empty where none was, or not by us.
     """
 
     outcome: Outcome

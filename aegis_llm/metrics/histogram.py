@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from itertools import accumulate
 
 import msgspec
-import numpy as np
 
 LOOKUP_S = (
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025,
@@ -58,26 +56,4 @@ class Histogram(msgspec.Struct, frozen=True):
     def cumulative(self) -> list[tuple[str, int]]:
         """Return upper bounds as text, "+Inf" the last, with how many values are not above."""
         ends = [*map(repr, self.bounds), "+Inf"]
-        return list(zip(ends, np.cumsum(self.counts).tolist(), strict=True))
-
-
-class Growing:
-    """A histogram that values are added to."""
-
-    __slots__ = ("_bounds", "_counts", "_total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = tuple(bounds)
-        self._counts = np.zeros(len(bounds) + 1, np.int64)
-        self._total = 0.0
-
-    def add(self, values: Sequence[float]) -> None:
-        """Add values; what is no finite number counts as 0."""
-        told = [value if math.isfinite(value) else 0.0 for value in values]
-        places = np.searchsorted(self._bounds, told, side="left")
-        self._counts += np.bincount(places, minlength=len(self._counts))
-        self._total += sum(told)
-
-    def frozen(self) -> Histogram:
-        """Return what it is now."""
-        return Histogram(self._bounds, tuple(self._counts.tolist()), self._total)
+        return list(zip(ends, accumulate(self.counts), strict=True))

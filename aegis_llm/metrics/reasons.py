@@ -21,19 +21,20 @@ GATES: Final = frozenset(
 REASONS: Final = frozenset(
     split(
         "no_entry no_candidate no_question_text context_differs below_threshold below_score"
-        " pair_refused entry_distrusted judge_refused judge_failed pairs_starting shadow_hit drift"
-        " question_not_separable question_too_long last_message_not_user no_messages no_text"
-        " empty_question several_questions sections_overlap extractor_none extractor_failed"
-        " extractor_not_found extractor_ambiguous extractor_not_text route_now route_personal"
-        " route_follow_up route_action route_creative route_code route_text route_random router_failed"
-        " tools_bound tool_message images identity_not_parsed refresh redis_timeout redis_down"
-        " redis_auth redis_loading redis_error redis_slow redis_starting index_starting"
-        " redis_breaker_open redis_full redis_readonly redis_no_permission foreign_value index_missing"
-        " no_query_engine no_embedder unreadable_entry embedding_timeout embedding_failed"
-        " embedding_unusable embedding_breaker_open leader_left leader_failed asked model_unknown"
-        " invalid_text uncacheable_request internal_error invalidated done_reason_length"
-        " done_reason_absent done_reason_error empty_answer format_not_met unencodable_answer"
-        " model_error cancelled given_up not_cached"
+        " pair_refused entry_distrusted judge_refused judge_failed pairs_starting shadow_hit"
+        " drift question_not_separable question_too_long last_message_not_user no_messages"
+        " no_text empty_question several_questions sections_overlap extractor_none"
+        " extractor_failed extractor_not_found extractor_ambiguous extractor_not_text"
+        " route_now route_personal route_follow_up route_action route_creative route_code"
+        " route_text route_random router_failed tools_bound tool_message images"
+        " identity_not_parsed refresh redis_timeout redis_down redis_auth redis_loading"
+        " redis_error redis_slow redis_starting index_starting redis_breaker_open redis_full"
+        " redis_readonly redis_no_permission foreign_value index_missing no_query_engine"
+        " no_embedder unreadable_entry embedding_timeout embedding_failed embedding_unusable"
+        " embedding_breaker_open leader_left leader_failed asked model_unknown invalid_text"
+        " uncacheable_request internal_error invalidated done_reason_length done_reason_absent"
+        " done_reason_error empty_answer format_not_met unencodable_answer model_error"
+        " cancelled given_up not_cached"
     )
 )
 FRAMEWORKS: Final = frozenset({"langchain", "llama_index"})
@@ -61,8 +62,3 @@ def gate_of(reason: str) -> str:
         return ""
     gate = reason[len(VETO) :].partition(";")[0]
     return gate if gate in GATES else OTHER
-
-
-def framework_label(framework: str) -> str:
-    """Return the label of a framework; "none" stands for a request of the core."""
-    return framework if framework in FRAMEWORKS else "none"

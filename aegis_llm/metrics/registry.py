@@ -1,9 +1,7 @@
 """The metrics of this process: what is noted on the way of a request, and read by whoever asks.
 
-A request leaves one record in a queue (an append, which needs no lock and which no other thread,
-task or finalizer can tear), and goes on. Whoever reads the metrics folds the records into counts;
-so does the one who leaves the five hundredth, so that they stay few. A forked child begins at
-zero.
+Each thread counts in a cell of its own, so that nobody waits for anybody; a reader adds the cells
+up. What a thread that has ended counted is kept. A forked child begins at zero.
 """
 
 from __future__ import annotations
@@ -13,20 +11,21 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
-from weakref import WeakSet
 
 import msgspec
 
 from aegis_llm.metrics.snapshot import CacheState, ModelQueue, Snapshot
-from aegis_llm.metrics.tally import Book, Checked, Embedded, Ended, Failed, Tally, Waited
+from aegis_llm.metrics.tally import RIGHT, VECTORS, WRONG, Cell, Totals
 from aegis_llm.quiet import Quiet
 from aegis_llm.values import Origin
 
 log = logging.getLogger("aegis_llm")
-_FOLD_AT = 500
+_FEW = 200  # ids noted, before they are counted: few lie in memory that is at hand
+_MANY = 64  # cells, before those of threads that have ended are added up
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -50,6 +49,19 @@ class Call(msgspec.Struct, frozen=True):
 Listener = Callable[[Call], None]
 
 
+class Book(Protocol):
+    """Keeps the hits of single entries until they are written down.
+
+    `noted` is where their ids are left; `asleep`: nothing will be written until `heed`.
+    """
+
+    noted: deque[str]
+    asleep: bool
+
+    def heed(self) -> None:
+        """Count what is noted, and have it written soon."""
+
+
 class Seen(Protocol):
     """A cache whose state can be looked at."""
 
@@ -65,51 +77,59 @@ class Registry:
         self.listeners: tuple[Listener, ...] = ()
         self._now_ms = now_ms
         self._quiet = Quiet()
-        self._caches: WeakSet[Seen] = WeakSet()
+        self._caches: weakref.WeakSet[Seen] = weakref.WeakSet()
         self._queues: list[Callable[[], list[ModelQueue]]] = []
         self.renew()
 
     def renew(self) -> None:
         """Begin at zero, with a lock of its own."""
-        self._lock = threading.RLock()  # garbage collection may read while this thread folds
-        self._records: deque[Any] = deque()
-        self._tally = Tally(self._now_ms())
+        self._lock = threading.RLock()  # garbage collection may read while this thread does
+        self._mine = _Mine()
+        self._cells: list[tuple[weakref.ref[_Owner], Cell]] = []
+        self._ended = Totals()
+        self._many = _MANY
+        self._started_ms = self._now_ms()
 
-    def ended(self, origin: Origin, framework: str, book: Book | None) -> None:
+    def ended(self, origin: Origin, framework: str, book: Book) -> None:
         """Note that a request was answered."""
-        if self.on:
-            records = self._records
-            records.append(Ended(origin, framework, book))
-            if book is not None and book.asleep and origin.entry_id:
-                self._wake(book)
-            if len(records) >= _FOLD_AT:
-                self.fold()
+        if not self.on:
+            return
+        try:
+            (self._mine.cell or self._cell()).ended(origin, framework)
+            if (entry_id := origin.entry_id) and not origin.reason:
+                (noted := book.noted).append(entry_id)
+                if len(noted) >= _FEW or book.asleep:
+                    book.heed()
+        except Exception as exc:  # noqa: BLE001 - counting is never worth an answer
+            self._failed("counting", exc)
 
     def failed(self, reason: str, framework: str) -> None:
         """Note that a request ended without an answer."""
-        self._note(Failed(reason, framework))
+        if self.on:
+            self._note(lambda cell: cell.ended(Origin("failed", reason), framework))  # type: ignore[arg-type]
 
     def waited(self, seconds: float) -> None:
         """Note how long a model call waited for its turn."""
-        self._note(Waited(seconds))
+        if self.on:
+            self._note(lambda cell: cell.waited(seconds))
 
     def checked(self, found_by: str, *, right: bool) -> None:
         """Note that a hit was found right or wrong."""
-        self._note(Checked(found_by, right))
+        if self.on:
+            self._note(lambda cell: cell.add(RIGHT if right else WRONG, found_by))
 
     def embedded(self, outcome: str, count: int) -> None:
         """Note that texts were embedded, or were known."""
-        if count:
-            self._note(Embedded(outcome, count))
+        if self.on and count:
+            self._note(lambda cell: cell.add(VECTORS, outcome, count))
 
     def tell(self, call: Call) -> None:
         """Tell those who listen of a request; what they raise is logged and nothing else."""
         for listener in self.listeners:
             try:
                 listener(call)
-            except Exception as exc:
-                if self._quiet.may_say(f"listening {type(exc)}"):
-                    log.error("a listener of the metrics failed; go on without", exc_info=exc)
+            except Exception as exc:  # noqa: BLE001 - nor is listening
+                self._failed("listening to", exc)
 
     def watch(self, cache: Seen) -> None:
         """Show a cache while it lives."""
@@ -119,54 +139,64 @@ class Registry:
         """Show the queues that a source knows."""
         self._queues.append(source)
 
-    def fold(self, *, wait: bool = False) -> None:
-        """Fold what was noted into the counts; without `wait` not while somebody else does."""
-        if not self._lock.acquire(blocking=wait):
-            return
-        try:
-            noted = []
-            with contextlib.suppress(IndexError):
-                while True:
-                    noted.append(self._records.popleft())
-            if noted:
-                self._tally.add(noted)
-        except Exception as exc:
-            if self._quiet.may_say(f"counting {type(exc)}"):
-                log.error("some requests were not counted", exc_info=exc)
-        finally:
-            self._lock.release()
-
     def snapshot(self) -> Snapshot:
         """Return what the metrics say now."""
         with self._lock:
-            self.fold(wait=True)
-            counts = self._tally.snapshot(self._now_ms())
+            totals = self._ended.copy()
+            for _, cell in self._cells:
+                totals.add(cell)
+            counts = totals.snapshot(self._started_ms, self._now_ms())
         queues = [queue for source in self._queues for queue in self._asked(source, [])]
         caches = [self._asked(cache.state, None) for cache in list(self._caches)]
         return msgspec.structs.replace(
             counts, queues=tuple(queues), caches=tuple(state for state in caches if state)
         )
 
-    def _wake(self, book: Book) -> None:
+    def _note(self, count: Callable[[Cell], None]) -> None:
         try:
-            book.wake()
-        except Exception as exc:
-            if self._quiet.may_say(f"waking {type(exc)}"):
-                log.error("hits of single entries are not written for now", exc_info=exc)
+            count(self._mine.cell or self._cell())
+        except Exception as exc:  # noqa: BLE001 - as above
+            self._failed("counting", exc)
 
-    def _note(self, record: Any) -> None:
-        if self.on:
-            self._records.append(record)
-            if len(self._records) >= _FOLD_AT:
-                self.fold()
+    def _cell(self) -> Cell:
+        """Return a new cell for this thread."""
+        cell, owner = Cell(), _Owner()
+        with self._lock:
+            self._cells.append((weakref.ref(owner), cell))
+            if len(self._cells) > self._many:
+                self._tidy()
+        self._mine.cell, self._mine.owner = cell, owner
+        return cell
+
+    def _tidy(self) -> None:
+        """Add up what threads counted that have ended; the lock is held."""
+        gone = [cell for owner, cell in self._cells if owner() is None]
+        for cell in gone:
+            self._ended.add(cell)
+        self._cells = [one for one in self._cells if one[1] not in gone]
+        self._many = max(_MANY, 2 * len(self._cells))
 
     def _asked(self, source: Callable[[], Any], otherwise: Any) -> Any:
         try:
             return source()
-        except Exception as exc:
-            if self._quiet.may_say(f"asking {type(exc)}"):
-                log.error("a part of the metrics could not be read", exc_info=exc)
+        except Exception as exc:  # noqa: BLE001 - the rest is shown
+            self._failed("asking for", exc)
             return otherwise
+
+    def _failed(self, doing: str, error: Exception) -> None:
+        if self._quiet.may_say(f"{doing} {type(error)}"):
+            log.error("%s metrics failed; requests are served all the same", doing, exc_info=error)
+
+
+class _Owner:
+    """Lives as long as its thread."""
+
+    __slots__ = ("__weakref__",)
+
+
+class _Mine(threading.local):
+    cell: Cell | None = None
+    owner: _Owner | None = None
 
 
 METRICS = Registry(lambda: time.time_ns() // 1_000_000)

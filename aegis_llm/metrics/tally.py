@@ -1,14 +1,14 @@
-"""Folds what happened to requests into counts. Pure."""
+"""Counts what happens to requests, in cells of one writer each, and adds the cells up. Pure."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
 
-from aegis_llm.metrics.histogram import LOOKUP_S, WAIT_S, Growing
+from aegis_llm.metrics.histogram import LOOKUP_S, WAIT_S, Histogram
 from aegis_llm.metrics.reasons import (
-    framework_label,
+    FRAMEWORKS,
     gate_of,
     not_stored_label,
     reason_label,
@@ -16,141 +16,132 @@ from aegis_llm.metrics.reasons import (
 from aegis_llm.metrics.snapshot import HITS, Requests, Snapshot
 from aegis_llm.values import Origin
 
-_TIERS = {"hit_local": "local", "hit_exact": "exact", "hit_semantic": "semantic"}
+_TIERS = {
+    "hit_local": "local", "hit_exact": "exact", "hit_semantic": "semantic",
+    "coalesced": "coalesced",
+}  # fmt: skip
+_LOOKUP_MS = [1000 * bound for bound in LOOKUP_S]
+_MS, _TOKENS, _SECONDS, _BUCKETS = range(4)
+_EMPTY = [0.0, 0, 0.0, *[0] * (len(LOOKUP_S) + 1)]
+Key = tuple[str, str, str]
+NOT_STORED, WRONG, RIGHT, VECTORS = "not_stored", "wrong", "right", "vectors"
 
 
-class Book(Protocol):
-    """Keeps the hits of single entries, until they are written down.
+class Cell:
+    """The counts of one thread, which alone adds to them.
 
-    `asleep`: nothing will be written until it is woken.
+    An addition is a few steps of the interpreter, between which neither another thread nor a
+    finalizer writes to the same place; others may read at any time.
     """
 
-    asleep: bool
+    __slots__ = ("counts", "rows", "waited_s", "waits")
 
-    def wake(self) -> None:
-        """Have what is noted from now on written soon."""
+    def __init__(self) -> None:
+        self.rows: dict[Key, list[float]] = {}
+        self.counts: dict[tuple[str, str], int] = {}
+        self.waits = [0] * (len(WAIT_S) + 1)
+        self.waited_s = 0.0
 
-    def add(self, hits: Iterable[str]) -> None:
-        """Note one hit for each id."""
+    def ended(self, origin: Origin, framework: str) -> None:
+        """Count a request that was answered."""
+        outcome = origin.outcome
+        row = self.rows.get((outcome, origin.reason, framework))
+        if row is None:
+            row = self._row(origin, framework)
+        ms = origin.lookup_ms
+        row[_BUCKETS + bisect_left(_LOOKUP_MS, ms)] += 1
+        row[_MS] += ms
+        if outcome != "miss":
+            row[_TOKENS] += origin.saved_tokens
+            row[_SECONDS] += origin.saved_s
+
+    def add(self, kind: str, label: str, count: int = 1) -> None:
+        """Count something that has no histogram."""
+        key = (kind, label)
+        self.counts[key] = self.counts.get(key, 0) + count
+
+    def waited(self, seconds: float) -> None:
+        """Count a wait in the queue."""
+        self.waits[bisect_left(WAIT_S, seconds)] += 1
+        self.waited_s += seconds
+
+    def _row(self, origin: Origin, framework: str) -> list[float]:
+        """Return the row of a request whose reason is told the first time, or in many words."""
+        if unstored := not_stored_label(origin.reason):
+            self.add(NOT_STORED, unstored)
+        label = reason_label(origin.reason)
+        key = (origin.outcome, label, framework if framework in FRAMEWORKS else "")
+        row = self.rows.get(key)
+        if row is None:
+            row = self.rows[key] = list(_EMPTY)
+        return row
 
 
-class Ended(NamedTuple):
-    """A request that was answered."""
+class Totals:
+    """The sums of cells."""
 
-    origin: Origin
-    framework: str
-    book: Book | None
+    def __init__(self) -> None:
+        self._rows: dict[Key, list[float]] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._waits = [0] * (len(WAIT_S) + 1)
+        self._waited_s = 0.0
 
+    def add(self, cell: Cell) -> None:
+        """Add a cell, as it is now."""
+        for key, row in list(cell.rows.items()):
+            self._rows[key] = _sum(self._rows.get(key, _EMPTY), list(row))
+        self._counts.update(dict(cell.counts))
+        self._waits = [*map(int, _sum(self._waits, list(cell.waits)))]
+        self._waited_s += cell.waited_s
 
-class Failed(NamedTuple):
-    """A request that ended without an answer."""
+    def copy(self) -> Totals:
+        """Return totals that can be added to apart from these."""
+        other = Totals()
+        other._rows = dict(self._rows)
+        other._counts = Counter(self._counts)
+        other._waits, other._waited_s = self._waits, self._waited_s
+        return other
 
-    reason: str
-    framework: str
-
-
-class Waited(NamedTuple):
-    """A model call that went through the queue."""
-
-    seconds: float
-
-
-class Checked(NamedTuple):
-    """A hit that was found right or wrong."""
-
-    found_by: str
-    right: bool
-
-
-class Embedded(NamedTuple):
-    """Texts that were embedded, by outcome."""
-
-    outcome: str
-    texts: int
-
-
-class Tally:
-    """All counts of a process; whoever adds sees to it that nobody else does."""
-
-    def __init__(self, started_ms: int) -> None:
-        self._started_ms = started_ms
-        self._requests: Counter[tuple[str, str, str]] = Counter()
-        self._lookups: dict[str, Growing] = {}
-        self._waits = Growing(WAIT_S)
-        self._vetoes: Counter[str] = Counter()
-        self._not_stored: Counter[str] = Counter()
-        self._checked: Counter[tuple[str, bool]] = Counter()
-        self._vectors: Counter[str] = Counter()
-        self._tokens = 0
-        self._seconds = 0.0
-
-    def add(self, records: Iterable[Any]) -> None:
-        """Add records of the kinds above."""
-        groups: dict[Any, list[Any]] = {}
-        waits: list[float] = []
-        for record in records:
-            if type(record) is Ended:
-                origin = record.origin
-                group = (origin.outcome, origin.reason, record.framework, record.book)
-                known = groups.get(group)
-                if known is None:
-                    groups[group] = [origin]
-                else:
-                    known.append(origin)
-            elif type(record) is Waited:
-                waits.append(record.seconds)
-            else:
-                self._other(record)
-        if waits:
-            self._waits.add(waits)
-        for (outcome, reason, framework, book), origins in groups.items():
-            self._ended(outcome, reason, framework_label(framework), origins)
-            if book is not None and outcome in HITS:
-                book.add(origin.entry_id for origin in origins if origin.entry_id)
-
-    def snapshot(self, at_ms: int) -> Snapshot:
+    def snapshot(self, started_ms: int, at_ms: int) -> Snapshot:
         """Return the counts, without queues and caches."""
+        counted = {key: int(sum(row[_BUCKETS:])) for key, row in sorted(self._rows.items())}
+        vetoes: Counter[str] = Counter()
+        for (outcome, reason, _), count in counted.items():
+            if outcome == "miss" and (gate := gate_of(reason)):
+                vetoes[gate] += count
+        hits = [row for (outcome, *_), row in self._rows.items() if outcome in HITS]
         return Snapshot(
-            started_ms=self._started_ms,
+            started_ms=started_ms,
             at_ms=at_ms,
             requests=tuple(
-                Requests(*labels, count) for labels, count in sorted(self._requests.items())
+                Requests(outcome, reason, framework or "none", count)
+                for (outcome, reason, framework), count in counted.items()
             ),
-            lookups={tier: grown.frozen() for tier, grown in sorted(self._lookups.items())},
-            queue_wait=self._waits.frozen(),
-            vetoes=dict(sorted(self._vetoes.items())),
-            not_stored=dict(sorted(self._not_stored.items())),
-            wrong_hits=self._verdicts(right=False),
-            right_hits=self._verdicts(right=True),
-            vectors=dict(sorted(self._vectors.items())),
-            saved_tokens=self._tokens,
-            saved_seconds=self._seconds,
+            lookups=self._lookups(),
+            queue_wait=Histogram(WAIT_S, tuple(self._waits), self._waited_s),
+            vetoes=dict(sorted(vetoes.items())),
+            not_stored=self._told(NOT_STORED),
+            wrong_hits=self._told(WRONG),
+            right_hits=self._told(RIGHT),
+            vectors=self._told(VECTORS),
+            saved_tokens=int(sum(row[_TOKENS] for row in hits)),
+            saved_seconds=float(sum(row[_SECONDS] for row in hits)),
         )
 
-    def _ended(self, outcome: str, reason: str, framework: str, origins: list[Origin]) -> None:
-        count = len(origins)
-        self._requests[outcome, reason_label(reason), framework] += count
-        tier = _TIERS.get(outcome, "coalesced" if outcome == "coalesced" else "none")
-        if tier not in self._lookups:
-            self._lookups[tier] = Growing(LOOKUP_S)
-        self._lookups[tier].add([origin.lookup_ms / 1000 for origin in origins])
-        if outcome in HITS:
-            self._tokens += sum([origin.saved_tokens for origin in origins])
-            self._seconds += sum([origin.saved_s for origin in origins])
-        elif reason:
-            if gate := gate_of(reason):
-                self._vetoes[gate] += count
-            if unstored := not_stored_label(reason):
-                self._not_stored[unstored] += count
+    def _lookups(self) -> dict[str, Histogram]:
+        tiers: dict[str, Sequence[float]] = {}
+        for (outcome, *_), row in self._rows.items():
+            if outcome != "failed":
+                tier = _TIERS.get(outcome, "none")
+                tiers[tier] = _sum(tiers.get(tier, _EMPTY), row)
+        return {
+            tier: Histogram(LOOKUP_S, tuple(map(int, row[_BUCKETS:])), row[_MS] / 1000)
+            for tier, row in sorted(tiers.items())
+        }
 
-    def _other(self, record: Failed | Checked | Embedded) -> None:
-        if isinstance(record, Failed):
-            framework = framework_label(record.framework)
-            self._requests["failed", reason_label(record.reason), framework] += 1
-        elif isinstance(record, Checked):
-            self._checked[record.found_by, record.right] += 1
-        else:
-            self._vectors[record.outcome] += record.texts
+    def _told(self, wanted: str) -> dict[str, int]:
+        return {label: n for (kind, label), n in sorted(self._counts.items()) if kind == wanted}
 
-    def _verdicts(self, *, right: bool) -> dict[str, int]:
-        return {by: n for (by, was), n in sorted(self._checked.items()) if was is right}
+
+def _sum(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    return [a + b for a, b in zip(one, other, strict=True)]

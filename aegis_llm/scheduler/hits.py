@@ -11,15 +11,14 @@ import logging
 import threading
 import time
 import weakref
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 
 import msgspec
 
 from aegis_llm.errors import StoreTrouble
-from aegis_llm.metrics.registry import METRICS
 from aegis_llm.ports import Notes
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.forks import renew_in_child
@@ -29,6 +28,7 @@ log = logging.getLogger("aegis_llm")
 PAUSE_S = 5.0
 _LOOK_S = 60.0
 _AT_EXIT_S = 0.25
+_MOST_NOTED = 100_000
 _MOST_PENDING = 10_000
 _SLACK_MS = 60_000
 
@@ -67,17 +67,23 @@ class HitBook:
     def renew(self) -> None:
         """Leave what was counted to the parent of a forked child."""
         self._lock = threading.Lock()
+        self.noted: deque[str] = deque(maxlen=_MOST_NOTED)
         self._pending: Counter[str] = Counter()
         self._hurry = threading.Event()
         self.flushing: Future[None] | None = None
         self.asleep = True
 
-    def wake(self) -> None:
-        """Have what is counted from now on written soon."""
-        with self._lock:
-            if not self.asleep or self._refused:
-                return
-            self.asleep = False
+    def heed(self) -> None:
+        """Count what is noted, unless somebody does, and have it written soon."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._take()
+            wake, self.asleep = self.asleep, False
+        finally:
+            self._lock.release()
+        if not wake or self._refused:
+            return
         try:
             self.flushing = self._pool.submit(
                 _flush_later, weakref.ref(self), self._hurry, self._pause
@@ -86,18 +92,10 @@ class HitBook:
             self.asleep = True
             raise
 
-    def add(self, hits: Iterable[str]) -> None:
-        """Note one hit for each id."""
-        if self._refused:
-            return
-        with self._lock:
-            self._pending.update(hits)
-            if len(self._pending) > _MOST_PENDING:
-                self._pending = Counter(dict(self._pending.most_common(_MOST_PENDING)))
-
     def forget(self, entry_id: str | None = None) -> None:
         """Forget what is not written yet, of one entry or of all."""
         with self._lock:
+            self._take()
             if entry_id is None:
                 self._pending.clear()
             else:
@@ -110,8 +108,8 @@ class HitBook:
     def flush(self) -> None:
         """Write what was counted; what cannot be written is kept for the next time."""
         self.asleep = True
-        METRICS.fold(wait=True)
         with self._lock:
+            self._take()
             hits, self._pending = self._pending, Counter()
         if not hits:
             return
@@ -119,7 +117,8 @@ class HitBook:
             self._notes.add_hits(hits, self._now_ms(), self._keep_ms)
         except StoreTrouble as exc:
             if exc.reason != "redis_no_permission":
-                self._put_back(hits)
+                with self._lock:
+                    self._pending.update(hits)
                 return
             self._refused = True
             log.warning(
@@ -145,8 +144,14 @@ class HitBook:
         now = time.monotonic()
         self._next_look = now + max(_LOOK_S, 100 * (now - began))
 
-    def _put_back(self, hits: Counter[str]) -> None:
-        self.add(hits.elements())
+    def _take(self) -> None:
+        """Count what was noted; the lock is held."""
+        noted = [self.noted.popleft() for _ in range(len(self.noted))]
+        if self._refused:
+            return
+        self._pending.update(noted)
+        if len(self._pending) > _MOST_PENDING:
+            self._pending = Counter(dict(self._pending.most_common(_MOST_PENDING)))
 
 
 _books: weakref.WeakSet[HitBook] = weakref.WeakSet()
