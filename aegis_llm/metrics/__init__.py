@@ -8,18 +8,35 @@ answer, or the name of a tenant or a user.
 from __future__ import annotations
 
 from aegis_llm.metrics.histogram import Histogram
+from aegis_llm.metrics.prometheus import (
+    AegisCollector,
+    asgi_app,
+    registry,
+    start_http_server,
+    wsgi_app,
+)
 from aegis_llm.metrics.registry import METRICS, Call, metrics_off
 from aegis_llm.metrics.snapshot import CacheState, ModelQueue, Requests, Snapshot
+from aegis_llm.metrics.telemetry import instrument
+from aegis_llm.metrics.usage import Usage, usage_of
 
 __all__ = [
+    "AegisCollector",
     "CacheState",
     "Call",
     "Histogram",
     "ModelQueue",
     "Requests",
     "Snapshot",
+    "Usage",
+    "asgi_app",
+    "instrument",
     "metrics_off",
+    "registry",
     "snapshot",
+    "start_http_server",
+    "usage_of",
+    "wsgi_app",
 ]
 
 
