@@ -12,13 +12,12 @@ import msgspec
 
 from aegis_llm import events, rejecting
 from aegis_llm import plan as p
-from aegis_llm.config import safe_url
 from aegis_llm.control import current_control, report
 from aegis_llm.drivers import arun, run
 from aegis_llm.errors import EmbedTrouble, NotCachedError
 from aegis_llm.explaining import Explaining
 from aegis_llm.learning.ledger import Labels
-from aegis_llm.metrics.registry import METRICS, Call
+from aegis_llm.metrics.registry import METRICS, Call, call_of
 from aegis_llm.metrics.snapshot import CacheState
 from aegis_llm.names import Ids, names_given
 from aegis_llm.ports import Store
@@ -159,16 +158,7 @@ class Lookup:
         return self.origin
 
     def _call(self, origin: Origin | None, error: str = "") -> Call:
-        return Call(
-            operation="chat",
-            framework=self._request.framework,
-            model=self._request.model,
-            seconds=time.perf_counter() - self._started,
-            origin=origin,
-            input_tokens=sum(answer.prompt_tokens for answer in self._made),
-            output_tokens=sum(answer.completion_tokens for answer in self._made),
-            error=error,
-        )
+        return call_of(self._request, self._started, origin, self._made, error)
 
     def _unstored(self, reason: str) -> None:
         if reason and reason != self.origin.reason:
@@ -316,17 +306,9 @@ class Service(Explaining):
 
     def state(self) -> CacheState:
         """Return what the metrics show of this cache; what Redis holds is as of the last look."""
-        size = self.hits.size()
-        return CacheState(
-            namespace=self.rules.cache.namespace,
-            server=safe_url(self.rules.cache.redis_url),
-            redis_open=self.store.left_alone,
-            embedder_open=self._embedding is not None and self._embedding.left_alone,
-            local_entries=len(self.local),
-            local_bytes=self.local.size_bytes,
-            entries=size.entries,
-            redis_bytes=size.bytes,
-        )
+        local = (len(self.local), self.local.size_bytes)
+        embedder_open = self._embedding is not None and self._embedding.left_alone
+        return self.hits.state(self.rules.cache, self.store, local, embedder_open=embedder_open)
 
     def _learn(self, request: Request, opened: p.Opened) -> None:
         match = opened.match

@@ -21,7 +21,7 @@ import msgspec
 from aegis_llm.metrics.snapshot import CacheState, ModelQueue, Snapshot
 from aegis_llm.metrics.tally import RIGHT, VECTORS, WRONG, Cell, Totals
 from aegis_llm.quiet import Quiet
-from aegis_llm.values import Origin
+from aegis_llm.values import Answer, Origin, Request
 
 log = logging.getLogger("aegis_llm")
 _FEW = 200  # ids noted, before they are counted: few lie in memory that is at hand
@@ -44,6 +44,26 @@ class Call(msgspec.Struct, frozen=True):
     input_tokens: int = 0
     output_tokens: int = 0
     error: str = ""
+
+
+def call_of(
+    request: Request,
+    started: float,
+    origin: Origin | None,
+    made: tuple[Answer, ...],
+    error: str,
+) -> Call:
+    """Return what is told of a request to a model that began at `started` and is over now."""
+    return Call(
+        operation="chat",
+        framework=request.framework,
+        model=request.model,
+        seconds=time.perf_counter() - started,
+        origin=origin,
+        input_tokens=sum(answer.prompt_tokens for answer in made),
+        output_tokens=sum(answer.completion_tokens for answer in made),
+        error=error,
+    )
 
 
 Listener = Callable[[Call], None]

@@ -34,6 +34,11 @@ def used_key(namespace: str) -> str:
     return f"aegis:v1:{namespace}:n:used"
 
 
+def usage_keys(namespace: str) -> tuple[str, str]:
+    """Return both keys."""
+    return hits_key(namespace), used_key(namespace)
+
+
 def adding(namespace: str, hits: Mapping[str, int], now_ms: int, keep_ms: int) -> list[Command]:
     """Return the commands that count hits, used now, and then those that tell what is too old.
 

@@ -18,8 +18,10 @@ from concurrent.futures import wait as wait_for
 
 import msgspec
 
+from aegis_llm.config import CacheConfig, safe_url
 from aegis_llm.errors import StoreTrouble
-from aegis_llm.ports import Notes
+from aegis_llm.metrics.snapshot import CacheState
+from aegis_llm.ports import Notes, Store
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.forks import renew_in_child
 from aegis_llm.scheduler.pool import DaemonPool
@@ -133,6 +135,22 @@ class HitBook:
             self._next_look = now + _LOOK_S
             self._pool.submit(_look_later, weakref.ref(self))
         return self._size
+
+    def state(
+        self, cache: CacheConfig, store: Store, local: tuple[int, int], *, embedder_open: bool
+    ) -> CacheState:
+        """Return what the metrics show of a cache; `local`: how many entries and bytes are here."""
+        size = self.size()
+        return CacheState(
+            namespace=cache.namespace,
+            server=safe_url(cache.redis_url),
+            redis_open=store.left_alone,
+            embedder_open=embedder_open,
+            local_entries=local[0],
+            local_bytes=local[1],
+            entries=size.entries,
+            redis_bytes=size.bytes,
+        )
 
     def look(self) -> None:
         """Look at what the store holds, no more often than one hundredth of the time."""

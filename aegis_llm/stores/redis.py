@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import time
 from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any, TypeVar
 
-from redis.exceptions import NoPermissionError
-
 from aegis_llm.config import CacheConfig
 from aegis_llm.errors import StoreTrouble
-from aegis_llm.metrics.usage import hits_key, used_key
+from aegis_llm.metrics.usage import usage_keys
 from aegis_llm.plan import INVALIDATED, Put, Survey
 from aegis_llm.scheduler.loops import PerLoop
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
@@ -29,7 +26,6 @@ from aegis_llm.stores.redis_lines import AsyncLines, Lines, transaction
 from aegis_llm.stores.redis_many import ManyValues
 from aegis_llm.stores.redis_notes import RedisNotes
 from aegis_llm.stores.redis_records import Overtaken, Recorder, learn
-from aegis_llm.stores.redis_usage import forget_hits
 from aegis_llm.stores.semantic import Semantic
 
 _ADMIN_TIMEOUT_S = 3.0
@@ -265,7 +261,7 @@ class RedisStore(ManyValues, Invalidating):
             found = client.scan_iter(commands.values_of(self._config.namespace), count=500)
             while keys := list(islice(found, 500)):
                 client.unlink(*keys)
-            forget_hits(client, self._config.namespace)
+            client.unlink(*usage_keys(self._config.namespace))
         except Exception as exc:
             raise self._link.failed(exc) from exc
 
@@ -274,14 +270,12 @@ class RedisStore(ManyValues, Invalidating):
         client = (await self._alines()).client
         try:
             found = client.scan_iter(commands.values_of(self._config.namespace), count=500)
-            keys: list[bytes] = []
+            keys: list[Any] = []
             while (key := await within(_ADMIN_TIMEOUT_S, anext(found, None))) is not None:
                 keys.append(key)
+            keys += usage_keys(self._config.namespace)
             for start in range(0, len(keys), 500):
                 await within(_ADMIN_TIMEOUT_S, client.unlink(*keys[start : start + 500]))
-            for name in (hits_key, used_key):
-                with contextlib.suppress(NoPermissionError):
-                    await within(_ADMIN_TIMEOUT_S, client.unlink(name(self._config.namespace)))
         except Exception as exc:
             raise self._link.failed(exc) from exc
 

@@ -34,8 +34,7 @@ def forget_hits(client: Any, namespace: str, ids: Iterable[Any] | None = None) -
     """Forget the hits of entries, or of all; what may not be forgotten ends by its age."""
     with contextlib.suppress(RedisError):
         if ids is None:
-            for key in (usage.hits_key(namespace), usage.used_key(namespace)):
-                client.execute_command("UNLINK", key)
+            client.unlink(*usage.usage_keys(namespace))
         elif told := list(ids):
             _sent(client, usage.forgetting(namespace, told))
 

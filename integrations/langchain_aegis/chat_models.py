@@ -242,7 +242,7 @@ class ChatAegis(
         shown = bool(kwargs.get("reasoning", self.reasoning))
         found: ChatResult | None
         lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
-        if found is None and (found := replay(result_of, lookup, shown)) is None:
+        if found is None and (found := replay(result_of, lookup, shown, run_manager)) is None:
             with cache_control(refresh=True):
                 lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
             lookup.alone(UNREADABLE)
@@ -251,7 +251,7 @@ class ChatAegis(
                 for chunk in replay(chunks_of, lookup, shown) or ():
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk, verbose=self.verbose)
             return found
-        return marked(found, lookup)
+        return marked(found, lookup, run_manager)
 
     async def _agenerate(
         self,
@@ -268,7 +268,7 @@ class ChatAegis(
         shown = bool(kwargs.get("reasoning", self.reasoning))
         found: ChatResult | None
         lookup, found = await _part(self, "_answering").acall(request, ask, answers_of_result)
-        if found is None and (found := replay(result_of, lookup, shown)) is None:
+        if found is None and (found := replay(result_of, lookup, shown, run_manager)) is None:
             with cache_control(refresh=True):
                 lookup, found = await _part(self, "_answering").acall(
                     request, ask, answers_of_result
@@ -281,7 +281,7 @@ class ChatAegis(
                         chunk.text, chunk=chunk, verbose=self.verbose
                     )
             return found
-        return marked(found, lookup)
+        return marked(found, lookup, run_manager)
 
     def _stream(
         self,
@@ -319,7 +319,8 @@ class ChatAegis(
             return
         lookup = self._answering.service.open(request, stream="langchain")
         if lookup.entry is not None:
-            hit = replay(chunks_of, lookup, bool(kwargs.get("reasoning", self.reasoning)))
+            shown = bool(kwargs.get("reasoning", self.reasoning))
+            hit = replay(chunks_of, lookup, shown, run)
             if hit is not None:
                 lookup.reported()
                 yield from hit
@@ -338,7 +339,7 @@ class ChatAegis(
                 else:
                     yield copy_chunk(chunk)
         if last is not None:
-            yield marked_chunk(last, lookup)
+            yield marked_chunk(last, lookup, run)
 
     async def _achunks(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
@@ -351,7 +352,8 @@ class ChatAegis(
             return
         lookup = await self._answering.service.aopen(request, stream="langchain")
         if lookup.entry is not None:
-            hit = replay(chunks_of, lookup, bool(kwargs.get("reasoning", self.reasoning)))
+            shown = bool(kwargs.get("reasoning", self.reasoning))
+            hit = replay(chunks_of, lookup, shown, run)
             if hit is not None:
                 lookup.reported()
                 for chunk in hit:
@@ -371,7 +373,7 @@ class ChatAegis(
                 else:
                     yield copy_chunk(chunk)
         if last is not None:
-            yield marked_chunk(last, lookup)
+            yield marked_chunk(last, lookup, run)
 
 
 for _method in (ChatAegis._generate, ChatAegis._agenerate):
