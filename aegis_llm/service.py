@@ -51,9 +51,7 @@ class Lookup:
     After a miss call exactly one of `store` (or `astore`) and `failed`.
     """
 
-    __slots__ = (
-        "_late", "_made", "_opened", "_request", "_service", "_started", "origin", "trip",
-    )  # fmt: skip
+    __slots__ = ("_late", "_made", "_opened", "_request", "_service", "_started", "origin", "trip")
 
     def __init__(
         self, service: Service, request: Request, opened: p.Opened, started: float

@@ -139,7 +139,7 @@ class HitBook:
     def state(
         self, cache: CacheConfig, store: Store, local: tuple[int, int], *, embedder_open: bool
     ) -> CacheState:
-        """Return what the metrics show of a cache; `local`: how many entries and bytes are here."""
+        """Return what the metrics show of a cache; `local`: entries and bytes here."""
         size = self.size()
         return CacheState(
             namespace=cache.namespace,
