@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
+from langchain_core.callbacks.manager import BaseRunManager
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 
 from aegis_llm.quiet import Quiet
@@ -35,6 +37,17 @@ def tell_run(run_manager: Any, origin: Origin) -> None:
         except Exception as exc:
             if _quiet.may_say(f"{type(handler)} {type(exc)}"):
                 log.warning("a run could not be marked for %s", type(handler), exc_info=exc)
+
+
+def run_of_stream() -> Any:
+    """Return the run manager of the stream that the calling generator is read for, or None.
+
+    LangChain makes one for each stream and does not hand it to `_stream` and `_astream`; it is
+    found where their chunks are asked for.
+    """
+    asking = sys._getframe(1).f_back
+    found = None if asking is None else asking.f_locals.get("run_manager")
+    return found if isinstance(found, BaseRunManager) else None
 
 
 def _mark(run: Any, origin: Origin) -> None:

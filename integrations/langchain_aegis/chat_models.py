@@ -43,6 +43,7 @@ from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
 from langchain_aegis._many import AllAtOnce
+from langchain_aegis._runs import run_of_stream
 from langchain_aegis._sending import Clients, own_kwargs
 from langchain_aegis._settings import refuse_unknown, reraise_ours
 from langchain_aegis._surrounded import asurrounded, surrounded
@@ -290,7 +291,8 @@ class ChatAegis(
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with closing(self._chunks(messages, stop, kwargs, run_manager)) as chunks:
+        run = run_manager or run_of_stream()
+        with closing(self._chunks(messages, stop, kwargs, run)) as chunks:
             for chunk in chunks:
                 if run_manager is not None:
                     run_manager.on_llm_new_token(chunk.text, verbose=self.verbose)
@@ -303,7 +305,8 @@ class ChatAegis(
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._achunks(messages, stop, kwargs, run_manager)) as chunks:
+        run = run_manager or run_of_stream()
+        async with aclosing(self._achunks(messages, stop, kwargs, run)) as chunks:
             async for chunk in chunks:
                 if run_manager is not None:
                     await run_manager.on_llm_new_token(chunk.text, verbose=self.verbose)
