@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +27,8 @@ from aegis_llm.metrics import (
 from aegis_llm.metrics.families import families
 from aegis_llm.metrics.registry import METRICS
 from tests.metrics.kit import answering, ask, call
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def read(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -151,3 +155,38 @@ def test_importing_the_package_imports_neither_exposition() -> None:
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/metrics.md").read_text(), re.S)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split("\n")[0])
+def test_every_example_of_the_page_runs(block: str) -> None:
+    call(answering(), ask())
+    block = block.replace("9464", "0")  # whatever port is free
+    own = CollectorRegistry()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prometheus_client.REGISTRY", own)
+        made: dict[str, Any] = {"__name__": "__main__"}
+        exec(block, made)
+    app = made.get("app")
+    if app is not None and hasattr(app, "test_client"):
+        assert b"aegis_requests_total" in app.test_client().get("/metrics").data
+    elif app is not None:
+        from fastapi.testclient import TestClient
+
+        assert "aegis_requests_total" in TestClient(app).get("/metrics").text
+
+
+def test_every_metric_is_on_the_page_with_its_labels() -> None:
+    rows = [r for r in (ROOT / "docs/metrics.md").read_text().splitlines() if r.startswith("| `")]
+    told = {
+        name: set(re.findall(r"`(\w+)`", row.split("|")[2]))
+        for row in rows
+        for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    shown = {
+        family.name + ("_total" if family.kind == "counter" else ""): set(family.labels)
+        for family in families(snapshot())
+    }
+    assert told == shown
