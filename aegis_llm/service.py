@@ -17,6 +17,7 @@ from aegis_llm.drivers import arun, run
 from aegis_llm.errors import EmbedTrouble, NotCachedError
 from aegis_llm.explaining import Explaining
 from aegis_llm.learning.ledger import Labels
+from aegis_llm.metrics.failures import failure
 from aegis_llm.metrics.registry import METRICS, Call, call_of
 from aegis_llm.metrics.snapshot import CacheState
 from aegis_llm.names import Ids, names_given
@@ -39,10 +40,6 @@ from aegis_llm.values import Answer, Document, Entry, Origin, Request
 
 log = logging.getLogger("aegis_llm")
 _quiet = Quiet()
-
-
-class GivenUpError(RuntimeError):
-    """Stands for a stream whose last reader left before its end; never raised."""
 
 
 class Lookup:
@@ -112,10 +109,7 @@ class Lookup:
     def failed(self, error: BaseException) -> None:
         """Note that the model call failed, or was cancelled (anything but an `Exception`)."""
         self._land(error)
-        reason = "model_error" if isinstance(error, Exception) else "cancelled"
-        if isinstance(error, GivenUpError):
-            reason = "given_up"
-        METRICS.failed(reason, self._request.framework)
+        METRICS.failed(failure(error), self._request.framework)
         if METRICS.listeners:
             METRICS.tell(self._call(None, type(error).__name__))
 
@@ -292,11 +286,16 @@ class Service(Explaining):
         Raises:
             StoreTrouble: Redis could not be asked to; this process forgot the entry all the same.
         """
-        return self.start_rejecting(rejected).wait()
+        return self._removed(self.start_rejecting(rejected).wait())
 
     async def areject(self, rejected: Rejected) -> bool:
         """Like `reject`, awaited."""
-        return await self.start_rejecting(rejected).await_()
+        return self._removed(await self.start_rejecting(rejected).await_())
+
+    def _removed(self, done: bool) -> bool:
+        if done:
+            METRICS.checked("reject", right=False)
+        return done
 
     def labels(self) -> Labels:
         """Return what the labels of this namespace say about its semantic hits."""

@@ -89,7 +89,7 @@ class Candidate(msgspec.Struct, frozen=True):
     question: str | None = None
 
 
-class Origin(msgspec.Struct, frozen=True, gc=False):
+class Origin(msgspec.Struct, frozen=True):
     """Where one answer came from, and why.
 
     `outcome` is one word, `reason` says why it was not a better one (empty on a plain hit).

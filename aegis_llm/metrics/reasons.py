@@ -34,7 +34,7 @@ REASONS: Final = frozenset(
         " embedding_breaker_open leader_left leader_failed asked model_unknown invalid_text"
         " uncacheable_request internal_error invalidated done_reason_length done_reason_absent"
         " done_reason_error empty_answer format_not_met unencodable_answer model_error"
-        " cancelled given_up not_cached"
+        " cancelled given_up not_cached queue_full queue_timeout"
     )
 )
 FRAMEWORKS: Final = frozenset({"langchain", "llama_index"})

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from aegis_llm import rejecting
 from aegis_llm.metrics.snapshot import CacheState, ModelQueue, Snapshot
 from aegis_llm.metrics.tally import RIGHT, VECTORS, WRONG, Cell, Totals
 from aegis_llm.quiet import Quiet
@@ -221,6 +222,7 @@ class _Mine(threading.local):
 
 METRICS = Registry(lambda: time.time_ns() // 1_000_000)
 os.register_at_fork(after_in_child=METRICS.renew)
+rejecting.on_removal(lambda: METRICS.checked("reject", right=False))
 
 
 @contextlib.contextmanager

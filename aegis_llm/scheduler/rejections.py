@@ -13,7 +13,6 @@ from concurrent.futures import Future
 
 from aegis_llm import codec, events
 from aegis_llm.errors import StoreTrouble
-from aegis_llm.metrics.registry import METRICS
 from aegis_llm.ports import Store
 from aegis_llm.rejecting import Rejected
 from aegis_llm.scheduler.learner import Learner
@@ -92,8 +91,6 @@ class Rejections:
             removal.removed.set_exception(exc)
         else:
             self._learn(rejected, known, values)
-        if known or values:
-            METRICS.checked("reject", right=False)
         try:
             self._forget(rejected.entry_id)  # what was put there meanwhile
             if values or removal.removed.done():

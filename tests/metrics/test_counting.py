@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aegis_llm import NotCachedError, cache_control, observe
+from aegis_llm import NotCachedError, QueueFullError, QueueTimeoutError, cache_control, observe
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.learning.ledger import Label
 from aegis_llm.metrics import metrics_off, snapshot
@@ -78,6 +78,7 @@ async def test_threads_and_tasks_are_counted_exactly() -> None:
     told = snapshot()
     half = 64 * each
     assert len(seen) == half
+    assert seen.saved_s == 1.5 * half / 2
     assert told.outcomes == {"hit_local": half, "miss": half}
     assert told.saved_tokens == 30 * half
     assert told.queue_wait.count == half
@@ -164,8 +165,20 @@ def test_a_request_without_an_answer_is_counted_as_failed() -> None:
     )
     assert next(chunks) == "a"
     chunks.close()
+    for error in (QueueFullError("full", 1, 1.0), QueueTimeoutError("late"), KeyboardInterrupt()):
+        cache.service.open(ask()).failed(error)
     told = {r.reason: r.count for r in snapshot().requests if r.outcome == "failed"}
-    assert told == {"model_error": 1, "not_cached": 1, "given_up": 1}
+    assert told == {
+        "model_error": 1, "not_cached": 1, "given_up": 1, "queue_full": 1, "queue_timeout": 1,
+        "cancelled": 1,
+    }  # fmt: skip
+
+
+def test_a_question_that_is_only_explained_is_not_counted() -> None:
+    cache = answering()
+    call(cache, ask())
+    cache.service.explain(ask())
+    assert snapshot().total == 1
 
 
 def test_wrong_hits_are_counted_by_who_found_them() -> None:
