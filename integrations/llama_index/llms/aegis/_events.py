@@ -10,7 +10,7 @@ from llama_index.core.instrumentation.events import BaseEvent
 
 from aegis_llm.values import Origin
 
-_dispatcher = get_dispatcher("llama_index.llms.aegis")
+_dispatcher = get_dispatcher()
 
 
 class AegisCacheEvent(BaseEvent):

@@ -26,7 +26,6 @@ from aegis_llm.values import Answer, Request
 from aegis_llm.wiring import connect, say_once, say_unjudged, whole_config
 from llama_index.llms.aegis._documents import heard_by, listen
 from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
-from llama_index.llms.aegis._events import tell_dispatcher
 from llama_index.llms.aegis._responses import response_of
 from llama_index.llms.aegis._streamed import (
     aparts_of,
@@ -152,7 +151,6 @@ class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
                     answers_of = partial(_answers, lookup, watch)
                     response = self._answering.answered(lookup, generate, answers_of)
                     response = response or _replayed(lookup)
-                    tell_dispatcher(lookup.origin)
             if response is not None:
                 return response
         return generate()
@@ -173,7 +171,6 @@ class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
                     answers_of = partial(_answers, lookup, watch)
                     response = await self._answering.aanswered(lookup, generate, answers_of)
                     response = response or _replayed(lookup)
-                    tell_dispatcher(lookup.origin)
             if response is not None:
                 return response
         return await generate()
@@ -185,7 +182,6 @@ class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
         if lookup.entry is not None:
             lookup.reported()
             kept = _replayed(lookup)
-            tell_dispatcher(lookup.origin)
             return None if kept is None else streamed(kept, pieces(kept.response or ""))
         parts = self._answering.stream(
             lookup, lambda: parts_of(generate, watch), partial(_streamed_answers, lookup, watch)
@@ -199,7 +195,6 @@ class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
         if lookup.entry is not None:
             lookup.reported()
             kept = _replayed(lookup)
-            tell_dispatcher(lookup.origin)
             return None if kept is None else astreamed(kept, pieces(kept.response or ""))
         parts = self._answering.astream(
             lookup, lambda: aparts_of(generate, watch), partial(_streamed_answers, lookup, watch)
