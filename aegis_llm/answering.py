@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from itertools import islice
 from typing import TypeVar
 
+from aegis_llm.metrics.failures import GivenUpError
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.streams import ENDED, LEFT, AsyncSharedStream, End, Reader, SharedStream
 from aegis_llm.scheduler.traffic import TRAFFIC
@@ -189,7 +190,7 @@ class Answering:
             if answers:
                 lookup.store(*answers)
             else:
-                lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
+                lookup.failed(end if isinstance(end, BaseException) else GivenUpError(end))
 
         shared = SharedStream(_tracked(_begun(lookup, upstream), lookup), finish)
         reader = shared.attach()
@@ -210,7 +211,7 @@ class Answering:
             if answers:
                 await lookup.astore(*answers)
             else:
-                lookup.failed(end if isinstance(end, BaseException) else RuntimeError(end))
+                lookup.failed(end if isinstance(end, BaseException) else GivenUpError(end))
 
         return AsyncSharedStream(_atracked(_begun(lookup, upstream), lookup), finish)
 

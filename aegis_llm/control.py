@@ -104,6 +104,11 @@ class Observation(list[Origin]):
         """Tokens that no model had to compute."""
         return sum(origin.saved_tokens for origin in self)
 
+    @property
+    def saved_s(self) -> float:
+        """Seconds that no model had to compute, as long as it once took."""
+        return sum(origin.saved_s for origin in self)
+
 
 @contextmanager
 def observe() -> Iterator[Observation]:

@@ -50,6 +50,8 @@ def request_from_body(
     server: str = "",
     documents: tuple[Document, ...] = (),
     since: float | None = None,
+    *,
+    framework: str = "",
 ) -> Request:
     """Return the request that a `/api/chat` body makes."""
     params = {
@@ -64,6 +66,7 @@ def request_from_body(
         server=server,
         documents=documents,
         since=since,
+        framework=framework,
     )
 
 

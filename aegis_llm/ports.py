@@ -34,6 +34,12 @@ class Notes(Protocol):
     def remove(self, entry_id: str) -> list[bytes]:
         """Delete an entry from both tiers, whatever embedder found it; return its values."""
 
+    def add_hits(self, hits: Mapping[str, int], now_ms: int, keep_ms: int) -> None:
+        """Count hits of entries by their ids, used now; drop what was not used for `keep_ms`."""
+
+    def size(self) -> tuple[int | None, int | None]:
+        """Return how many entries the namespace has, and the bytes that the store takes."""
+
 
 class Store(Protocol):
     """Both tiers of the cache.
@@ -69,6 +75,10 @@ class Store(Protocol):
 
     async def aput_many(self, puts: Sequence[Put]) -> None:
         """Like `put_many`, awaited."""
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether it is not asked at present, after repeated trouble."""
 
     @property
     def searches(self) -> bool:

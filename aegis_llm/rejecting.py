@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -43,6 +43,19 @@ class Rejecter(Protocol):
 _caches: WeakValueDictionary[int, Rejecter] = WeakValueDictionary()
 
 
+_told: list[Callable[[], None]] = []
+
+
+def on_removal(call: Callable[[], None]) -> None:
+    """Have `call` called for each rejection that removed an entry, from however many caches."""
+    _told.append(call)
+
+
+def _tell() -> None:
+    for call in _told:
+        call()
+
+
 def register(cache: Rejecter) -> None:
     """Let `reject` find a cache while it lives."""
     _caches[id(cache)] = cache
@@ -75,6 +88,8 @@ def reject(answer: Any, *, asked: str | None = None) -> bool:
             trouble = exc
     if trouble is not None and not done:
         raise trouble
+    if done:
+        _tell()
     return done
 
 
@@ -91,6 +106,8 @@ async def areject(answer: Any, *, asked: str | None = None) -> bool:
             trouble = exc
     if trouble is not None and not done:
         raise trouble
+    if done:
+        _tell()
     return done
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from aegis_llm.errors import ConfigError
+from aegis_llm.metrics.registry import METRICS
 
 _PRIORITIES = 100
 _YEAR_S = 365 * 86_400
@@ -88,6 +89,7 @@ def followed(trip: Trip) -> Iterator[None]:
 
 def note_trip(server: str, queued_s: float) -> None:
     """Note where a call was sent and how long it waited, for whoever follows it."""
+    METRICS.waited(queued_s)
     trip = _trip.get()
     if trip is not None:
         trip.server = server

@@ -17,6 +17,9 @@ from aegis_llm.drivers import arun, run
 from aegis_llm.errors import EmbedTrouble, NotCachedError
 from aegis_llm.explaining import Explaining
 from aegis_llm.learning.ledger import Labels
+from aegis_llm.metrics.failures import failure
+from aegis_llm.metrics.registry import METRICS, Call, call_of
+from aegis_llm.metrics.snapshot import CacheState
 from aegis_llm.names import Ids, names_given
 from aegis_llm.ports import Store
 from aegis_llm.quiet import Quiet
@@ -24,6 +27,7 @@ from aegis_llm.rejecting import Rejected
 from aegis_llm.scheduler.digests import FIRST_WAIT_S, DigestBook
 from aegis_llm.scheduler.embedding import Embedding
 from aegis_llm.scheduler.flight import ALONE, Flights
+from aegis_llm.scheduler.hits import HitBook
 from aegis_llm.scheduler.judge import Judge
 from aegis_llm.scheduler.learner import Learner
 from aegis_llm.scheduler.notebook import Notebook
@@ -44,11 +48,15 @@ class Lookup:
     After a miss call exactly one of `store` (or `astore`) and `failed`.
     """
 
-    __slots__ = ("_late", "_opened", "_service", "_started", "origin", "trip")
+    __slots__ = ("_late", "_made", "_opened", "_request", "_service", "_started", "origin", "trip")
 
-    def __init__(self, service: Service, opened: p.Opened, started: float) -> None:
+    def __init__(
+        self, service: Service, request: Request, opened: p.Opened, started: float
+    ) -> None:
         self._service = service
+        self._request = request
         self._opened = opened
+        self._made: tuple[Answer, ...] = ()
         self._started = started
         self._late: tuple[Document, ...] = ()
         self.trip = Trip()
@@ -74,7 +82,7 @@ class Lookup:
 
         `documents` are those that came to light while it was made, beside the request's own.
         """
-        ticket = self._opened.ticket
+        self._made, ticket = answers, self._opened.ticket
         if ticket is None:
             return
         documents = (*self._late, *documents)
@@ -87,7 +95,7 @@ class Lookup:
 
     async def astore(self, *answers: Answer, documents: tuple[Document, ...] = ()) -> None:
         """Like `store`, awaited."""
-        ticket = self._opened.ticket
+        self._made, ticket = answers, self._opened.ticket
         if ticket is None:
             return
         documents = (*self._late, *documents)
@@ -100,6 +108,13 @@ class Lookup:
 
     def failed(self, error: BaseException) -> None:
         """Note that the model call failed, or was cancelled (anything but an `Exception`)."""
+        self._land(error)
+        METRICS.failed(failure(error), self._request.framework)
+        if METRICS.listeners:
+            METRICS.tell(self._call(None, type(error).__name__))
+
+    def _land(self, error: BaseException) -> None:
+        """Let identical requests that wait for this one go on."""
         flight = self._opened.ticket.flight if self._opened.ticket is not None else None
         if flight is None:
             return
@@ -120,15 +135,22 @@ class Lookup:
     def spared(self, *answers: Answer) -> None:
         """Note what the follower of a stream did not have the model compute."""
         tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in answers)
-        self.origin = msgspec.structs.replace(self.origin, saved_tokens=tokens)
+        seconds = sum(answer.duration_ms for answer in answers) / 1000
+        self.origin = msgspec.structs.replace(self.origin, saved_tokens=tokens, saved_s=seconds)
 
     def reported(self) -> Origin:
-        """Tell `observe()` about this request and return its origin."""
+        """Tell `observe()` and the metrics about this request and return its origin."""
         if self.trip.server:
             queued_ms, server = self.trip.queued_s * 1000, self.trip.server
             self.origin = msgspec.structs.replace(self.origin, queued_ms=queued_ms, server=server)
         report(self.origin)
+        METRICS.ended(self.origin, self._request.framework, self._service.hits)
+        if METRICS.listeners:
+            METRICS.tell(self._call(self.origin))
         return self.origin
+
+    def _call(self, origin: Origin | None, error: str = "") -> Call:
+        return call_of(self._request, self._started, origin, self._made, error)
 
     def _unstored(self, reason: str) -> None:
         if reason and reason != self.origin.reason:
@@ -138,7 +160,7 @@ class Lookup:
     def _broken(self, error: Exception) -> None:
         if _quiet.may_say(f"storing {type(error)}"):
             log.error("storing an answer failed; it was served all the same", exc_info=error)
-        self.failed(error)
+        self._land(error)
 
 
 class Service(Explaining):
@@ -199,6 +221,8 @@ class Service(Explaining):
         if not single_flight:
             del self._async[p.Join]
         store.subscribe(self.heard)
+        self.hits = HitBook(store.notes, rules.now_ms, rules.cache.ttl)
+        METRICS.watch(self)
 
     def perform(self, effect: Any) -> Any:
         """Perform one effect, blocking."""
@@ -227,10 +251,11 @@ class Service(Explaining):
             opened = run(plan, self.perform)
             self._learn(request, opened)
         except NotCachedError:
+            METRICS.failed("not_cached", request.framework)
             raise
         except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
             opened = _broken(exc)
-        return Lookup(self, opened, started)
+        return Lookup(self, request, opened, started)
 
     async def aopen(self, request: Request, stream: str = "") -> Lookup:
         """Like `open`, awaited; the readers of one stream share an event loop."""
@@ -241,10 +266,11 @@ class Service(Explaining):
             opened = await arun(plan, self.aperform)
             self._learn(request, opened)
         except NotCachedError:
+            METRICS.failed("not_cached", request.framework)
             raise
         except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
             opened = _broken(exc)
-        return Lookup(self, opened, started)
+        return Lookup(self, request, opened, started)
 
     def remembers(self, entry_id: str) -> bool:
         """Return whether the entry answered by meaning here, not long ago."""
@@ -260,15 +286,26 @@ class Service(Explaining):
         Raises:
             StoreTrouble: Redis could not be asked to; this process forgot the entry all the same.
         """
-        return self.start_rejecting(rejected).wait()
+        return self._removed(self.start_rejecting(rejected).wait())
 
     async def areject(self, rejected: Rejected) -> bool:
         """Like `reject`, awaited."""
-        return await self.start_rejecting(rejected).await_()
+        return self._removed(await self.start_rejecting(rejected).await_())
+
+    def _removed(self, done: bool) -> bool:
+        if done:
+            METRICS.checked("reject", right=False)
+        return done
 
     def labels(self) -> Labels:
         """Return what the labels of this namespace say about its semantic hits."""
         return self.learner.labels()
+
+    def state(self) -> CacheState:
+        """Return what the metrics show of this cache; what Redis holds is as of the last look."""
+        local = (len(self.local), self.local.size_bytes)
+        embedder_open = self._embedding is not None and self._embedding.left_alone
+        return self.hits.state(self.rules.cache, self.store, local, embedder_open=embedder_open)
 
     def _learn(self, request: Request, opened: p.Opened) -> None:
         match = opened.match
@@ -318,8 +355,10 @@ class Service(Explaining):
             self.local.invalidate(told.names)
         elif isinstance(told, events.Renewed):
             self.local.clear()
+            self.hits.forget()
         elif isinstance(told, events.Rejected):
             self.local.forget(told.entry_id)
+            self.hits.forget(told.entry_id)
         elif isinstance(told, events.Refused):
             self.learner.notebook.heard(told.pairs)
         elif isinstance(told, events.Missed):

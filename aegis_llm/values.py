@@ -94,8 +94,9 @@ class Origin(msgspec.Struct, frozen=True):
 
     `outcome` is one word, `reason` says why it was not a better one (empty on a plain hit).
     `lookup_ms` is the time that the cache took, `saved_tokens` the tokens that the model did not
-    have to compute (prompt and completion). `queued_ms` is the time that a model call waited in
-    the queue of this process, `server` where it was sent; empty where none was, or not by us.
+    have to compute (prompt and completion) and `saved_s` the seconds that they took it once.
+    `queued_ms` is the time that a model call waited in the queue of this process, `server` where
+    it was sent; empty where none was, or not by us.
     """
 
     outcome: Outcome
@@ -108,6 +109,7 @@ class Origin(msgspec.Struct, frozen=True):
     saved_tokens: int = 0
     queued_ms: float = 0.0
     server: str = ""
+    saved_s: float = 0.0
 
     @property
     def hit(self) -> bool:
@@ -145,7 +147,8 @@ class Request(msgspec.Struct, frozen=True):
     to (part of no key). `exact_only`, when not empty, is the reason to leave out the semantic
     tier. `documents` are those that were retrieved for it, as far as is known. `uses` names the
     models (server, model) whose digests belong to an `identity`. `since` is when the first of the
-    documents began to be looked for, by the monotonic clock of this process.
+    documents began to be looked for, by the monotonic clock of this process. `framework` names
+    who asks, for the metrics alone (part of no key).
     """
 
     model: str
@@ -157,6 +160,7 @@ class Request(msgspec.Struct, frozen=True):
     documents: tuple[Document, ...] = ()
     uses: tuple[tuple[str, str], ...] = ()
     since: float | None = None
+    framework: str = ""
 
 
 Retrieved: TypeAlias = tuple[tuple[Document, ...], float | None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from aegis_llm import vectors as v
 from aegis_llm.control import current_control
 from aegis_llm.drivers import arun, run
 from aegis_llm.errors import StoreTrouble
+from aegis_llm.metrics.registry import METRICS, Call
 from aegis_llm.ports import Store, VectorSource
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.digests import FIRST_WAIT_S, DigestBook
@@ -77,7 +79,9 @@ class VectorStore:
             _trouble(exc)
 
     def _here(self, keys: Sequence[str]) -> dict[str, bytes]:
-        return {key: data for key in keys if (data := self.local.get(key)) is not None}
+        found = {key: data for key in keys if (data := self.local.get(key)) is not None}
+        METRICS.embedded("hit_local", len(found))
+        return found
 
     def _added(
         self, found: dict[str, bytes], keys: list[str], values: Sequence[bytes | None]
@@ -86,6 +90,7 @@ class VectorStore:
             if data is not None:
                 found[key] = data
                 self.local.put(key, data, self._ttl_s)
+        METRICS.embedded("hit_exact", sum(data is not None for data in values))
         return found
 
 
@@ -116,16 +121,16 @@ class Vectorizing:
             v.KeepVectors: kept.keep,
             v.PutVectors: kept.put,
             v.Claim: lambda e: self._work.claim(e.texts, None),
-            v.Send: lambda e: gathers.call(e.texts),
-            v.Wait: lambda e: self._work.wait(e.waiting),
+            v.Send: lambda e: _computed(e, gathers.call(e.texts)),
+            v.Wait: lambda e: _shared(self._work.wait(e.waiting)),
             v.Ask: lambda e: source.embed(e.texts, truncate=e.truncate),
         }
         self._async: dict[type, Callable[[Any], Any]] = {
             v.Digest: self._adigest,
             v.GetVectors: kept.aget,
             v.PutVectors: kept.aput,
-            v.Send: lambda e: gathers.acall(e.texts),
-            v.Wait: lambda e: self._work.await_(e.waiting),
+            v.Send: self._asend,
+            v.Wait: self._await,
             v.Ask: lambda e: source.aembed(e.texts, truncate=e.truncate),
         }
 
@@ -137,13 +142,32 @@ class Vectorizing:
             EmbeddingError: The server's reply holds no usable vectors.
             Exception: Whatever the server's client raises.
         """
+        started = time.perf_counter()
         plan = v.embed_plan(_listed(texts), current_control(), self._rules)
-        return [unpack(vector) for vector in run(plan, self._perform)]
+        try:
+            vectors = run(plan, self._perform)
+        except BaseException as exc:
+            self._told(started, type(exc).__name__)
+            raise
+        self._told(started)
+        return [unpack(vector) for vector in vectors]
 
     async def aembed(self, texts: str | Sequence[str]) -> list[list[float]]:
         """Like `embed`, awaited."""
+        started = time.perf_counter()
         plan = v.embed_plan(_listed(texts), current_control(), self._rules)
-        return [unpack(vector) for vector in await arun(plan, self._aperform)]
+        try:
+            vectors = await arun(plan, self._aperform)
+        except BaseException as exc:
+            self._told(started, type(exc).__name__)
+            raise
+        self._told(started)
+        return [unpack(vector) for vector in vectors]
+
+    def _told(self, started: float, error: str = "") -> None:
+        if METRICS.listeners:
+            seconds = time.perf_counter() - started
+            METRICS.tell(Call("embeddings", "", self.source.model, seconds, error=error))
 
     def _perform(self, effect: Any) -> Any:
         return self._sync[type(effect)](effect)
@@ -153,6 +177,12 @@ class Vectorizing:
             return self._work.claim(effect.texts, asyncio.get_running_loop())
         awaited = self._async.get(type(effect))
         return self._sync[type(effect)](effect) if awaited is None else await awaited(effect)
+
+    async def _asend(self, effect: v.Send) -> Any:
+        return _computed(effect, await self.gathers.acall(effect.texts))
+
+    async def _await(self, effect: v.Wait) -> Any:
+        return _shared(await self._work.await_(effect.waiting))
 
     def _digest(self, _: v.Digest) -> str | None:
         source = self.source
@@ -190,6 +220,16 @@ class Apart:
     async def acall(self, item: v.Texts) -> Any:
         """Like `call`, awaited."""
         return _result((await self._asend([item]))[0])
+
+
+def _computed(effect: v.Send, outcomes: Any) -> Any:
+    METRICS.embedded("miss", len(effect.texts))
+    return outcomes
+
+
+def _shared(outcome: Any) -> Any:
+    METRICS.embedded("coalesced", int(outcome is not None))
+    return outcome
 
 
 def _result(outcome: Any) -> Any:

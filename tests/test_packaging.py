@@ -114,7 +114,7 @@ def test_the_metadata_says_what_the_project_says(metadata: Message) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata.get_payload() == (ROOT / "README.md").read_text()
     assert set(metadata.get_all("Provides-Extra") or ()) == {
-        "langchain", "agents", "llama-index", "embedded", "ui", "notebooks", "all",
+        "langchain", "agents", "llama-index", "embedded", "ui", "notebooks", "metrics", "all",
     }  # fmt: skip
 
 

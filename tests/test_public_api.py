@@ -36,7 +36,9 @@ PUBLIC = {
         "AegisCache", "AegisEmbeddings", "BatchingRunnable", "ChatAegis", "cache_chain",
     ],
     "langchain_aegis.agents": ["AegisMiddleware"],
-    "llama_index.llms.aegis": ["AegisEmbedding", "AegisOllama", "AegisQueryEngine"],
+    "llama_index.llms.aegis": [
+        "AegisCacheEvent", "AegisEmbedding", "AegisOllama", "AegisQueryEngine",
+    ],
 }  # fmt: skip
 HEAVY = ("langchain_core", "langchain_ollama", "llama_index", "redisvl", "ollama", "httpx")
 README = (ROOT / "README.md").read_text()

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from aegis_llm.metrics.registry import METRICS
+from aegis_llm.metrics.snapshot import ModelQueue
+
 
 class ModelState(msgspec.Struct, frozen=True):
     """One model on one server.
@@ -42,3 +45,14 @@ def show(source: Callable[[], list[QueueState]]) -> None:
 def queues() -> list[QueueState]:
     """Return what the queue of each server of this process looks like now."""
     return [state for source in _sources for state in source()]
+
+
+def _for_metrics() -> list[ModelQueue]:
+    return [
+        ModelQueue(queue.server, model, state.waiting, state.flying, state.slots)
+        for queue in queues()
+        for model, state in queue.models.items()
+    ]
+
+
+METRICS.watch_queues(_for_metrics)

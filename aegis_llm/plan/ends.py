@@ -32,6 +32,7 @@ def keep_local(key: str, data: bytes, entry: Entry, rules: Rules, state: State) 
 def hit_of(outcome: Any, entry: Entry, rules: Rules, similarity: float | None = None) -> Opened:
     """End with this entry."""
     tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in entry.answers)
+    seconds = sum(answer.duration_ms for answer in entry.answers) / 1000
     age = max(0, rules.now_ms() - entry.created_ms) / 1000
     origin = Origin(
         outcome,
@@ -40,6 +41,7 @@ def hit_of(outcome: Any, entry: Entry, rules: Rules, similarity: float | None = 
         entry_id=entry.alias_of or entry.key,
         matched_question=entry.question,
         saved_tokens=tokens,
+        saved_s=seconds,
     )
     return Opened(origin, entry=entry)
 

@@ -41,6 +41,11 @@ class Embedding:
         self.renew()
         renew_in_child(self)
 
+    @property
+    def left_alone(self) -> bool:
+        """Whether the embedder is not asked, after repeated trouble."""
+        return self._breaker.is_open
+
     def renew(self) -> None:
         """Forget the probe: no thread of a forked child will end it."""
         self._probing: Future[None] | None = None

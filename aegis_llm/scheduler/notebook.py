@@ -18,6 +18,7 @@ from aegis_llm.errors import StoreTrouble
 from aegis_llm.learning.learned import Learned
 from aegis_llm.learning.ledger import Label, Labels
 from aegis_llm.learning.pairs import MOST_PAIRS, Finding
+from aegis_llm.metrics.registry import METRICS
 from aegis_llm.ports import Notes
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.forks import renew_in_child
@@ -94,6 +95,8 @@ class Notebook:
 
     def add_label(self, label: Label) -> None:
         """Note whether a hit was right."""
+        if label.source != "reject":  # those are counted where they are taken in
+            METRICS.checked(label.source, right=label.right)
         with self._lock:
             self.learned.ledger.add(label)
             if len(self._labels) < _MOST_PENDING:

@@ -51,6 +51,10 @@ class Entries:
     def __len__(self) -> int:
         return len(self._items)
 
+    def size(self) -> tuple[int, int]:
+        """Return how many entries there are, and their bytes."""
+        return len(self._items), self._bytes
+
     def get(self, key: str) -> bytes | None:
         """Return the value of a key until it expires."""
         with self._lock:
@@ -137,8 +141,8 @@ class Entries:
             self._keys.clear()
             self._bytes = 0
 
-    def invalidate(self, names: Names) -> int:
-        """Delete what is stored under one of the names, and count it."""
+    def invalidate(self, names: Names) -> list[str]:
+        """Delete what is stored under one of the names, and return its keys."""
         with self._lock:
             self.changed = self._now()
             self.sequence += 1
@@ -151,7 +155,7 @@ class Entries:
             living = [key for key in found if self._live(key) is not None]
             for key in living:
                 self._remove(key)
-            return len(living)
+            return living
 
     def count_version(self) -> int:
         """Count a new version."""
@@ -203,7 +207,7 @@ class MemoryStore:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._entries = Entries(max_bytes, monotonic)
-        self._notes = MemoryNotes(self._entries.take)
+        self._notes = MemoryNotes(self._entries.take, self._entries.size)
         self._embedder = ""
 
     def seen_by(self, embedding_id: str) -> MemoryStore:
@@ -249,6 +253,11 @@ class MemoryStore:
         self.put_many(puts)
 
     @property
+    def left_alone(self) -> bool:
+        """Never: it is always there."""
+        return False
+
+    @property
     def searches(self) -> bool:
         """Always: it is a scan."""
         return True
@@ -285,10 +294,11 @@ class MemoryStore:
     def clear(self) -> None:
         """Delete every entry."""
         self._entries.clear()
+        self._notes.forget_hits()
 
     async def aclear(self) -> None:
         """Like `clear`; it never blocks."""
-        self._entries.clear()
+        self.clear()
 
     @property
     def numbers(self) -> tuple[int, int]:
@@ -308,8 +318,9 @@ class MemoryStore:
     def invalidate(self, names: Names) -> int:
         """Remove the entries of these names, in both tiers, and tell everyone."""
         removed = self._entries.invalidate(names)
+        self._notes.forget_hits(part for key in removed for part in key.split(":"))
         self.publish(events.encode(events.Invalidated(names)))
-        return removed
+        return len(removed)
 
     async def ainvalidate(self, names: Names) -> int:
         """Like `invalidate`; it never blocks."""
@@ -318,6 +329,7 @@ class MemoryStore:
     def renew(self) -> int:
         """Part from all entries, and tell everyone."""
         version = self._entries.count_version()
+        self._notes.forget_hits()
         self.publish(events.encode(events.Renewed(version)))
         return version
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from aegis_llm.config import CacheConfig
 from aegis_llm.errors import StoreTrouble
+from aegis_llm.metrics.usage import usage_keys
 from aegis_llm.plan import INVALIDATED, Put, Survey
 from aegis_llm.scheduler.loops import PerLoop
 from aegis_llm.scheduler.pool import DaemonPool, await_, wait
@@ -82,6 +83,11 @@ class RedisStore(ManyValues, Invalidating, Lending):
     def link(self) -> Link:
         """The state of the connection."""
         return self._link
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether Redis is not asked, after repeated trouble."""
+        return self._link.is_open
 
     def get(self, key: str) -> bytes | None:
         """Return the value of the exact tier; empty bytes stand for a foreign value."""
@@ -256,6 +262,7 @@ class RedisStore(ManyValues, Invalidating, Lending):
             found = client.scan_iter(commands.values_of(self._config.namespace), count=500)
             while keys := list(islice(found, 500)):
                 client.unlink(*keys)
+            client.unlink(*usage_keys(self._config.namespace))
         except Exception as exc:
             raise self._link.failed(exc) from exc
 
@@ -264,9 +271,10 @@ class RedisStore(ManyValues, Invalidating, Lending):
         client = (await self._alines()).client
         try:
             found = client.scan_iter(commands.values_of(self._config.namespace), count=500)
-            keys: list[bytes] = []
+            keys: list[Any] = []
             while (key := await within(_ADMIN_TIMEOUT_S, anext(found, None))) is not None:
                 keys.append(key)
+            keys += usage_keys(self._config.namespace)
             for start in range(0, len(keys), 500):
                 await within(_ADMIN_TIMEOUT_S, client.unlink(*keys[start : start + 500]))
         except Exception as exc:

@@ -16,6 +16,7 @@ from aegis_llm.stores.channel import Channel
 from aegis_llm.stores.link import Link
 from aegis_llm.stores.redis_commands import reason_of
 from aegis_llm.stores.redis_sweep import evicts, made_from
+from aegis_llm.stores.redis_usage import forget_hits
 
 _PATIENCE_S = 60.0
 _AT_ONCE = 500
@@ -116,6 +117,7 @@ def _invalidate(channel: Channel, client: Any, names: Names) -> int:
             for key, gone in zip(some, pipeline.execute(), strict=True):
                 if gone:
                     removed.add(documents.entry_of(key))
+    forget_hits(client, namespace, removed)
     _tell(channel, client, events.Invalidated(names))
     return len(removed)
 
@@ -144,6 +146,7 @@ def _forgotten(channel: Channel, client: Any, names: Names) -> set[bytes]:
 def _renew(channel: Channel, client: Any) -> int:
     """Count a new version of the namespace and tell all processes."""
     version = versions.renewed(channel, client)
+    forget_hits(client, channel.namespace)
     _tell(channel, client, events.Renewed(version))
     return version
 

@@ -22,6 +22,7 @@ from aegis_llm.keys import SCHEMA
 from aegis_llm.learning.ledger import LOG, Counts, Label
 from aegis_llm.learning.pairs import MOST_PAIRS, Finding, room_for_approved
 from aegis_llm.scheduler.forks import renew_in_child
+from aegis_llm.stores import redis_usage
 from aegis_llm.stores.link import Link
 from aegis_llm.stores.memory_notes import ENTRY_ID, counted
 from aegis_llm.stores.redis_commands import reason_of
@@ -46,6 +47,7 @@ class RedisNotes:
     def __init__(
         self, namespace: str, link: Link, client: Callable[[], Any], *, batch: bool
     ) -> None:
+        self._namespace = namespace
         self._prefix = f"aegis:{SCHEMA}:{namespace}"
         self._entries = f"aegis:v[0-9]:{namespace}:[xs]:*"
         self._link = link
@@ -124,9 +126,20 @@ class RedisNotes:
                         value = client.get(key)
                     values += [value] if value else []
                     client.unlink(key)
+            redis_usage.forget_hits(client, self._namespace, [entry_id])
             return values
 
         return self._asked(remove)
+
+    def add_hits(self, hits: Mapping[str, int], now_ms: int, keep_ms: int) -> None:
+        """Count hits of entries, used now; drop what was not used for `keep_ms`."""
+        self._asked(
+            lambda client: redis_usage.add_hits(client, self._namespace, hits, now_ms, keep_ms)
+        )
+
+    def size(self) -> tuple[int | None, int | None]:
+        """Return how many entries the namespace has, and the bytes that Redis takes."""
+        return self._asked(lambda client: redis_usage.size(client, self._namespace))
 
     def close(self) -> None:
         """Close the connection; it opens again when used."""

@@ -41,6 +41,7 @@ def request_of(
         params={"inputs": inputs, "given": _given(rest)},
         identity=identity,
         uses=uses,
+        framework="langchain",
     )
 
 

@@ -67,7 +67,8 @@ class Asks:
             if body.get("think") and not kwargs.get("reasoning", self.reasoning):
                 body["thinking"] = "hidden"  # what is stored lacks what others would show
             server = private["_source"].server
-            return request_from_body(body, server, *documents_of_call(run)), kwargs
+            told = documents_of_call(run)
+            return request_from_body(body, server, *told, framework="langchain"), kwargs
         except UncacheableError:
             return None, kwargs
         except Exception:  # noqa: BLE001 - ChatOllama raises the same again

@@ -21,6 +21,7 @@ from langchain_aegis._asked import Question, request_of
 from langchain_aegis._configured import configured
 from langchain_aegis._generations import UnstorableError
 from langchain_aegis._parts import copied, joined, last_step, parts_of
+from langchain_aegis._runs import tell_run
 from langchain_aegis._surrounded import asurrounded, surrounded
 from langchain_aegis._values import decoded
 from langchain_aegis._watch import Watch
@@ -114,8 +115,10 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
                 lookup = self._answering.service.open(request)
                 found = self._answering.answered(lookup, generate, watch.answers_of(lookup))
             if found is not None:
+                tell_run(run_manager, lookup.origin)
                 return found[0]
             if (kept := _replayed(lookup)) is not _NO_VALUE:
+                tell_run(run_manager, lookup.origin)
                 return kept  # type: ignore[no-any-return]
         return generate()[0]
 
@@ -134,8 +137,10 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
                 lookup = await self._answering.service.aopen(request)
                 found = await self._answering.aanswered(lookup, generate, watch.answers_of(lookup))
             if found is not None:
+                tell_run(run_manager, lookup.origin)
                 return found[0]
             if (kept := _replayed(lookup)) is not _NO_VALUE:
+                tell_run(run_manager, lookup.origin)
                 return kept  # type: ignore[no-any-return]
         return (await generate())[0]
 
@@ -152,11 +157,11 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
         if request is None:
             yield from upstream()
             return
-        with closing(self._chunks(request, watch, upstream)) as chunks:
+        with closing(self._chunks(request, watch, upstream, run_manager)) as chunks:
             yield from chunks
 
     def _chunks(
-        self, request: Request, watch: Watch, upstream: Callable[[], Iterator[O]]
+        self, request: Request, watch: Watch, upstream: Callable[[], Iterator[O]], run: Any
     ) -> Generator[O, None, None]:
         for refresh in _ONCE_MORE:
             with cache_control(refresh=refresh):
@@ -166,9 +171,11 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
                 with closing(self._answering.stream(lookup, upstream, answers_of)) as chunks:
                     for chunk in chunks:
                         yield copied(chunk)
+                tell_run(run, lookup.origin)
                 return
             lookup.reported()
             if (kept := _replayed(lookup)) is not _NO_VALUE:
+                tell_run(run, lookup.origin)
                 yield from parts_of(kept, self._last)
                 return
         yield from upstream()
@@ -189,12 +196,12 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
             async for chunk in upstream():
                 yield chunk
             return
-        async with aclosing(self._achunks(request, watch, upstream)) as chunks:
+        async with aclosing(self._achunks(request, watch, upstream, run_manager)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def _achunks(
-        self, request: Request, watch: Watch, upstream: Callable[[], AsyncIterator[O]]
+        self, request: Request, watch: Watch, upstream: Callable[[], AsyncIterator[O]], run: Any
     ) -> AsyncGenerator[O, None]:
         for refresh in _ONCE_MORE:
             with cache_control(refresh=refresh):
@@ -206,9 +213,11 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
                 ) as chunks:
                     async for chunk in chunks:
                         yield copied(chunk)
+                tell_run(run, lookup.origin)
                 return
             lookup.reported()
             if (kept := _replayed(lookup)) is not _NO_VALUE:
+                tell_run(run, lookup.origin)
                 for part in parts_of(kept, self._last):
                     yield part
                 return

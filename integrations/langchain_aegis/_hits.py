@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from aegis_llm.quiet import Quiet
 from aegis_llm.service import Lookup
 from langchain_aegis._convert import copy_chunk, spared, with_origin
+from langchain_aegis._runs import tell_run
 
 log = logging.getLogger("aegis_llm")
 _quiet = Quiet()
 T = TypeVar("T")
 
 
-def replay(make: Callable[..., T], lookup: Lookup, thinking: bool) -> T | None:
-    """Return what `make` rebuilds of a hit; None when its value was not written by us."""
+def replay(make: Callable[..., T], lookup: Lookup, thinking: bool, run: Any = None) -> T | None:
+    """Return what `make` rebuilds of a hit, and mark its run; None: it was not written by us."""
     try:
-        return make(lookup.entry, lookup.origin, thinking=thinking)
+        made = make(lookup.entry, lookup.origin, thinking=thinking)
     except Exception as exc:  # noqa: BLE001 - the model answers instead, and its answer is stored
         if _quiet.may_say(f"{type(exc)}"):
             log.warning("an entry could not be replayed; the model is asked: %s", type(exc))
         return None
+    tell_run(run, lookup.origin)
+    return made
 
 
-def marked(result: ChatResult, lookup: Lookup) -> ChatResult:
-    """Return the result with the origin in its metadata."""
+def marked(result: ChatResult, lookup: Lookup, run: Any = None) -> ChatResult:
+    """Return the result with the origin in its metadata, and in that of its run."""
+    tell_run(run, lookup.origin)
     for generation in result.generations:
         generation.generation_info = with_origin(generation.generation_info, lookup.origin)
     return result
 
 
-def marked_chunk(chunk: ChatGenerationChunk, lookup: Lookup) -> ChatGenerationChunk:
-    """Return a copy of the last chunk with the origin in its metadata."""
+def marked_chunk(
+    chunk: ChatGenerationChunk, lookup: Lookup, run: Any = None
+) -> ChatGenerationChunk:
+    """Return a copy of the last chunk with the origin in its metadata, and in that of its run."""
+    tell_run(run, lookup.origin)
     chunk = copy_chunk(chunk)
     if lookup.origin.outcome == "coalesced":
         chunk = spared(chunk)

@@ -227,6 +227,7 @@ def _request(prompt: str, llm_string: str) -> Request | None:
         exact_only=exact,
         documents=documents,
         since=since,
+        framework="langchain",
     )
 
 

@@ -43,6 +43,7 @@ from langchain_aegis._explaining import Explains
 from langchain_aegis._hits import is_last, marked, marked_chunk, replay
 from langchain_aegis._listening import others_listen
 from langchain_aegis._many import AllAtOnce
+from langchain_aegis._runs import run_of_stream
 from langchain_aegis._sending import Clients, own_kwargs
 from langchain_aegis._settings import refuse_unknown, reraise_ours
 from langchain_aegis._surrounded import asurrounded, surrounded
@@ -242,7 +243,7 @@ class ChatAegis(
         shown = bool(kwargs.get("reasoning", self.reasoning))
         found: ChatResult | None
         lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
-        if found is None and (found := replay(result_of, lookup, shown)) is None:
+        if found is None and (found := replay(result_of, lookup, shown, run_manager)) is None:
             with cache_control(refresh=True):
                 lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
             lookup.alone(UNREADABLE)
@@ -251,7 +252,7 @@ class ChatAegis(
                 for chunk in replay(chunks_of, lookup, shown) or ():
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk, verbose=self.verbose)
             return found
-        return marked(found, lookup)
+        return marked(found, lookup, run_manager)
 
     async def _agenerate(
         self,
@@ -268,7 +269,7 @@ class ChatAegis(
         shown = bool(kwargs.get("reasoning", self.reasoning))
         found: ChatResult | None
         lookup, found = await _part(self, "_answering").acall(request, ask, answers_of_result)
-        if found is None and (found := replay(result_of, lookup, shown)) is None:
+        if found is None and (found := replay(result_of, lookup, shown, run_manager)) is None:
             with cache_control(refresh=True):
                 lookup, found = await _part(self, "_answering").acall(
                     request, ask, answers_of_result
@@ -281,7 +282,7 @@ class ChatAegis(
                         chunk.text, chunk=chunk, verbose=self.verbose
                     )
             return found
-        return marked(found, lookup)
+        return marked(found, lookup, run_manager)
 
     def _stream(
         self,
@@ -290,7 +291,8 @@ class ChatAegis(
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with closing(self._chunks(messages, stop, kwargs, run_manager)) as chunks:
+        run = run_manager or run_of_stream()
+        with closing(self._chunks(messages, stop, kwargs, run)) as chunks:
             for chunk in chunks:
                 if run_manager is not None:
                     run_manager.on_llm_new_token(chunk.text, verbose=self.verbose)
@@ -303,7 +305,8 @@ class ChatAegis(
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._achunks(messages, stop, kwargs, run_manager)) as chunks:
+        run = run_manager or run_of_stream()
+        async with aclosing(self._achunks(messages, stop, kwargs, run)) as chunks:
             async for chunk in chunks:
                 if run_manager is not None:
                     await run_manager.on_llm_new_token(chunk.text, verbose=self.verbose)
@@ -319,7 +322,8 @@ class ChatAegis(
             return
         lookup = self._answering.service.open(request, stream="langchain")
         if lookup.entry is not None:
-            hit = replay(chunks_of, lookup, bool(kwargs.get("reasoning", self.reasoning)))
+            shown = bool(kwargs.get("reasoning", self.reasoning))
+            hit = replay(chunks_of, lookup, shown, run)
             if hit is not None:
                 lookup.reported()
                 yield from hit
@@ -338,7 +342,7 @@ class ChatAegis(
                 else:
                     yield copy_chunk(chunk)
         if last is not None:
-            yield marked_chunk(last, lookup)
+            yield marked_chunk(last, lookup, run)
 
     async def _achunks(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
@@ -351,7 +355,8 @@ class ChatAegis(
             return
         lookup = await self._answering.service.aopen(request, stream="langchain")
         if lookup.entry is not None:
-            hit = replay(chunks_of, lookup, bool(kwargs.get("reasoning", self.reasoning)))
+            shown = bool(kwargs.get("reasoning", self.reasoning))
+            hit = replay(chunks_of, lookup, shown, run)
             if hit is not None:
                 lookup.reported()
                 for chunk in hit:
@@ -371,7 +376,7 @@ class ChatAegis(
                 else:
                     yield copy_chunk(chunk)
         if last is not None:
-            yield marked_chunk(last, lookup)
+            yield marked_chunk(last, lookup, run)
 
 
 for _method in (ChatAegis._generate, ChatAegis._agenerate):

@@ -212,5 +212,5 @@ def test_an_origin_is_told_as_a_plain_dictionary() -> None:
     assert Origin("hit_semantic", similarity=0.9).as_dict() == {
         "outcome": "hit_semantic", "reason": "", "similarity": 0.9, "age_s": None,
         "entry_id": None, "matched_question": None, "lookup_ms": 0.0, "saved_tokens": 0,
-        "queued_ms": 0.0, "server": "",
+        "queued_ms": 0.0, "server": "", "saved_s": 0.0,
     }  # fmt: skip

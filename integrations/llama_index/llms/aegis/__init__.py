@@ -8,8 +8,9 @@ try:
 except ModuleNotFoundError as exc:
     raise MissingExtraError("llama_index.llms.aegis", "llama-index") from exc
 
+from llama_index.llms.aegis._events import AegisCacheEvent
 from llama_index.llms.aegis.base import AegisOllama
 from llama_index.llms.aegis.embedding import AegisEmbedding
 from llama_index.llms.aegis.engine import AegisQueryEngine
 
-__all__ = ["AegisEmbedding", "AegisOllama", "AegisQueryEngine"]
+__all__ = ["AegisCacheEvent", "AegisEmbedding", "AegisOllama", "AegisQueryEngine"]

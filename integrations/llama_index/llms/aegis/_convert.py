@@ -1,4 +1,4 @@
-"""LlamaIndex's chat responses to answers and back. Pure."""
+"""LlamaIndex's chat responses to answers and back."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from aegis_llm.values import Answer, Entry, Origin, ToolCall
+from llama_index.llms.aegis._events import tell_dispatcher
 
 _COUNTERS = (
     "total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count",
@@ -40,7 +41,8 @@ def response_of(entry: Entry) -> ChatResponse:
 
 
 def marked(response: ChatResponse, origin: Origin) -> ChatResponse:
-    """Add the origin to a response and return it."""
+    """Add the origin to a response, tell the instrumentation of it, and return the response."""
+    tell_dispatcher(origin)
     response.additional_kwargs = {**response.additional_kwargs, "aegis": origin.as_dict()}
     return response
 

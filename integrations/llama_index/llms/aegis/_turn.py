@@ -274,7 +274,8 @@ class Turn:
                 body["options"] = options
                 sent.llm = WithOptions(llm, options)
             server = llm.server(awaited=awaited)
-            return sent, request_from_body(body, server, *documents_of_call())
+            told = documents_of_call()
+            return sent, request_from_body(body, server, *told, framework="llama_index")
         except Exception as exc:  # a cache never costs an answer
             if not isinstance(exc, UncacheableError) and _quiet.may_say(f"asking {type(exc)}"):
                 log.error("a request could not be read for the cache", exc_info=exc)

@@ -208,6 +208,7 @@ class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
             params={"inputs": [asked.custom_embedding_strs, asked.embedding, asked.image_path]},
             identity=self._identity,
             uses=self._uses,
+            framework="llama_index",
         )
 
     def _identify(self) -> None:
