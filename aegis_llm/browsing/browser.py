@@ -17,6 +17,7 @@ from aegis_llm.config import AegisConfig
 from aegis_llm.errors import ConfigError
 from aegis_llm.keys import SCHEMA
 from aegis_llm.learning.ledger import Labels
+from aegis_llm.metrics import usage
 from aegis_llm.rejecting import Rejected
 from aegis_llm.stores.redis import RedisStore
 from aegis_llm.stores.redis_commands import exact_of
@@ -192,8 +193,8 @@ class Browser:
         self.service.invalidate(everything=True)
         self.store.clear()
         with self.store.lent() as client:
-            client.unlink(details.hits_key(self.namespace))
-            client.unlink(details.used_key(self.namespace))
+            client.unlink(usage.hits_key(self.namespace))
+            client.unlink(usage.used_key(self.namespace))
 
     def close(self) -> None:
         """Close the connections."""

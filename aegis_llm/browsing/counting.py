@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from aegis_llm.browsing import details, keyspace
+from aegis_llm.metrics import usage
 from aegis_llm.stores.redis_commands import values_of
 from aegis_llm.values import Entry
 
@@ -48,7 +49,7 @@ class Stock(msgspec.Struct, frozen=True, kw_only=True):
 
 def take_stock(client: Any, namespace: str) -> Iterator[Stock]:
     """Yield what is counted so far, a thousand keys at a time; the last one is complete."""
-    counts_hits = bool(client.exists(details.hits_key(namespace)))
+    counts_hits = bool(client.exists(usage.hits_key(namespace)))
     stock = Stock(hits=0, used=0, saved_ms=0.0, saved_tokens=0) if counts_hits else Stock()
     models: Counter[str] = Counter()
     for keys in keyspace.batches(client, values_of(namespace)):
@@ -87,7 +88,7 @@ def _with(stock: Stock, found: Sequence[tuple[bytes, int, Entry]]) -> Stock:
 def _with_hits(stock: Stock, client: Any, namespace: str, entries: Sequence[Entry]) -> Stock:
     if not entries:
         return stock
-    asked = [("HMGET", details.hits_key(namespace), *(entry.key for entry in entries))]
+    asked = [("HMGET", usage.hits_key(namespace), *(entry.key for entry in entries))]
     told = details.asked(client, asked)[0] or [None] * len(entries)
     hits = [details.whole(one) or 0 for one in told]
     answers = [entry.answer for entry in entries]

@@ -7,21 +7,11 @@ from typing import Any
 
 from aegis_llm import codec
 from aegis_llm.browsing.values import Seen
-from aegis_llm.keys import SCHEMA
+from aegis_llm.metrics.usage import hits_key, used_key
 from aegis_llm.stores.redis_commands import reason_of
 from aegis_llm.values import Entry
 
 _BEARABLE = frozenset({"foreign_value", "redis_no_permission"})
-
-
-def hits_key(namespace: str) -> str:
-    """Return the key of the counts of hits, by entry id."""
-    return f"aegis:{SCHEMA}:{namespace}:n:hits"
-
-
-def used_key(namespace: str) -> str:
-    """Return the key of the times of the last use (ms), by entry id."""
-    return f"aegis:{SCHEMA}:{namespace}:n:used"
 
 
 def asked(client: Any, commands: Iterable[Sequence[Any]]) -> list[Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,6 +10,7 @@ import httpx
 from aegis_llm.browsing.figures import Figures, figures_of, figures_of_snapshot
 from aegis_llm.config import safe_url
 from aegis_llm.errors import AegisError, ConfigError
+from aegis_llm.metrics import snapshot
 
 _TIMEOUT_S = 2.0
 _MOST_BYTES = 4 * 1024 * 1024
@@ -66,8 +65,6 @@ def endpoint(url: str) -> Source:
 
 
 def here() -> Figures | None:
-    """Return the figures of this process; None: nothing was asked in it, or nothing counts."""
-    if find_spec("aegis_llm.metrics") is None:
-        return None
-    found = figures_of_snapshot(import_module("aegis_llm.metrics").snapshot())
+    """Return the figures of this process; None: nothing was asked in it."""
+    found = figures_of_snapshot(snapshot())
     return found if found.outcomes else None
