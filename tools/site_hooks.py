@@ -1,0 +1,44 @@
+"""Hooks of the site: the navigation names what is there, and no page asks the network."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+Nav = list[Any]
+DECISIONS = "decisions"
+
+
+def on_config(config: Any) -> Any:
+    """Leave out pages that are not there, and list the decisions in their order."""
+    config["nav"] = _present(config["nav"], Path(config["docs_dir"]))
+    return config
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Take away the marks of the tests: whoever copies a page's source should not get them."""
+    return re.sub(r"<!-- (?:not run|run|setup|fresh)\b.*?-->\n", "", markdown, flags=re.DOTALL)
+
+
+def _present(nav: Nav, docs: Path) -> Nav:
+    found: Nav = []
+    for item in nav:
+        ((title, target),) = item.items()
+        if target == DECISIONS:
+            target = [{_title(path): f"{DECISIONS}/{path.name}"} for path in _decisions(docs)]
+        elif isinstance(target, list):
+            target = _present(target, docs)
+        elif not (docs / target).is_file():
+            continue
+        if target:
+            found.append({title: target})
+    return found
+
+
+def _decisions(docs: Path) -> list[Path]:
+    return sorted((docs / DECISIONS).glob("*.md"))
+
+
+def _title(path: Path) -> str:
+    return path.read_text().partition("\n")[0].removeprefix("# ")
