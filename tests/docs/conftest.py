@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from langchain_core.globals import set_llm_cache
 
 from aegis_llm import CacheConfig, service, vectorizing
@@ -93,7 +94,7 @@ def _write_files(folder: Path) -> None:
     (folder / "system.txt").write_text("You answer the questions of the customers of a shop.")
     (folder / "override.conf").write_text('[Service]\nEnvironment="OLLAMA_KEEP_ALIVE=30m"\n')
     compose = {"services": {"ollama": {"environment": {"OLLAMA_KEEP_ALIVE": "30m"}}}}
-    (folder / "docker-compose.yml").write_text(json.dumps(compose))
+    (folder / "docker-compose.yml").write_text(yaml.safe_dump(compose))
     (folder / "pairs.jsonl").write_text("".join(f"{json.dumps(p)}\n" for p in stage.pairs()))
     trace = [{"at": n * 2.0, "prompt_tokens": 900, "output_tokens": 90} for n in range(20)]
     (folder / "trace.jsonl").write_text("".join(f"{json.dumps(t)}\n" for t in trace))

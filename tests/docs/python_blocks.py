@@ -13,14 +13,14 @@ from typing import Any
 from tests.docs.blocks import Block
 
 Factory = Callable[[], Any]
-_TOLD = re.compile(r"#\s*-> (?P<text>.+?)\s*$")
+_TOLD = re.compile(r"#\s*-> (?P<text>.+?)(?:\s{2,}.*)?$")
 
 
 def run(blocks: list[Block], names: Mapping[str, Factory], edit: Callable[[str], str]) -> None:
     """Run blocks; what they only name (`chain`, `retriever`, ...) is made by `names`.
 
-    A line that ends in `# -> VALUE` is compared with what its expression is; `...` in the value
-    stands for anything.
+    A line that ends in `# -> VALUE` is compared with what its expression is: `...` in the value
+    stands for anything, and two blanks end it.
     """
     space: dict[str, Any] = {}
     for block in blocks:

@@ -131,7 +131,7 @@ def pairs() -> list[dict[str, Any]]:
     """Return labelled pairs, as a reader would write them: enough to calibrate with."""
     things = ("refund", "warranty", "delivery", "invoice", "discount", "parcel", "account", "tour")
     found = []
-    for number, thing in enumerate(things * 13):
+    for number, thing in enumerate(things * 32):
         asked = f"How long does the {thing} number {number} take?"
         found.append({"a": asked, "b": f"How long will the {thing} number {number} take?",
                       "same": True})  # fmt: skip
