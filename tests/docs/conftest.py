@@ -6,10 +6,12 @@ None of them is really there: requests for them are led to simulators and to the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -19,10 +21,11 @@ from langchain_core.globals import set_llm_cache
 from aegis_llm import CacheConfig, service, vectorizing
 from aegis_llm.testing import OllamaSimulator
 from tests.docs import stage
+from tests.redis_server import RedisServer
 
 MODELS = ("llama3.1:8b", "llama3.2:1b", "mistral:7b", "qwen3:8b", "nomic-embed-text", "all-minilm")
 READERS = {"localhost:11434": 0, "127.0.0.1:11434": 0, "gpu-1:11434": 0, "gpu-2:11434": 1}
-REDIS = ("redis://localhost:6379", "redis://cache:6379", "redis://127.0.0.1:6379")
+REDIS = re.compile(r"(redis://(?:[^@/\s]+@)?)(?:localhost|127\.0\.0\.1|cache):6379")
 PATIENT = {
     "redis_timeout_ms": 5000.0,
     "redis_connect_timeout_ms": 5000.0,
@@ -42,10 +45,10 @@ def simulators() -> Iterator[tuple[OllamaSimulator, ...]]:
 def edit(redis_url: str) -> Callable[[str], str]:
     """Puts the Redis of the tests in the place of the reader's."""
 
+    where = urlsplit(redis_url).netloc
+
     def edited(text: str) -> str:
-        for url in REDIS:
-            text = text.replace(url, redis_url.removesuffix("/0"))
-        return text
+        return REDIS.sub(lambda found: found[1] + where, text)
 
     return edited
 
@@ -53,6 +56,7 @@ def edit(redis_url: str) -> Callable[[str], str]:
 @pytest.fixture
 def world(
     simulators: tuple[OllamaSimulator, ...],
+    redis_server: RedisServer,
     redis_url: str,
     namespace: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -86,6 +90,8 @@ def world(
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     set_llm_cache(None)
+    with redis_server.client() as client:
+        client.execute_command("ACL DELUSER", "aegis")
     stage.forget()
 
 

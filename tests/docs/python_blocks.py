@@ -7,7 +7,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 from tests.docs.blocks import Block
@@ -16,24 +16,31 @@ Factory = Callable[[], Any]
 _TOLD = re.compile(r"#\s*-> (?P<text>.+?)(?:\s{2,}.*)?$")
 
 
-def run(blocks: list[Block], names: Mapping[str, Factory], edit: Callable[[str], str]) -> None:
-    """Run blocks; what they only name (`chain`, `retriever`, ...) is made by `names`.
+class Session:
+    """Runs blocks with shared names; what they only name (`chain`, ...) is made by `names`.
 
     A line that ends in `# -> VALUE` is compared with what its expression is: `...` in the value
     stands for anything, and two blanks end it.
     """
-    space: dict[str, Any] = {}
-    for block in blocks:
-        if block.fresh:
-            space = {}
+
+    def __init__(self, names: Mapping[str, Factory], edit: Callable[[str], str]) -> None:
+        self._names = names
+        self._edit = edit
+        self.module = ModuleType("documentation")
+
+    def run(self, block: Block) -> None:
+        """Run one block, or only read it when it says that it cannot run."""
         if block.not_run:
             compile(block.code, block.where, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-            continue
+            return
+        space = self.module.__dict__
+        if block.fresh:
+            for name in [name for name in space if not name.startswith("__")]:
+                del space[name]
         told: dict[int, Any] = {}
-        code, expected = _compiled(block, edit(block.code))
-        missing = _read(block) - space.keys()
-        space.update({name: names[name]() for name in sorted(missing & names.keys())})
-        space.setdefault("__name__", "documentation")
+        code, expected = _compiled(block, self._edit(block.code))
+        missing = (_read(block) - space.keys()) & self._names.keys()
+        space.update({name: self._names[name]() for name in sorted(missing)})
         space["_told"] = told.__setitem__
         ran = eval(code, space)  # noqa: S307 - the documentation's own code
         if inspect.iscoroutine(ran):

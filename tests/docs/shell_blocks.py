@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import redis
 import typer.main
 from typer.testing import CliRunner, Result
 
@@ -84,6 +85,8 @@ def _check(line: Line, words: list[str], edit: Callable[[str], str]) -> str:
     bare = [word for word in words if word != "sudo"]
     if bare[0] == "aegis-llm":
         return _aegis(line, words, edit)
+    if bare[0] == "redis-cli":
+        return _redis(bare, edit)
     checker = {"pip": _pip, "make": _make, "python": _python}.get(bare[0])
     assert checker, f"{line.where}: say above the block why `{bare[0]}` is not run"
     checker(line.where, bare)
@@ -142,6 +145,12 @@ def _compare(line: Line, output: str) -> None:
 
 def _plain(text: str) -> str:
     return " ".join(re.sub(r"[─━]+", " ", text).split())
+
+
+def _redis(words: list[str], edit: Callable[[str], str]) -> str:
+    with redis.Redis.from_url(edit("redis://localhost:6379")) as client:
+        client.execute_command(*words[1:])
+    return "run"
 
 
 def _pip(where: str, words: list[str]) -> None:

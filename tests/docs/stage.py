@@ -131,12 +131,13 @@ def pairs() -> list[dict[str, Any]]:
     """Return labelled pairs, as a reader would write them: enough to calibrate with."""
     things = ("refund", "warranty", "delivery", "invoice", "discount", "parcel", "account", "tour")
     found = []
-    for number, thing in enumerate(things * 32):
+    for number, thing in enumerate(things * 30):
         asked = f"How long does the {thing} number {number} take?"
         found.append({"a": asked, "b": f"How long will the {thing} number {number} take?",
                       "same": True})  # fmt: skip
-        found.append({"a": asked, "b": f"How much does the {thing} number {number} cost?",
-                      "same": False})  # fmt: skip
+        if number % 10 == 0:
+            other = f"How much does the {thing} number {number} cost?"
+            found.append({"a": asked, "b": other, "same": False})
     return found
 
 

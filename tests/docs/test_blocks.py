@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.docs import python_blocks, shell_blocks, stage
+from tests.docs import shell_blocks, stage
 from tests.docs.blocks import PAGES, ROOT, blocks_of, every_block, shown
+from tests.docs.python_blocks import Session
+from tests.redis_server import RedisServer
 
 SHELL = ("bash", "console")
 DATA = {"json": json.loads, "yaml": yaml.safe_load}
@@ -24,18 +27,36 @@ def _with(*languages: str) -> list[Path]:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.parametrize("page", _with("python"), ids=shown)
-def test_the_python_of_a_page_runs(page: Path, world: Path, edit: Callable[[str], str]) -> None:
-    blocks = [block for block in blocks_of(page) if block.language == "python"]
-    python_blocks.run(blocks, stage.NAMES, edit)
-
-
-@pytest.mark.parametrize("page", _with(*SHELL), ids=shown)
-def test_the_commands_of_a_page_run(page: Path, world: Path, edit: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("page", _with("python", *SHELL), ids=shown)
+def test_a_page_runs_from_top_to_bottom(
+    page: Path, world: Path, edit: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(stage.NAMES, edit)
+    monkeypatch.setitem(sys.modules, session.module.__name__, session.module)
     for block in blocks_of(page):
-        if block.language in SHELL and not block.not_run:
+        if block.language == "python":
+            session.run(block)
+        elif block.language in SHELL and not block.not_run:
             for line in shell_blocks.lines_of(block):
                 shell_blocks.check(line, edit)
+
+
+def test_redis_starts_with_the_settings_of_the_guide() -> None:
+    (block,) = [b for b in every_block("conf") if b.page.endswith("production-redis.md")]
+    given = dict(line.split(maxsplit=1) for line in block.code.splitlines())
+    given.pop("save")  # the tests' own server saves nothing either
+    with RedisServer(**{k.replace("-", "_"): v for k, v in given.items()}) as server:
+        with server.client() as client:
+            told = client.config_get("maxmemory-policy")
+    assert told == {"maxmemory-policy": given["maxmemory-policy"]}
+
+
+def test_the_user_of_the_guide_may_do_what_the_readme_asks_for() -> None:
+    guide = (ROOT / "docs/guides/production-redis.md").read_text()
+    allowed = {word.upper() for word in re.findall(r"\+([a-z.]+(?:_list)?)", guide)}
+    (told,) = re.findall(r"^- \*\*Redis rights\.\*\*.*$", (ROOT / "README.md").read_text(), re.M)
+    needed = {w for code in re.findall(r"`([A-Z][A-Z ._]+)`", told) for w in code.split()}
+    assert needed - allowed == set()
 
 
 def test_data_can_be_read() -> None:
