@@ -1,7 +1,7 @@
 """A RAG service: warm before its first request, streams, keeps tenants apart, says where from.
 
 Needs `pip install 'aegis-llm[langchain]' fastapi uvicorn`, an Ollama with `llama3.1:8b` and
-`all-minilm` (OLLAMA_HOST) and a Redis (AEGIS_REDIS_URL); without the Redis it answers all the same.
+`all-minilm` (OLLAMA_HOST) and a Redis (AEGIS_REDIS_URL); without Redis it answers all the same.
 Run it with `python examples/fastapi_rag.py` (PORT, else 8000).
 """
 
@@ -66,14 +66,15 @@ class Question(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.warmed = await abootstrap(llm, prefixes=[SYSTEM])  # logs what is wrong; raises nothing
+    # Logs what is wrong, and raises nothing.
+    app.state.warmed = await abootstrap(llm, prefixes=[SYSTEM])
     await store.aadd_documents([Document(text, id=name) for name, text in TEXTS.items()])
     yield
 
 
 app = FastAPI(lifespan=lifespan)
 Tenant = Annotated[str, Header(alias="X-Tenant", pattern=r"^[\w-]{1,64}$")]
-"""In production from the token that the caller proved, never from a header that anybody can set."""
+"""In production from the token that the caller proved, not from a header that anybody can set."""
 
 
 @app.exception_handler(QueueFullError)

@@ -46,7 +46,8 @@ def _parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any, Parame
     """Yield name, type, what Typer was told, and default of each parameter."""
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
-        kind, told, default = hints[name], OptionInfo(), parameter.default
+        kind, default = hints[name], parameter.default
+        told: ParameterInfo = OptionInfo()
         if get_origin(kind) is Annotated:
             kind, *notes = get_args(kind)
             told = next((n for n in notes if isinstance(n, ParameterInfo)), told)

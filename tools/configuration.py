@@ -23,12 +23,12 @@ _HEAD = """\
 
 <!-- Written by `python -m tools.configuration` from the code: change it there. -->
 
-Settings are frozen and checked when they are made. Give them in one of three ways; of the same setting the
-first wins:
+Settings are frozen and checked when they are made. Give them
 
-1. a field of the model or cache itself, for those that the last column names;
-2. `aegis=AegisConfig(...)` (`config=` of `AegisCache`);
-3. `AegisConfig.from_env()`, which is the only place that reads `AEGIS_...` for a model.
+- to the model itself, where the last column names it: this wins;
+- by name to `AegisCache`, `AegisMiddleware`, `cache_chain` and `AegisQueryEngine`, all of them;
+- in `aegis=AegisConfig(...)` (`config=` of `AegisCache` and `AegisMiddleware`), for everything;
+- in the environment, with `aegis=AegisConfig.from_env()`: nothing else reads it for a model.
 
 ```python
 from aegis_llm import AegisConfig, CacheConfig, SchedulerConfig
@@ -38,12 +38,12 @@ config = AegisConfig(
     cache=CacheConfig(redis_url="redis://localhost:6379", ttl=600, matching="balanced"),
     scheduler=SchedulerConfig(queue_timeout_s=30),
 )
-config = config.with_options(ttl_jitter=0.1, max_queue=200)        # any section, by name; a typo is refused
+config = config.with_options(ttl_jitter=0.1, max_queue=200)   # any section; a typo is refused
 llm = ChatAegis(model="llama3.1:8b", aegis=config)
 llm = ChatAegis(model="llama3.1:8b", ttl=60, aegis=AegisConfig.from_env())
 ```
 
-For one call or one block of code: [`cache_control(...)`](guides/langchain.md#one-call-otherwise) and
+For one block of code: [`cache_control(...)`](guides/langchain.md#one-call-otherwise) and
 [`scheduling(...)`](scheduling.md).
 """
 
@@ -75,13 +75,13 @@ def _environment() -> Iterator[str]:
         setting = next(s for probe in _PROBES if (s := _changed(name, probe)))
         yield f"| `{name}` | `{setting}` | `AegisConfig.from_env()`, the commands |"
     yield (
-        "| `OLLAMA_HOST` | where Ollama is, where no address is given | LangChain's classes and the"
-        " commands; LlamaIndex' classes take `base_url` |"
+        "| `OLLAMA_HOST` | the address, where none is given | LangChain's classes, the commands;"
+        " LlamaIndex' classes take `base_url` |"
     )
 
 
 def _changed(variable: str, probe: str) -> str:
-    """Return the setting that a variable sets, found by trying; empty when it refuses the value."""
+    """Return the setting that a variable sets, found by trying; empty: it refuses the value."""
     try:
         made = AegisConfig.from_env({variable: probe}).cache
     except ConfigError:
@@ -93,7 +93,7 @@ def _changed(variable: str, probe: str) -> str:
 
 
 def _table(section: type[Any]) -> Iterator[str]:
-    yield "| setting | type | default | what it takes | what it does | also a field of |"
+    yield "| setting | type | default | what it takes | what it does | a field of |"
     yield "|---|---|---|---|---|---|"
     told = _attributes(section)
     for field in fields(section):
@@ -138,22 +138,11 @@ def _attributes(section: type[Any]) -> dict[str, str]:
 
 def _takers(option: str) -> Iterator[str]:
     """Yield the classes that take a setting directly."""
-    import langchain_aegis
-    from langchain_aegis.agents import AegisMiddleware
-    from llama_index.llms import aegis
+    from langchain_aegis import AegisEmbeddings, ChatAegis
+    from llama_index.llms.aegis import AegisEmbedding, AegisOllama
 
-    for kind in (
-        langchain_aegis.ChatAegis,
-        langchain_aegis.AegisCache,
-        langchain_aegis.AegisEmbeddings,
-        AegisMiddleware,
-        langchain_aegis.cache_chain,
-        aegis.AegisOllama,
-        aegis.AegisEmbedding,
-        aegis.AegisQueryEngine,
-    ):
-        known = getattr(kind, "model_fields", None) or inspect.signature(kind).parameters
-        if option in known:
+    for kind in (ChatAegis, AegisOllama, AegisEmbeddings, AegisEmbedding):
+        if option in kind.model_fields:
             yield kind.__name__
 
 

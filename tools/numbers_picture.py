@@ -15,6 +15,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PICTURE = DOCS / "numbers.svg"
 _WIDTH, _LEFT, _ROW, _HEAD, _GAP = 720, 250, 26, 46, 20
 _BAR = 380
+_FLOOR = "floor: redis-py GET of AegisCache's value"
 STYLE = """\
 <style>
 svg { color-scheme: light dark }
@@ -53,7 +54,7 @@ def panels(page: str) -> tuple[Panel, ...]:
             "An exact hit",
             "microseconds at the median, look-up alone, an answer of 1,000 characters",
             (
-                _lookup(page, "floor: redis-py GET of AegisCache's value", "redis-py GET", "floor"),
+                _lookup(page, _FLOOR, "redis-py GET", "floor"),
                 _lookup(page, "AegisCache.lookup", "AegisCache", "ours"),
                 _lookup(page, "langchain-redis RedisCache.lookup", "langchain-redis", "others"),
             ),
@@ -99,7 +100,8 @@ def draw(found: Sequence[Panel]) -> str:
         for bar in panel.bars:
             wide = max(2.0, _BAR * bar.value / most)
             parts += [
-                f'<text x="{_LEFT - 10}" y="{top + 13}" text-anchor="end">{escape(bar.name)}</text>',
+                f'<text x="{_LEFT - 10}" y="{top + 13}" text-anchor="end">'
+                f"{escape(bar.name)}</text>",
                 f'<rect class="{bar.kind}" x="{_LEFT}" y="{top}" width="{wide:.1f}" height="18"/>',
                 f'<text x="{_LEFT + wide + 8:.1f}" y="{top + 13}">{escape(bar.shown)}</text>',
             ]
@@ -109,13 +111,13 @@ def draw(found: Sequence[Panel]) -> str:
 
 
 def _lookup(page: str, row: str, name: str, kind: str) -> Bar:
-    section = page.split("### Exact look-ups")[1].split("###")[0]
+    section = _section(page, "### Exact look-ups")
     microseconds = float(_cells(section, row)[1])
     return Bar(name, microseconds, f"{microseconds:.0f} us", kind)
 
 
 def _wrong(page: str, column: str, name: str, kind: str) -> Bar:
-    section = page.split("### Real questions over one context each")[1].split("<!--")[0]
+    section = _section(page, "### Real questions over one context each")
     names = _cells(section, "")
     text = _cells(section, "wrong answers of all requests (hits)")[names.index(column)]
     found = re.match(r"(\d+) of \d+", text)
@@ -126,9 +128,18 @@ def _wrong(page: str, column: str, name: str, kind: str) -> Bar:
 
 
 def _calls(page: str, place: int, name: str, kind: str) -> Bar:
-    section = page.split("### Model calls for 64 identical requests at once")[1].split("###")[0]
+    section = _section(page, "### Model calls for 64 identical requests at once")
     calls = int(_cells(section, "threads, invoke")[1 + place])
     return Bar(name, calls, f"{calls}", kind)
+
+
+def _section(page: str, heading: str) -> str:
+    """Return what stands under a heading, up to the next one or a mark."""
+    _, found, rest = page.partition(heading + "\n")
+    if not found:
+        msg = f"docs/benchmarks.md has no {heading!r}"
+        raise ValueError(msg)
+    return re.split(r"^(?:#|<!--)", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def _cells(section: str, first: str) -> list[str]:

@@ -42,7 +42,7 @@ class Session:
         missing = (_read(block) - space.keys()) & self._names.keys()
         space.update({name: self._names[name]() for name in sorted(missing)})
         space["_told"] = told.__setitem__
-        ran = eval(code, space)  # noqa: S307 - the documentation's own code
+        ran = eval(code, space)
         if inspect.iscoroutine(ran):
             asyncio.run(ran)
         for line, text in expected.items():
@@ -63,6 +63,8 @@ def _compiled(block: Block, source: str) -> tuple[CodeType, dict[int, str]]:
             expected[line] = said["text"]
             call = ast.Call(ast.Name("_told", ast.Load()), [ast.Constant(line), parent.value], [])
             parent.value = ast.copy_location(call, parent.value)
+    said = {n for n, text in enumerate(lines, block.line) if _TOLD.search(text)}
+    assert said == expected.keys(), f"{block.where}: `# ->` stands behind what is no expression"
     ast.fix_missing_locations(tree)
     code = compile(tree, block.page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return code, expected

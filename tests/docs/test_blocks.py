@@ -45,9 +45,9 @@ def test_redis_starts_with_the_settings_of_the_guide() -> None:
     (block,) = [b for b in every_block("conf") if b.page.endswith("production-redis.md")]
     given = dict(line.split(maxsplit=1) for line in block.code.splitlines())
     given.pop("save")  # the tests' own server saves nothing either
-    with RedisServer(**{k.replace("-", "_"): v for k, v in given.items()}) as server:
-        with server.client() as client:
-            told = client.config_get("maxmemory-policy")
+    options = {name.replace("-", "_"): value for name, value in given.items()}
+    with RedisServer(**options) as server, server.client() as client:
+        told = client.config_get("maxmemory-policy")
     assert told == {"maxmemory-policy": given["maxmemory-policy"]}
 
 

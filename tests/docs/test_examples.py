@@ -103,9 +103,9 @@ def test_a_service_answers_streams_forgets_and_turns_away(
             return dict(reply.raise_for_status().json())
 
         def streamed(question: str) -> list[dict[str, Any]]:
-            headers = {"X-Tenant": "acme"}
-            with client.stream("POST", "/stream", json={"question": question}, headers=headers) as s:
-                return [json.loads(line) for line in s.iter_lines()]
+            given = {"json": {"question": question}, "headers": {"X-Tenant": "acme"}}
+            with client.stream("POST", "/stream", **given) as reply:
+                return [json.loads(line) for line in reply.iter_lines()]
 
         first = asked("How long does shipping take?")
         assert first["answer"] == "Standard shipping takes 5 days inside the country."

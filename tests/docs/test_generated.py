@@ -42,8 +42,8 @@ def test_every_flag_on_the_page_is_one_that_the_command_knows() -> None:
         shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "300"})
         assert shown.exit_code == 0, name
         told = set(re.findall(r"--[a-z][\w-]*", shown.output))
-        listed = set(re.findall(r"^\| .*", body, re.MULTILINE))
-        flags = {flag for row in listed for flag in re.findall(r"`(--[\w-]+)`", row.split(" | ")[0])}
+        names = [row.split(" | ")[0] for row in re.findall(r"^\| .*", body, re.MULTILINE)]
+        flags = {flag for name in names for flag in re.findall(r"`(--[\w-]+)`", name)}
         assert flags == told & flags, name
         options = set(re.findall(r"^│?\s*\*?\s*(--[a-z][\w-]*)", shown.output, re.MULTILINE))
         assert options - {"--help"} <= flags, name

@@ -27,9 +27,10 @@ def templates() -> Iterator[str]:
             found = node.args[0] if logged else node
             if isinstance(found, ast.JoinedStr):
                 yield "".join(_part(value) for value in found.values)
-            elif isinstance(found, ast.Constant) and isinstance(found.value, str):
-                if logged or len(found.value) > 60:
-                    yield _pattern(found.value)
+                continue
+            text = found.value if isinstance(found, ast.Constant) else None
+            if isinstance(text, str) and (logged or len(text) > 60):
+                yield _pattern(text)
 
 
 def _name(function: ast.expr) -> str:
@@ -58,7 +59,8 @@ def test_every_line_of_the_log_is_one_that_the_code_writes() -> None:
 
 
 def test_the_advice_of_a_line_about_redis_belongs_to_its_reason() -> None:
-    told = re.findall(r"^Redis at \S+: (redis_\w+|no_query_engine); (.+)$", "\n".join(quoted()), re.M)
+    line = re.compile(r"^Redis at \S+: (redis_\w+|no_query_engine); (.+)$", re.MULTILINE)
+    told = line.findall("\n".join(quoted()))
     assert len(told) >= 5
     for reason, advice in told:
         usual = "requests go to the model; caching resumes by itself"
@@ -68,7 +70,8 @@ def test_the_advice_of_a_line_about_redis_belongs_to_its_reason() -> None:
 def test_the_reasons_are_those_of_the_list() -> None:
     listed = (ROOT / "docs/outcomes.md").read_text()
     page = PAGE.read_text()
-    for reason in re.findall(r"`((?:redis|route|embedding|question|model|no|below|pair)_\w+)`", page):
+    kinds = "redis|route|embedding|question|model|no|below|pair"
+    for reason in re.findall(rf"`((?:{kinds})_\w+)`", page):
         assert f"`{reason}`" in listed or reason in OPTION_NAMES, reason
 
 
