@@ -24,7 +24,10 @@ from tests.docs import stage
 from tests.redis_server import RedisServer
 
 MODELS = ("llama3.1:8b", "llama3.2:1b", "mistral:7b", "qwen3:8b", "nomic-embed-text", "all-minilm")
-READERS = {"localhost:11434": 0, "127.0.0.1:11434": 0, "gpu-1:11434": 0, "gpu-2:11434": 1}
+READERS = {
+    "localhost:11434": 0, "127.0.0.1:11434": 0, "127.0.0.1:8080": 0,
+    "gpu:11434": 0, "gpu-1:11434": 0, "gpu-2:11434": 1,
+}  # fmt: skip
 REDIS = re.compile(r"(redis://(?:[^@/\s]+@)?)(?:localhost|127\.0\.0\.1|cache):6379")
 PATIENT = {
     "redis_timeout_ms": 5000.0,
@@ -90,8 +93,9 @@ def world(
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     set_llm_cache(None)
-    with redis_server.client() as client:
-        client.execute_command("ACL DELUSER", "aegis")
+    if redis_server.private:
+        with redis_server.client() as client:
+            client.execute_command("ACL DELUSER", "aegis")
     stage.forget()
 
 
