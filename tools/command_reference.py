@@ -39,7 +39,9 @@ def _functions(group: typer.Typer, path: str) -> Iterator[tuple[str, Callable[..
             yield f"{path} {name}", command.callback
     for inner in group.registered_groups:
         if inner.typer_instance is not None:
-            yield from _functions(inner.typer_instance, f"{path} {inner.name}")
+            names = (inner.name, inner.typer_instance.info.name)
+            name = next(name for name in names if isinstance(name, str))
+            yield from _functions(inner.typer_instance, f"{path} {name}")
 
 
 def _parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any, ParameterInfo, Any]]:

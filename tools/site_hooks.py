@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,14 @@ DECISIONS = "decisions"
 
 
 def on_config(config: Any) -> Any:
-    """Leave out pages that are not there, and list the decisions in their order."""
-    config["nav"] = _present(config["nav"], Path(config["docs_dir"]))
+    """Leave out pages that are not there, list the decisions, and lose no page."""
+    docs = Path(config["docs_dir"])
+    nav = _present(config["nav"], docs)
+    pages = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
+    rest = sorted(pages - set(_targets(nav)))
+    config["nav"] = (
+        [*nav, {"More": [{_title(docs / page): page} for page in rest]}] if rest else nav
+    )
     return config
 
 
@@ -34,6 +41,15 @@ def _present(nav: Nav, docs: Path) -> Nav:
         if target:
             found.append({title: target})
     return found
+
+
+def _targets(nav: Nav) -> Iterator[str]:
+    for item in nav:
+        for target in item.values():
+            if isinstance(target, list):
+                yield from _targets(target)
+            else:
+                yield target
 
 
 def _decisions(docs: Path) -> list[Path]:

@@ -20,7 +20,9 @@ from tests.docs.blocks import ROOT, Block
 FINE = (0, 3)
 """Done, or done and something is not as it should be (the machine of a test is no server)."""
 CHANGES = {"--apply", "--revert", "sudo"}
-LONG = {"demo": "the demo has tests of its own"}
+LONG = {"bench", "demo", "top", "ui"}
+"""Commands with tests of their own that take long, or run until they are stopped."""
+ASKS = {("cache", "clear"), ("cache", "import"), ("cache", "invalidate")}
 _WIDTH = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
 _computed: dict[tuple[str, ...], Result] = {}
 
@@ -98,7 +100,8 @@ def _aegis(line: Line, words: list[str], edit: Callable[[str], str]) -> str:
     if ">" in arguments:
         target, arguments = arguments[-1], arguments[: arguments.index(">")]
     named = any(re.fullmatch(r"[A-Z]{3,}", word) for word in arguments)  # ENTRY, FILE
-    if named or CHANGES & set(words) or (arguments and arguments[0] in LONG):
+    long = arguments[:1] and arguments[0] in LONG
+    if named or long or CHANGES & set(words) or tuple(arguments[:2]) in ASKS:
         read(arguments, line.where)
         return "read"
     result = _invoked(tuple(edit(word) for word in arguments))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from tests.docs.python_blocks import Session
 from tests.redis_server import RedisServer
 
 SHELL = ("bash", "console")
-DATA = {"json": json.loads, "yaml": yaml.safe_load}
-SHOWN = ("text", "log", "conf", "ini", "dockerfile")
+DATA = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
+SHOWN = ("text", "log", "conf", "ini", "dockerfile", "promql")
 """What is only looked at: output, lines of a log, files of other programs."""
 
 

@@ -78,7 +78,7 @@ def test_the_marks_of_the_tests_are_not_shown(site: Path) -> None:
         assert "<!-- not run" not in page.read_text()
 
 
-def test_pages_that_are_not_there_are_left_out_of_the_navigation(tmp_path: Path) -> None:
+def test_the_navigation_has_what_is_there_and_nothing_else(tmp_path: Path) -> None:
     config = {
         "docs_dir": str(tmp_path),
         "nav": [
@@ -89,6 +89,7 @@ def test_pages_that_are_not_there_are_left_out_of_the_navigation(tmp_path: Path)
         ],
     }
     (tmp_path / "here.md").write_text("# Here")
+    (tmp_path / "new.md").write_text("# A new page\n")
     (tmp_path / "decisions").mkdir()
     (tmp_path / "decisions" / "0002-b.md").write_text("# 2. Second\n")
     (tmp_path / "decisions" / "0001-a.md").write_text("# 1. First\n")
@@ -97,6 +98,7 @@ def test_pages_that_are_not_there_are_left_out_of_the_navigation(tmp_path: Path)
         {"Decisions": [
             {"1. First": "decisions/0001-a.md"}, {"2. Second": "decisions/0002-b.md"},
         ]},
+        {"More": [{"A new page": "new.md"}]},
     ]  # fmt: skip
 
 
