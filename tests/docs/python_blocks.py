@@ -28,6 +28,10 @@ class Session:
         self._edit = edit
         self.module = ModuleType("documentation")
 
+    def close(self) -> None:
+        """Forget all names: what they hold can then be closed and collected."""
+        self.module.__dict__.clear()
+
     def run(self, block: Block) -> None:
         """Run one block, or only read it when it says that it cannot run."""
         if block.not_run:

@@ -21,6 +21,7 @@ from langchain_ollama import ChatOllama, OllamaEmbeddings
 
 import aegis_llm
 import langchain_aegis
+from aegis_llm import wiring
 
 TEXTS = (
     "When Redis is down the model answers and nobody sees an error.",
@@ -142,9 +143,13 @@ def pairs() -> list[dict[str, Any]]:
 
 
 def forget() -> None:
-    """Forget LlamaIndex's settings, and models that LangChain made: they close no connection."""
+    """Close what the blocks opened, and forget it: a program would end here."""
     llama_index.core.Settings._llm = None
     llama_index.core.Settings._embed_model = None
+    kept = [answering.service for answering in wiring._shared.values()]
+    for one in [*kept, *wiring._vector_stores.values()]:
+        one.store.close()
+    wiring.forget_all()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()

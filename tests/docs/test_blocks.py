@@ -46,6 +46,7 @@ def test_a_page_runs_from_top_to_bottom(
         elif block.language in SHELL and not block.not_run:
             for line in shell_blocks.lines_of(block):
                 shell_blocks.check(line, edit)
+    session.close()
 
 
 def test_redis_starts_with_the_settings_of_the_guide() -> None:
