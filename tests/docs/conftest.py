@@ -18,7 +18,8 @@ import pytest
 import yaml
 from langchain_core.globals import set_llm_cache
 
-from aegis_llm import CacheConfig, service, vectorizing
+from aegis_llm import CacheConfig, bootstrap, service, vectorizing
+from aegis_llm.bootstrap import applying
 from aegis_llm.testing import OllamaSimulator
 from tests.docs import stage
 from tests.redis_server import RedisServer
@@ -81,6 +82,9 @@ def world(
             return original(self, request)
 
         monkeypatch.setattr(kind, name, led)
+    for home in (bootstrap, applying):
+        for name in ("apply", "revert"):
+            monkeypatch.setattr(home, name, _refused, raising=False)
     for module in (service, vectorizing):
         monkeypatch.setattr(module, "FIRST_WAIT_S", 30.0)
     defaults = {"redis_url": redis_url, "namespace": namespace, **PATIENT}
@@ -97,6 +101,10 @@ def world(
         with redis_server.client() as client:
             client.execute_command("ACL DELUSER", "aegis")
     stage.forget()
+
+
+def _refused(*_: Any, **__: Any) -> None:
+    pytest.fail("a block would change the machine that runs it: mark it as not run")
 
 
 def _write_files(folder: Path) -> None:
