@@ -9,6 +9,8 @@ from typing import Any
 
 Nav = list[Any]
 DECISIONS = "decisions"
+_MARK = re.compile(r"<!-- (?:not run|fresh)\b.*?-->\n", re.DOTALL)
+_LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<target>\.\./[^)#\s]+)\)")
 
 
 def on_config(config: Any) -> Any:
@@ -23,9 +25,16 @@ def on_config(config: Any) -> Any:
     return config
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Take away the marks of the tests: whoever copies a page's source should not get them."""
-    return re.sub(r"<!-- (?:not run|run|setup|fresh)\b.*?-->\n", "", markdown, flags=re.DOTALL)
+def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
+    """Take away the marks of the tests, and links to files of the project that are no pages."""
+    docs = Path(config["docs_dir"]).resolve()
+    folder = (docs / page.file.src_uri).parent
+
+    def kept(link: re.Match[str]) -> str:
+        target = (folder / link["target"]).resolve()
+        return link["text"] if target.exists() and not target.is_relative_to(docs) else link[0]
+
+    return _LINK.sub(kept, _MARK.sub("", markdown))
 
 
 def _present(nav: Nav, docs: Path) -> Nav:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,6 +46,17 @@ def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
     )
+
+
+def test_a_link_to_a_file_that_is_no_page_becomes_its_text(tmp_path: Path) -> None:
+    (tmp_path / "docs" / "guides").mkdir(parents=True)
+    (tmp_path / "docs" / "page.md").touch()
+    (tmp_path / "notebook.ipynb").touch()
+    config = {"docs_dir": str(tmp_path / "docs")}
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="guides/here.md"))
+    told = "[one](../../notebook.ipynb) [two](../page.md) [three](../../gone.ipynb)"
+    shown = site_hooks.on_page_markdown(f"<!-- not run: why -->\n{told}", page, config)
+    assert shown == "one [two](../page.md) [three](../../gone.ipynb)"
 
 
 @pytest.fixture(scope="module")
