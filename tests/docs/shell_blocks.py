@@ -134,7 +134,7 @@ def read(arguments: list[str], where: str) -> None:
         return
     found = command.commands.get(arguments[0])  # type: ignore[attr-defined]
     assert found is not None, f"{where}: there is no command {arguments[0]!r}"
-    if hasattr(found, "commands") and len(arguments) > 1:
+    if len(arguments) > 1 and arguments[1] in getattr(found, "commands", ()):
         found, arguments = found.commands[arguments[1]], arguments[1:]
     with found.make_context(arguments[0], list(arguments[1:])):
         pass
