@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from aegis_llm import wiring
+from aegis_llm.metrics.registry import METRICS
 from aegis_llm.testing import OllamaSimulator
 from tests.redis_server import RedisServer
 
@@ -102,7 +103,8 @@ def _stock_clients_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
-    """Let every test have services, memory stores and once-only log lines of its own."""
+    """Let every test have services, memory stores, counts and once-only log lines of its own."""
+    METRICS.renew()
     yield
     wiring.forget_all()
 

@@ -85,7 +85,7 @@ def test_it_measures_writes_three_files_and_says_what_it_found(
     assert "0 worse, 0 better" in again.stdout
     kept = run("--url", server.base_url, "--out", "now", *SMALL)
     assert kept.exit_code == 2
-    assert "is there already" in kept.stdout
+    assert "is there already" in kept.output
 
 
 def test_a_regression_ends_with_status_one(
@@ -130,7 +130,7 @@ def test_what_cannot_be_done_is_a_sentence(
 ) -> None:
     result = run(*arguments)
     assert result.exit_code == status
-    assert said in " ".join(result.stdout.split())
+    assert said in " ".join(result.output.split())
 
 
 def test_a_model_that_is_not_there_is_named_with_those_that_are(
@@ -138,7 +138,7 @@ def test_a_model_that_is_not_there_is_named_with_those_that_are(
 ) -> None:
     result = run("--url", server.base_url, "--model", "nope:1b")
     assert result.exit_code == 2
-    assert "llama3.1:8b" in result.stdout
+    assert "llama3.1:8b" in result.output
 
 
 def test_an_ollama_that_dies_leaves_what_was_measured(run: Command, tmp_path: Path) -> None:
