@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 
 import aegis_llm
-from aegis_llm import observe
+from aegis_llm import observe, rejecting
 from tests.langchain.kit import Kit, outcome, reason, until
 from tests.langchain.learning_kit import (
     ANSWER,
@@ -32,6 +33,12 @@ REJECTIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "awaited": lambda llm, message, origin: asyncio.run(llm.areject(message)),
     "awaited anywhere": lambda llm, message, origin: asyncio.run(aegis_llm.areject(origin)),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cache of an earlier test is asked: a rejection goes to all of the process."""
+    monkeypatch.setattr(rejecting, "_caches", WeakValueDictionary())
 
 
 @pytest.mark.parametrize("way", REJECTIONS)

@@ -181,6 +181,7 @@ def test_a_question_that_is_only_explained_is_not_counted() -> None:
     assert snapshot().total == 1
 
 
+@pytest.mark.usefixtures("alone")
 def test_wrong_hits_are_counted_by_who_found_them() -> None:
     cache = answering()
     call(cache, ask())
@@ -251,6 +252,7 @@ def test_a_forked_child_begins_at_zero() -> None:
     assert snapshot().total == 1
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_cache_is_shown_with_its_breaker_and_sizes() -> None:
     class Down(MemoryStore):
         left_alone = True
