@@ -9,8 +9,9 @@ import msgspec
 from aegis_llm.bench.caching import Cached
 from aegis_llm.bench.figures import Figures
 from aegis_llm.bench.insights import Cold
-from aegis_llm.bench.shown import percent, rate, seconds
+from aegis_llm.bench.shown import percent, seconds
 from aegis_llm.bench.slots import Knee
+from aegis_llm.simulate.words import per_s
 
 _NOTHING = "not measured"
 
@@ -44,7 +45,7 @@ def _throughput(bend: Knee) -> Claim:
         first, best = bend.levels[0], max(bend.levels, key=lambda one: one.together.value)
         alone, most = first.together.value, best.together.value
         measured = (
-            f"{rate(alone)} tokens/s with {first.callers} caller, at most {rate(most)} with "
+            f"{per_s(alone)} tokens/s with {first.callers} caller, at most {per_s(most)} with "
             f"{best.callers} ({most / alone - 1:+.0%})"
         )
     slots = "" if bend.slots is None else f" This server has {bend.slots}."

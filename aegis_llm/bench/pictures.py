@@ -8,9 +8,10 @@ from math import floor, log10
 
 from aegis_llm.bench.figures import p50, p95
 from aegis_llm.bench.results import Results
-from aegis_llm.bench.shown import rate, seconds
+from aegis_llm.bench.shown import seconds
 from aegis_llm.bench.statistics import Estimate
 from aegis_llm.bench.values import Sent
+from aegis_llm.simulate.words import per_s
 
 _WIDE, _HIGH = 440, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 30, 40
@@ -32,7 +33,7 @@ def speed(found: Results) -> str:
         "Tokens a second by callers", names,
         [("all answers together", [one.aggregate for one in plain], "a"),
          ("one answer", [one.stream for one in plain], "b")],
-        rate,
+        per_s,
     )  # fmt: skip
     waiting = _lines(
         "Seconds by callers", names,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aegis_llm.bench.statistics import Estimate
+from aegis_llm.simulate.words import per_s
 
 _GIB = 1 << 30
 _MIB = 1 << 20
@@ -19,11 +20,6 @@ def seconds(value: float) -> str:
     if value < 120:
         return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
     return f"{value / 60:,.1f} min"
-
-
-def rate(value: float) -> str:
-    """Return tokens or answers a second, with three digits."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def percent(share: float) -> str:
@@ -49,7 +45,7 @@ def times(found: Estimate | None) -> str:
 
 def rates(found: Estimate | None) -> str:
     """Return a rate and its interval; a dash where there is none."""
-    return _with(found, rate)
+    return _with(found, per_s)
 
 
 def _with(found: Estimate | None, show: object) -> str:

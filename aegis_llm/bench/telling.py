@@ -10,9 +10,10 @@ from aegis_llm.bench.comparing import Comparison
 from aegis_llm.bench.figures import Figures, Quantiles, p50, p95, p99
 from aegis_llm.bench.insights import stays_loaded
 from aegis_llm.bench.results import Results
-from aegis_llm.bench.shown import percent, rate, rates, seconds, size, times
+from aegis_llm.bench.shown import percent, rates, seconds, size, times
 from aegis_llm.bench.statistics import Estimate
 from aegis_llm.bench.values import KeepAlive, Sample
+from aegis_llm.simulate.words import per_s
 
 _CENTURY_S = 3.2e9
 
@@ -246,7 +247,7 @@ def comparison_tables(found: Comparison) -> Iterator[Section]:
 def _unit(value: float, unit: str) -> str:
     if unit == "s":
         return seconds(value)
-    return percent(value) if unit == "share" else f"{rate(value)}/s"
+    return percent(value) if unit == "share" else f"{per_s(value)}/s"
 
 
 def _loads_of(found: Results) -> list[Figures]:

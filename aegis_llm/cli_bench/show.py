@@ -10,11 +10,12 @@ from rich.table import Table
 from aegis_llm.bench.figures import p50, p95
 from aegis_llm.bench.plan import Speed, cost, rounds_of
 from aegis_llm.bench.results import Results
-from aegis_llm.bench.shown import rate, seconds
+from aegis_llm.bench.shown import seconds
 from aegis_llm.bench.statistics import Estimate
 from aegis_llm.bench.telling import sections
 from aegis_llm.bench.values import Phase, Settings
 from aegis_llm.cli_parts import console
+from aegis_llm.simulate.words import per_s
 
 _IN_WORDS = ("Slots", "Loading and staying", "Cache", "Notes")
 
@@ -102,4 +103,4 @@ def _time(one: Estimate | None) -> str:
 
 
 def _rate(one: Estimate | None) -> str:
-    return "-" if one is None else rate(one.value)
+    return "-" if one is None else per_s(one.value)
