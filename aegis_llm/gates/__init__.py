@@ -13,11 +13,11 @@ from typing import Final
 from aegis_llm.gates.case import other_case
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import akin, aligned
+from aegis_llm.gates.opposites import OPPOSITES
 from aegis_llm.gates.order import in_active_voice, misplaced, passive_verb
 from aegis_llm.gates.synonyms import PARTICIPLES
 from aegis_llm.gates.words import (
     FUTURE,
-    OPPOSITES,
     PARTICLES,
     PAST,
     PRESENT,

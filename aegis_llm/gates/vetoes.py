@@ -17,9 +17,9 @@ from aegis_llm.gates import veto
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import akin, inflected
 from aegis_llm.gates.kinds import other_sort
+from aegis_llm.gates.opposites import contraries, denials, plain_forms
 from aegis_llm.gates.roles import mutual, other_tense, persons_exchanged, turned_round
-from aegis_llm.gates.synonyms import CANONICAL
-from aegis_llm.gates.words import OPPOSITES, PARTICLES, ROLES, UNITS, split
+from aegis_llm.gates.words import PARTICLES, UNITS, split
 
 _MOST_COMPARED: Final = 400
 _SHORT: Final = 12
@@ -84,7 +84,6 @@ _GET: Final = re.compile(r"\b(?:an?|the) get\b|^[a-z]+ get [a-z]+$")
 _OVER: Final = frozenset(split("once twice thrice"))
 _KEYWORDS: Final = 3
 _IDENTIFIER: Final = re.compile(r"\b(?:\w+\(\)|[a-z]+[A-Z]\w*|[^\W_]+_\w+)")
-_CONTRARY_PREFIXES: Final = ("un", "in", "im", "ir", "il", "dis", "non", "de")
 _FEWEST_LETTERS: Final = 4
 _NONE: Final[frozenset[str]] = frozenset()
 
@@ -277,46 +276,12 @@ def _opposed(only_a: set[str], only_b: set[str], left: tuple[list[str], list[str
 
 def _contrary(words: set[str], others: set[str]) -> set[str]:
     """Return the words whose contrary is among the others."""
-    forms = {form for other in others for form in _plain_forms(other)}
+    forms = {form for other in others for form in plain_forms(other)}
     return {
         word
         for word in words
-        if not _contraries(word).isdisjoint(forms) or any(map(others.__contains__, _negated(word)))
+        if not contraries(word).isdisjoint(forms) or not denials(word).isdisjoint(others)
     }
-
-
-@lru_cache(maxsize=4096)
-def _negated(word: str) -> tuple[str, ...]:
-    """Return the words that a prefix makes the contrary of a word: "able", "unable"."""
-    if len(word) < _FEWEST_LETTERS or word in ROLES:
-        return ()
-    bare = [
-        word.removeprefix(prefix)
-        for prefix in _CONTRARY_PREFIXES
-        if word.startswith(prefix) and len(word) - len(prefix) >= _FEWEST_LETTERS
-    ]
-    bare = [form for form in bare if form not in ROLES]
-    return (*(prefix + word for prefix in _CONTRARY_PREFIXES), *bare)
-
-
-@lru_cache(maxsize=4096)
-def _contraries(word: str) -> frozenset[str]:
-    found: set[str] = set()
-    for form in _plain_forms(word):
-        found |= OPPOSITES.get(form, _NONE)
-    return frozenset(found)
-
-
-@lru_cache(maxsize=4096)
-def _plain_forms(word: str) -> tuple[str, ...]:
-    """Return a word and what it may be an inflection of."""
-    forms = [word, CANONICAL.get(word, word)]
-    if len(word) > _FEWEST_LETTERS:
-        for ending, instead in (("s", ""), ("es", ""), ("ed", ""), ("d", ""), ("ing", ""),
-                                ("ing", "e"), ("ies", "y"), ("ied", "y")):  # fmt: skip
-            if word.endswith(ending):
-                forms.append(word.removesuffix(ending) + instead)
-    return tuple(forms)
 
 
 def _bare(quotes: list[str]) -> list[str]:

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from aegis_llm.gates import veto
 from aegis_llm.gates.facts import Facts
+from aegis_llm.gates.opposites import OPPOSITES, contraries, denials, plain_forms
+from aegis_llm.gates.words import ROLES
 from aegis_llm.matching import gate
 
 _PROSE = (
@@ -41,3 +43,13 @@ def test_a_gate_is_symmetric(pair: tuple[str, str]) -> None:
 def test_a_text_may_answer_itself(text: str) -> None:
     assert gate(text, text) is None
     assert veto(Facts(text), Facts(text)) is None
+
+
+_LETTERS = st.from_regex(r"[a-z]{1,12}", fullmatch=True)
+
+
+@given(st.one_of(st.sampled_from([*OPPOSITES, *_WORDS]), _LETTERS))
+def test_a_contrary_of_a_contrary_is_the_word(word: str) -> None:
+    for relation in (contraries, denials):
+        for other in relation(word) - ROLES.keys():
+            assert not relation(other).isdisjoint(plain_forms(word)), (word, other)
