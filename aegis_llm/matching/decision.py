@@ -12,8 +12,8 @@ class Decision(msgspec.Struct, frozen=True):
 
     `reason` is "" on acceptance, else the first veto, "below_threshold" or "below_score". `score`
     is P(same) from 0 to 1, None where no calibrated score was made; `threshold` is what the score
-    (or, without one, the similarity) had to reach. `grey`: no veto, and a score so near the
-    threshold that a judge is worth asking.
+    (or, without one, the similarity) had to reach, None where nothing could help. `grey`: no
+    veto, and a score so near the threshold that a judge is worth asking.
     """
 
     accept: bool

@@ -142,24 +142,25 @@ class Matcher:
         """Decide by rules alone, or return the pair that has to be scored."""
         scored = self._verifier is not None
         if not self._least <= similarity <= _HIGHEST:
-            return self._refused("below_threshold")
+            return Decision(False, "below_threshold", threshold=self._least)
         one, other = reading(asked), reading(cached)
         worded = one.has_words and other.has_words
         if asked == cached or (worded and same_text(asked, cached)):
             return Decision(True, score=1.0 if scored else None, threshold=self.threshold)
         if not worded:
-            return self._refused("no_words")
+            return _refused("no_words")
         if max(len(asked), len(cached)) > LONGEST:
-            return self._refused("question_too_long")
+            return _refused("question_too_long")
         if not scored or not (one.english and other.english):
-            if not similarity >= max(self._least, CAUTIOUS if scored else 0.0):
-                return self._refused("below_threshold_unscored")
+            least = max(self._least, CAUTIOUS if scored else 0.0)
+            if not similarity >= least:
+                return Decision(False, "below_threshold_unscored", threshold=least)
             strict = veto(one.facts, other.facts) or first_veto(one.facts, other.facts)
             if strict is None and not one.reads_as(other):
                 strict = "veto_words"
             if strict is None:
-                return Decision(True, threshold=max(self._least, CAUTIOUS if scored else 0.0))
-            return self._refused(strict, strict)
+                return Decision(True, threshold=least)
+            return _refused(strict, strict)
         return self._gated(Pair(asked, cached), every=every)
 
     def _gated(self, pair: Pair, *, every: bool) -> Decision | Pair:
@@ -167,17 +168,18 @@ class Matcher:
         if pair.corrected:
             return Decision(True, score=SURE, threshold=self.threshold)
         if pair.other_correction:
-            return self._refused("veto_correction", "veto_correction")
+            return _refused("veto_correction", "veto_correction")
         facts = (pair.a.facts, pair.b.facts)
         if every:
             named = vetoes(*facts)
         else:
             first = first_veto(*facts)
             named = (first,) if first else ()
-        return self._refused(named[0], *named) if named else pair
+        return _refused(named[0], *named) if named else pair
 
-    def _refused(self, reason: str, *named: str) -> Decision:
-        return Decision(False, reason, vetoes=named, threshold=self.threshold)
+
+def _refused(reason: str, *named: str) -> Decision:
+    return Decision(False, reason, vetoes=named)
 
 
 _UNKNOWN: Final = Decision(False, "no_question_text")

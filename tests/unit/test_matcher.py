@@ -159,3 +159,20 @@ def test_a_grey_pair_is_pointed_out_to_the_judge() -> None:
     assert verdict.candidate is None
     assert verdict.reason == "no_question_text"
     assert verdict.grey is unsure
+
+
+@pytest.mark.parametrize(
+    ("asked", "similarity", "needed"),
+    [
+        ("How do I open a second account?", 0.95, None),  # a veto: nothing would help
+        ("How do I open a giro account?", 0.2, FLOOR),  # what the similarity had to reach
+        ("Wie öffne ich ein Konto bei euch?", 0.8, CAUTIOUS),
+    ],
+)
+def test_a_refusal_names_the_threshold_that_was_missed(
+    asked: str, similarity: float, needed: float | None
+) -> None:
+    decision = Matcher(CacheConfig()).decide(asked, "How do I open a first account?", similarity)
+    assert not decision.accept
+    assert decision.threshold == needed
+    assert decision.score is None
