@@ -356,3 +356,11 @@ def test_the_models_on_the_server_are_meant_where_none_is_named() -> None:
     found = advise(loaded, Workload())
     assert found.workload.models == ("llama3.1:8b",)
     assert found.assumed[0] == "the models that are loaded now are meant: llama3.1:8b"
+
+
+def test_the_default_context_is_told_by_what_decides_it() -> None:
+    without, with_one = advice(processor()), advice(card())
+    assert setting(without, "CONTEXT_LENGTH").default == "4,096 without a GPU, whatever the slots"
+    assert "by the GPU memory" in setting(with_one, "CONTEXT_LENGTH").default
+    told = study_2025(processor(), Workload(models=("llama3.1:8b",))).assumed
+    assert any("4,096 tokens without a GPU" in one for one in told)

@@ -117,7 +117,8 @@ def _waiting(workload: Workload, slots: int) -> str:
     waiting = workload.concurrent - slots
     if waiting <= 0:
         return ""
-    return f"; of {workload.concurrent:,} requests at the same time {waiting:,} wait"
+    verb = "waits" if waiting == 1 else "wait"
+    return f"; of {workload.concurrent:,} requests at the same time {waiting:,} {verb}"
 
 
 def _limited(choice: Choice, room: Room, most: int, why: str) -> str:

@@ -6,6 +6,7 @@ from aegis_llm.bootstrap.advice import Advice, Setting, Workload
 from aegis_llm.bootstrap.advising.budget import budget_of
 from aegis_llm.bootstrap.advising.checking import check
 from aegis_llm.bootstrap.advising.fitting import Choice
+from aegis_llm.bootstrap.advising.memory import Room
 from aegis_llm.bootstrap.advising.plans import kept, marked, plan, server_of
 from aegis_llm.bootstrap.advising.prompts import PromptCache
 from aegis_llm.bootstrap.advising.settings import cache_arithmetic, default_loaded
@@ -97,16 +98,17 @@ def study_2025(facts: Facts, workload: Workload) -> Advice:
             for name, value in STUDY.items()
             if name not in fine
         ),
-        assumed=(*found.assumed, *room.assumed, *_default_said(release, context)),
+        assumed=(*found.assumed, *room.assumed, *_default_said(release, context, room)),
         unknown=(*found.unknown, *room.unknown),
     )
 
 
-def _default_said(release: Release, context: int) -> tuple[str, ...]:
+def _default_said(release: Release, context: int, room: Room) -> tuple[str, ...]:
     """Return what the default context is known from."""
     if not release.since(*TIERS):
         return ()
+    by = "by the GPU memory" if room.vram else "without a GPU"
     return (
-        f"without a context length Ollama takes {context:,} tokens by the GPU memory, as the "
+        f"without a context length Ollama takes {context:,} tokens {by}, as the "
         "source of 0.33.0-rc2 says; /api/ps tells what yours takes",
     )

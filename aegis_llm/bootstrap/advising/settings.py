@@ -139,7 +139,8 @@ def _context(one: Decided) -> Setting:
     )
     shown = f"{default:,}"
     if release.since(*TIERS):
-        shown += " by the GPU memory, whatever the slots"
+        by = "by the GPU memory" if one.server.room.vram else "without a GPU"
+        shown += f" {by}, whatever the slots"
     if not release.since(0, 5, 13):
         reason += " This version does not read it: give the option num_ctx in the Modelfile."
     return Setting(
