@@ -20,9 +20,12 @@ AegisError
 Trouble never reaches the caller of a model: the plan turns it into a miss with a reason.
 """
 
+import contextlib
+from importlib import metadata
 from typing import Any
 
 _SHOWN = 40
+_DISTRIBUTION = "aegis-llm"
 
 
 class AegisError(Exception):
@@ -37,9 +40,8 @@ class MissingExtraError(AegisError, ImportError):
     """An optional dependency is absent; the message names the extra to install."""
 
     def __init__(self, needed_for: str, extra: str) -> None:
-        super().__init__(
-            f"{needed_for} needs an optional dependency: pip install 'aegis-llm[{extra}]'"
-        )
+        named = " ".join(f"'{one}'" for one in _required_by(extra)) or f"'.[{extra}]'"
+        super().__init__(f"{needed_for} needs the extra {extra}: pip install {named}")
 
 
 class NotCachedError(AegisError, LookupError):
@@ -131,3 +133,23 @@ class EmbedTrouble(Trouble):
 
 class JudgeTrouble(Trouble):
     """The model that judges failed, took too long, or gave no clear reply."""
+
+
+def _required_by(extra: str) -> list[str]:
+    """Return what an extra of this installation requires, with what that requires of others.
+
+    The distributions and not `aegis-llm[extra]`: that name is another project's on PyPI, and an
+    installer that looks there would bring it.
+    """
+    found: list[str] = []
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for line in metadata.requires(_DISTRIBUTION) or ():
+            required, _, marker = line.partition(";")
+            if f"extra == '{extra}'" not in marker.replace('"', "'"):
+                continue
+            name, _, others = required.strip().removesuffix("]").partition("[")
+            if name == _DISTRIBUTION:
+                found += [one for other in others.split(",") for one in _required_by(other)]
+            else:
+                found.append(required.strip())
+    return found

