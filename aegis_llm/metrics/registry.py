@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from aegis_llm import rejecting
+from aegis_llm.metrics.failures import failure
 from aegis_llm.metrics.snapshot import CacheState, ModelQueue, Snapshot
 from aegis_llm.metrics.tally import RIGHT, VECTORS, WRONG, Cell, Totals
 from aegis_llm.quiet import Quiet
@@ -52,7 +53,7 @@ def call_of(
     started: float,
     origin: Origin | None,
     made: tuple[Answer, ...],
-    error: str,
+    error: str = "",
 ) -> Call:
     """Return what is told of a request to a model that began at `started` and is over now."""
     return Call(
@@ -128,6 +129,18 @@ class Registry:
         """Note that a request ended without an answer."""
         if self.on:
             self._note(lambda cell: cell.ended(Origin("failed", reason), framework))  # type: ignore[arg-type]
+
+    def unanswered(
+        self,
+        request: Request,
+        error: BaseException,
+        started: float,
+        made: tuple[Answer, ...] = (),
+    ) -> None:
+        """Note a request that ended without an answer, and tell those who listen."""
+        self.failed(failure(error), request.framework)
+        if self.listeners:
+            self.tell(call_of(request, started, None, made, type(error).__name__))
 
     def waited(self, seconds: float) -> None:
         """Note how long a model call waited for its turn."""

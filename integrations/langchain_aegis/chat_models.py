@@ -241,17 +241,20 @@ class ChatAegis(
             return generate(messages, stop, run_manager, **kwargs)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
         shown = bool(kwargs.get("reasoning", self.reasoning))
-        found: ChatResult | None
-        lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
-        if found is None and (found := replay(result_of, lookup, shown, run_manager)) is None:
+        answering: Answering = _part(self, "_answering")
+        lookup = answering.service.open(request)
+        if lookup.entry is not None:
+            hit = replay(result_of, lookup, shown, run_manager)
+            if hit is not None:
+                lookup.reported()
+                if run_manager is not None and others_listen(run_manager):
+                    for chunk in replay(chunks_of, lookup, shown) or ():
+                        run_manager.on_llm_new_token(chunk.text, chunk=chunk, verbose=self.verbose)
+                return hit
             with cache_control(refresh=True):
-                lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
+                lookup = answering.service.open(request)
             lookup.alone(UNREADABLE)
-        elif lookup.entry is not None:
-            if run_manager is not None and others_listen(run_manager):
-                for chunk in replay(chunks_of, lookup, shown) or ():
-                    run_manager.on_llm_new_token(chunk.text, chunk=chunk, verbose=self.verbose)
-            return found
+        found = answering.computed(lookup, ask, answers_of_result)
         return marked(found, lookup, run_manager)
 
     async def _agenerate(
@@ -267,21 +270,22 @@ class ChatAegis(
             return await generate(messages, stop, run_manager, **kwargs)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
         shown = bool(kwargs.get("reasoning", self.reasoning))
-        found: ChatResult | None
-        lookup, found = await _part(self, "_answering").acall(request, ask, answers_of_result)
-        if found is None and (found := replay(result_of, lookup, shown, run_manager)) is None:
+        answering: Answering = _part(self, "_answering")
+        lookup = await answering.service.aopen(request)
+        if lookup.entry is not None:
+            hit = replay(result_of, lookup, shown, run_manager)
+            if hit is not None:
+                lookup.reported()
+                if run_manager is not None and others_listen(run_manager):
+                    for chunk in replay(chunks_of, lookup, shown) or ():
+                        await run_manager.on_llm_new_token(
+                            chunk.text, chunk=chunk, verbose=self.verbose
+                        )
+                return hit
             with cache_control(refresh=True):
-                lookup, found = await _part(self, "_answering").acall(
-                    request, ask, answers_of_result
-                )
+                lookup = await answering.service.aopen(request)
             lookup.alone(UNREADABLE)
-        elif lookup.entry is not None:
-            if run_manager is not None and others_listen(run_manager):
-                for chunk in replay(chunks_of, lookup, shown) or ():
-                    await run_manager.on_llm_new_token(
-                        chunk.text, chunk=chunk, verbose=self.verbose
-                    )
-            return found
+        found = await answering.acomputed(lookup, ask, answers_of_result)
         return marked(found, lookup, run_manager)
 
     def _stream(

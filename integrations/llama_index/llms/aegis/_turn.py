@@ -103,13 +103,12 @@ class Turn:
 
         if request is None:
             return generate()
-        lookup, response = self._answering.call(request, generate, answers_of_response)
-        if response is None:
-            assert lookup.entry is not None  # noqa: S101 - a hit has an entry
-            response = _readable(lookup, response_of, lookup.entry)
-        if response is None:
-            response = generate()
+        lookup = self._answering.service.open(request)
+        kept = None if lookup.entry is None else _readable(lookup, response_of, lookup.entry)
+        if kept is not None:
             lookup.reported()
+            return marked(kept, lookup.origin)
+        response = self._answering.computed(lookup, generate, answers_of_response)
         return marked(response, lookup.origin)
 
     @llm_chat_callback()
@@ -124,13 +123,12 @@ class Turn:
 
         if request is None:
             return await generate()
-        lookup, response = await self._answering.acall(request, generate, answers_of_response)
-        if response is None:
-            assert lookup.entry is not None  # noqa: S101 - a hit has an entry
-            response = _readable(lookup, response_of, lookup.entry)
-        if response is None:
-            response = await generate()
+        lookup = await self._answering.service.aopen(request)
+        kept = None if lookup.entry is None else _readable(lookup, response_of, lookup.entry)
+        if kept is not None:
             lookup.reported()
+            return marked(kept, lookup.origin)
+        response = await self._answering.acomputed(lookup, generate, answers_of_response)
         return marked(response, lookup.origin)
 
     @llm_chat_callback()
@@ -220,8 +218,7 @@ class Turn:
             lookup.reported()
             yield from kept
             return
-        yield from upstream()
-        lookup.reported()
+        yield from self._answering.alone(lookup, upstream, answers_of_records)
 
     async def _arecords(
         self, lookup: Lookup, upstream: Callable[[], AsyncGenerator[Record, None]]
@@ -232,15 +229,11 @@ class Turn:
             for record in kept:
                 yield record
             return
-        if lookup.entry is None:
-            records = self._answering.astream(lookup, upstream, answers_of_records)
-        else:
-            records = upstream()
-        async with aclosing(records):
+        shared = lookup.entry is None
+        ask = self._answering.astream if shared else self._answering.aalone
+        async with aclosing(ask(lookup, upstream, answers_of_records)) as records:
             async for record in records:
                 yield record
-        if lookup.entry is not None:
-            lookup.reported()
 
     def _request(
         self,
@@ -302,7 +295,9 @@ def _readable(lookup: Lookup, rebuild: Callable[[Entry], R], entry: Entry) -> R 
             log.error("a cached answer is not usable; the model is asked", exc_info=exc)
     if current_control().only_if_cached:
         msg = "only_if_cached: what is cached is not usable"
-        raise NotCachedError(msg)
+        error = NotCachedError(msg)
+        lookup.unanswered(error)
+        raise error
     elapsed = lookup.origin.lookup_ms
     lookup.origin = Origin("bypass", "unreadable_entry", lookup_ms=elapsed)
     return None
