@@ -48,8 +48,8 @@ class Lookup:
     """
 
     __slots__ = (
-        "_counted", "_late", "_made", "_opened", "_request", "_service", "_started", "origin",
-        "trip",
+        "_around", "_counted", "_late", "_made", "_opened", "_request", "_service", "_started",
+        "origin", "trip",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class Lookup:
         self._started = started
         self._late: tuple[Document, ...] = ()
         self._counted = False
+        self._around = METRICS.around()
         self.trip = Trip()
         elapsed = (time.perf_counter() - started) * 1000
         self.origin = msgspec.structs.replace(opened.origin, lookup_ms=elapsed)
@@ -81,7 +82,7 @@ class Lookup:
         self._late = documents
 
     def store(self, *answers: Answer, documents: tuple[Document, ...] = ()) -> None:
-        """Store what the model answered; never raises.
+        """Store what the model answered to a miss, and note it for who listens; never raises.
 
         `documents` are those that came to light while it was made, beside the request's own.
         """
@@ -119,7 +120,7 @@ class Lookup:
         if self._counted:
             return
         self._counted = True
-        METRICS.unanswered(self._request, error, self._started, self._made)
+        METRICS.unanswered(self._request, error, self._started, self._made, self._around)
 
     def _land(self, error: BaseException) -> None:
         """Let identical requests that wait for this one go on."""
@@ -140,27 +141,28 @@ class Lookup:
         """Note that a follower had to call the model after all."""
         self.origin = msgspec.structs.replace(self.origin, outcome="miss", reason=reason)
 
-    def made(self, *answers: Answer) -> None:
-        """Note what the model answered to a request that is not stored."""
-        self._made = answers
-
     def spared(self, *answers: Answer) -> None:
         """Note what the follower of a stream did not have the model compute."""
         tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in answers)
         seconds = sum(answer.duration_ms for answer in answers) / 1000
         self.origin = msgspec.structs.replace(self.origin, saved_tokens=tokens, saved_s=seconds)
 
-    def reported(self) -> Origin:
-        """Tell `observe()` and the metrics about this request and return its origin."""
+    def reported(self, *, late: bool = False) -> Origin:
+        """Tell `observe()` and the metrics, return the origin; `late`: `told` will be called."""
         if self.trip.server:
             queued_ms, server = self.trip.queued_s * 1000, self.trip.server
             self.origin = msgspec.structs.replace(self.origin, queued_ms=queued_ms, server=server)
         report(self.origin)
         self._counted = True
         METRICS.ended(self.origin, self._request.framework, self._service.hits)
-        if METRICS.listeners:
-            METRICS.tell(call_of(self._request, self._started, self.origin, self._made))
+        if METRICS.listeners and not late:
+            self.told()
         return self.origin
+
+    def told(self) -> None:
+        """Tell those who listen to the metrics about this request."""
+        call = call_of(self._request, self._started, self.origin, self._made)
+        METRICS.tell(call, self._around)
 
     def _unstored(self, reason: str) -> None:
         if reason and reason != self.origin.reason:

@@ -14,6 +14,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 import msgspec
@@ -33,9 +34,11 @@ _MANY = 64  # cells, before those of threads that have ended are added up
 class Call(msgspec.Struct, frozen=True):
     """One request that is over, as told to those who listen.
 
-    `operation` is `chat` or `embeddings`, `seconds` how long it took in all, `input_tokens` and
-    `output_tokens` what the model computed for it (0 for a hit), `error` the name of the class of
-    what went wrong. `origin` is None where there was no answer.
+    `operation` is `chat`, `embeddings` or `invoke_workflow` (a chain, a query engine), `seconds`
+    how long it took in all, `input_tokens` and `output_tokens` what the model computed for it (0
+    for a hit, and for a workflow, whose models tell of themselves), `finish_reasons` why it
+    stopped, `error` the name of the class of what went wrong. `origin` is None where there was no
+    answer.
     """
 
     operation: str
@@ -46,6 +49,7 @@ class Call(msgspec.Struct, frozen=True):
     input_tokens: int = 0
     output_tokens: int = 0
     error: str = ""
+    finish_reasons: tuple[str, ...] = ()
 
 
 def call_of(
@@ -55,9 +59,10 @@ def call_of(
     made: tuple[Answer, ...],
     error: str = "",
 ) -> Call:
-    """Return what is told of a request to a model that began at `started` and is over now."""
+    """Return what is told of a request that began at `started` and is over now."""
+    made = made if request.operation == "chat" else ()
     return Call(
-        operation="chat",
+        operation=request.operation,
         framework=request.framework,
         model=request.model,
         seconds=time.perf_counter() - started,
@@ -65,6 +70,7 @@ def call_of(
         input_tokens=sum(answer.prompt_tokens for answer in made),
         output_tokens=sum(answer.completion_tokens for answer in made),
         error=error,
+        finish_reasons=tuple(answer.done_reason for answer in made if answer.done_reason),
     )
 
 
@@ -136,11 +142,12 @@ class Registry:
         error: BaseException,
         started: float,
         made: tuple[Answer, ...] = (),
+        around: Context | None = None,
     ) -> None:
         """Note a request that ended without an answer, and tell those who listen."""
         self.failed(failure(error), request.framework)
         if self.listeners:
-            self.tell(call_of(request, started, None, made, type(error).__name__))
+            self.tell(call_of(request, started, None, made, type(error).__name__), around)
 
     def waited(self, seconds: float) -> None:
         """Note how long a model call waited for its turn."""
@@ -157,11 +164,18 @@ class Registry:
         if self.on and count:
             self._note(lambda cell: cell.add(VECTORS, outcome, count))
 
-    def tell(self, call: Call) -> None:
+    def around(self) -> Context | None:
+        """Return the context of who asks, for those who listen: a stream may end elsewhere."""
+        return copy_context() if self.listeners else None
+
+    def tell(self, call: Call, around: Context | None = None) -> None:
         """Tell those who listen of a request; what they raise is logged and nothing else."""
         for listener in self.listeners:
             try:
-                listener(call)
+                if around is None:
+                    listener(call)
+                else:
+                    around.run(listener, call)
             except Exception as exc:  # noqa: BLE001 - nor is listening
                 self._failed("listening to", exc)
 

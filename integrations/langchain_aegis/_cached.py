@@ -13,6 +13,7 @@ from aegis_llm.answering import Answering
 from aegis_llm.control import cache_control
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
+from aegis_llm.keys import keyless
 from aegis_llm.plan import UNREADABLE
 from aegis_llm.quiet import Quiet
 from aegis_llm.service import Lookup, Service
@@ -108,8 +109,6 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
         def generate() -> tuple[O]:
             return (self.cached_chain.invoke(input, _watched(config, watch), **kwargs),)
 
-        if request is None:
-            return generate()[0]
         lookup, kept = self._looked_up(request, run_manager)
         if kept is not _NO_VALUE:
             return kept  # type: ignore[no-any-return]
@@ -125,8 +124,6 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
         async def generate() -> tuple[O]:
             return (await self.cached_chain.ainvoke(input, _watched(config, watch), **kwargs),)
 
-        if request is None:
-            return (await generate())[0]
         lookup, kept = await self._alooked_up(request, run_manager)
         if kept is not _NO_VALUE:
             return kept  # type: ignore[no-any-return]
@@ -144,9 +141,6 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
             yield from self.cached_chain.stream(input, _watched(config, watch), **kwargs)
             watch.ended = True
 
-        if request is None:
-            yield from upstream()
-            return
         with closing(self._chunks(request, watch, upstream, run_manager)) as chunks:
             yield from chunks
 
@@ -175,10 +169,6 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
                 yield chunk
             watch.ended = True
 
-        if request is None:
-            async for chunk in upstream():
-                yield chunk
-            return
         async with aclosing(self._achunks(request, watch, upstream, run_manager)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -237,10 +227,8 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
 
         return answers_of
 
-    def _request(
-        self, given: I, config: RunnableConfig, kwargs: Mapping[str, Any]
-    ) -> Request | None:
-        """Return the request of one call; None when it has no question or no key."""
+    def _request(self, given: I, config: RunnableConfig, kwargs: Mapping[str, Any]) -> Request:
+        """Return the request of one call; it is bypassed when it has no question or no key."""
         try:
             rest = [configured(config), dict(kwargs)]
             return request_of(given, rest, self._question, self._identity, self._uses)
@@ -249,7 +237,7 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
         except Exception as exc:  # a user's question(...), an input like no other
             if _quiet.may_say(f"asking {type(exc)}"):
                 log.warning("cache_chain: no question found; the chain runs", exc_info=exc)
-        return None
+        return keyless("langchain", operation="invoke_workflow")
 
 
 def _watched(config: RunnableConfig, watch: Watch) -> RunnableConfig:

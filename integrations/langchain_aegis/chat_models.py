@@ -236,9 +236,7 @@ class ChatAegis(
         **kwargs: Any,
     ) -> ChatResult:
         generate = super()._generate
-        request, kwargs = self._asked(messages, stop, kwargs, run_manager)
-        if request is None:
-            return generate(messages, stop, run_manager, **kwargs)
+        request, kwargs = self._sent(messages, stop, kwargs, run_manager)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
         shown = bool(kwargs.get("reasoning", self.reasoning))
         answering: Answering = _part(self, "_answering")
@@ -265,9 +263,7 @@ class ChatAegis(
         **kwargs: Any,
     ) -> ChatResult:
         generate = super()._agenerate
-        request, kwargs = self._asked(messages, stop, kwargs, run_manager)
-        if request is None:
-            return await generate(messages, stop, run_manager, **kwargs)
+        request, kwargs = self._sent(messages, stop, kwargs, run_manager)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
         shown = bool(kwargs.get("reasoning", self.reasoning))
         answering: Answering = _part(self, "_answering")
@@ -320,10 +316,7 @@ class ChatAegis(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
     ) -> Generator[ChatGenerationChunk, None, None]:
         upstream = super()._iterate_over_stream
-        request, kwargs = self._asked(messages, stop, kwargs, run)
-        if request is None:
-            yield from upstream(messages, stop, **kwargs)
-            return
+        request, kwargs = self._sent(messages, stop, kwargs, run)
         lookup = self._answering.service.open(request, stream="langchain")
         if lookup.entry is not None:
             shown = bool(kwargs.get("reasoning", self.reasoning))
@@ -352,11 +345,7 @@ class ChatAegis(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         upstream = super()._aiterate_over_stream
-        request, kwargs = self._asked(messages, stop, kwargs, run)
-        if request is None:
-            async for chunk in upstream(messages, stop, **kwargs):
-                yield chunk
-            return
+        request, kwargs = self._sent(messages, stop, kwargs, run)
         lookup = await self._answering.service.aopen(request, stream="langchain")
         if lookup.entry is not None:
             shown = bool(kwargs.get("reasoning", self.reasoning))

@@ -119,8 +119,8 @@ async def test_followers_whose_own_calls_fail_count_too() -> None:
 
 async def waits(cache: Answering) -> None:
     """Return once a request waits for an identical one."""
-    while not any(flight.waiters for flight in cache.service.flights._flights.values()):
-        await asyncio.sleep(0)  # noqa: ASYNC110 - a flight sets no event
+    while not any(flight.waiters for flight in cache.service.flights._flights.values()):  # noqa: ASYNC110 - a flight sets no event
+        await asyncio.sleep(0)
 
 
 async def test_who_is_cancelled_while_it_waits_for_a_twin_counts_as_cancelled() -> None:

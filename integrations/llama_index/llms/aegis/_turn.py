@@ -14,7 +14,7 @@ from llama_index.llms.ollama import Ollama
 
 from aegis_llm.control import Surroundings, current_control
 from aegis_llm.errors import NotCachedError
-from aegis_llm.keys import UncacheableError, request_from_body
+from aegis_llm.keys import UncacheableError, keyless, request_from_body
 from aegis_llm.quiet import Quiet
 from aegis_llm.service import Lookup
 from aegis_llm.values import Entry, Origin, Request
@@ -94,15 +94,13 @@ class Turn:
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the answer, from the cache or from the model."""
-        sent, request = self._request(messages, kwargs)
+        sent, request = self._read(messages, kwargs)
 
         def generate() -> ChatResponse:
             self._acquire()
             response: ChatResponse = _CHAT(self._sender(sent), sent, **kwargs)
             return response
 
-        if request is None:
-            return generate()
         lookup = self._answering.service.open(request)
         kept = None if lookup.entry is None else _readable(lookup, response_of, lookup.entry)
         if kept is not None:
@@ -114,15 +112,13 @@ class Turn:
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Like `chat`, awaited."""
-        sent, request = self._request(messages, kwargs, awaited=True)
+        sent, request = self._read(messages, kwargs, awaited=True)
 
         async def generate() -> ChatResponse:
             await self._aacquire()
             response: ChatResponse = await _ACHAT(self._sender(sent), sent, **kwargs)
             return response
 
-        if request is None:
-            return await generate()
         lookup = await self._answering.service.aopen(request)
         kept = None if lookup.entry is None else _readable(lookup, response_of, lookup.entry)
         if kept is not None:
@@ -136,20 +132,20 @@ class Turn:
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> Generator[ChatResponse, None, None]:
         """Return the chunks, which begin to be made when the first is asked for."""
-        sent, request = self._request(messages, kwargs)
+        sent, request = self._read(messages, kwargs)
 
         def upstream() -> Generator[ChatResponse, None, None]:
             self._acquire()
             yield from _STREAM_CHAT(self._sender(sent), sent, **kwargs)
 
-        return upstream() if request is None else self._chunks(request, upstream, Surroundings())
+        return self._chunks(request, upstream, Surroundings())
 
     @llm_chat_callback()
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> AsyncGenerator[ChatResponse, None]:
         """Like `stream_chat`, awaited."""
-        sent, request = self._request(messages, kwargs, awaited=True)
+        sent, request = self._read(messages, kwargs, awaited=True)
 
         async def upstream() -> AsyncGenerator[ChatResponse, None]:
             await self._aacquire()
@@ -157,7 +153,7 @@ class Turn:
                 async for chunk in chunks:
                     yield chunk
 
-        return upstream() if request is None else self._achunks(request, upstream, Surroundings())
+        return self._achunks(request, upstream, Surroundings())
 
     def request(
         self,
@@ -234,6 +230,13 @@ class Turn:
         async with aclosing(ask(lookup, upstream, answers_of_records)) as records:
             async for record in records:
                 yield record
+
+    def _read(
+        self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, awaited: bool = False
+    ) -> tuple[Sequence[ChatMessage], Request]:
+        """Like `_request`; a request that has no key is one that is bypassed."""
+        sent, request = self._request(messages, kwargs, awaited=awaited)
+        return sent, request or keyless("llama_index", self._llm.model)
 
     def _request(
         self,

@@ -235,6 +235,7 @@ class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
             identity=self._identity,
             uses=self._uses,
             framework="llama_index",
+            operation="invoke_workflow",
         )
 
     def _identify(self) -> None:
