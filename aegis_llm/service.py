@@ -17,7 +17,7 @@ from aegis_llm.drivers import arun, run
 from aegis_llm.errors import EmbedTrouble, NotCachedError
 from aegis_llm.explaining import Explaining
 from aegis_llm.learning.ledger import Labels
-from aegis_llm.metrics.registry import METRICS, call_of
+from aegis_llm.metrics.registry import METRICS
 from aegis_llm.metrics.snapshot import CacheState
 from aegis_llm.names import Ids, names_given
 from aegis_llm.ports import Store
@@ -161,10 +161,10 @@ class Lookup:
 
     def told(self) -> None:
         """Tell those who listen to the metrics about this request."""
-        call = call_of(self._request, self._started, self.origin, self._made)
-        METRICS.tell(call, self._around)
+        METRICS.told(self._request, self._started, self.origin, self._made, self._around)
 
     def _unstored(self, reason: str) -> None:
+        METRICS.unstored(reason)
         if reason and reason != self.origin.reason:
             said = f"{self.origin.reason}; not stored: {reason}"
             self.origin = msgspec.structs.replace(self.origin, reason=said)

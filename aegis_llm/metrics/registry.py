@@ -21,8 +21,9 @@ import msgspec
 
 from aegis_llm import rejecting
 from aegis_llm.metrics.failures import failure
+from aegis_llm.metrics.reasons import OTHER, REASONS
 from aegis_llm.metrics.snapshot import CacheState, ModelQueue, Snapshot
-from aegis_llm.metrics.tally import RIGHT, VECTORS, WRONG, Cell, Totals
+from aegis_llm.metrics.tally import NOT_STORED, RIGHT, VECTORS, WRONG, Cell, Totals
 from aegis_llm.quiet import Quiet
 from aegis_llm.values import Answer, Origin, Request
 
@@ -136,6 +137,17 @@ class Registry:
         if self.on:
             self._note(lambda cell: cell.ended(Origin("failed", reason), framework))  # type: ignore[arg-type]
 
+    def told(
+        self,
+        request: Request,
+        started: float,
+        origin: Origin,
+        made: tuple[Answer, ...],
+        around: Context | None,
+    ) -> None:
+        """Tell those who listen of a request that was answered."""
+        self.tell(call_of(request, started, origin, made), around)
+
     def unanswered(
         self,
         request: Request,
@@ -148,6 +160,12 @@ class Registry:
         self.failed(failure(error), request.framework)
         if self.listeners:
             self.tell(call_of(request, started, None, made, type(error).__name__), around)
+
+    def unstored(self, reason: str) -> None:
+        """Note why an answer was served and not stored; an empty reason: it was."""
+        if self.on and reason:
+            label = reason if reason in REASONS else OTHER
+            self._note(lambda cell: cell.add(NOT_STORED, label))
 
     def waited(self, seconds: float) -> None:
         """Note how long a model call waited for its turn."""

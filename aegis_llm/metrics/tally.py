@@ -10,7 +10,6 @@ from aegis_llm.metrics.histogram import LOOKUP_S, WAIT_S, Histogram
 from aegis_llm.metrics.reasons import (
     FRAMEWORKS,
     gate_of,
-    not_stored_label,
     reason_label,
 )
 from aegis_llm.metrics.snapshot import HITS, Requests, Snapshot
@@ -67,8 +66,6 @@ class Cell:
 
     def _row(self, origin: Origin, framework: str) -> list[float]:
         """Return the row of a request whose reason is told the first time, or in many words."""
-        if unstored := not_stored_label(origin.reason):
-            self.add(NOT_STORED, unstored)
         label = reason_label(origin.reason)
         key = (origin.outcome, label, framework if framework in FRAMEWORKS else "")
         row = self.rows.get(key)

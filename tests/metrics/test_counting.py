@@ -101,6 +101,7 @@ def test_a_reason_that_a_user_made_is_no_label() -> None:
     METRICS.ended(Origin("bypass", SECRET), SECRET, answering().service.hits)
     METRICS.ended(Origin("miss", f"veto_{SECRET}"), "", answering().service.hits)
     METRICS.ended(Origin("miss", f"refresh; not stored: {SECRET}"), "", answering().service.hits)
+    METRICS.unstored(SECRET)
     told = snapshot()
     assert {r.reason for r in told.requests} == {"other", "veto_other", "refresh"}
     assert {r.framework for r in told.requests} == {"none"}
@@ -145,6 +146,7 @@ def test_a_veto_is_counted_by_its_gate_and_what_is_not_stored_by_its_reason() ->
     METRICS.ended(Origin("miss", "veto_numbers"), "", book)
     METRICS.ended(Origin("miss", "veto_numbers; not stored: empty_answer"), "", book)
     METRICS.ended(Origin("miss", "below_score"), "", book)
+    answering().call(ask(), lambda: Answer(""), lambda answer: [answer])
     told = snapshot()
     assert told.vetoes == {"numbers": 2}
     assert told.not_stored == {"empty_answer": 1}
