@@ -199,7 +199,8 @@ class Registry:
 
     def watch(self, cache: Seen) -> None:
         """Show a cache while it lives."""
-        self._caches.add(cache)
+        with self._lock:
+            self._caches.add(cache)
 
     def watch_queues(self, source: Callable[[], list[ModelQueue]]) -> None:
         """Show the queues that a source knows."""
@@ -212,8 +213,9 @@ class Registry:
             for _, cell in self._cells:
                 totals.add(cell)
             counts = totals.snapshot(self._started_ms, self._now_ms())
+            living = list(self._caches)
         queues = [queue for source in self._queues for queue in self._asked(source, [])]
-        caches = [self._asked(cache.state, None) for cache in list(self._caches)]
+        caches = [self._asked(cache.state, None) for cache in living]
         return msgspec.structs.replace(
             counts, queues=tuple(queues), caches=tuple(state for state in caches if state)
         )

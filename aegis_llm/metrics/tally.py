@@ -85,9 +85,9 @@ class Totals:
 
     def add(self, cell: Cell) -> None:
         """Add a cell, as it is now."""
-        for key, row in list(cell.rows.items()):
+        for key, row in cell.rows.copy().items():  # a copy in one step: its thread goes on
             self._rows[key] = _sum(self._rows.get(key, _EMPTY), list(row))
-        self._counts.update(dict(cell.counts))
+        self._counts.update(cell.counts.copy())
         self._waits = [*map(int, _sum(self._waits, list(cell.waits)))]
         self._waited_s += cell.waited_s
 

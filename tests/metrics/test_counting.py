@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +224,42 @@ def test_metrics_that_break_cost_no_answer(
         "counting metrics failed; requests are served all the same",
         "listening to metrics failed; requests are served all the same",
     ]
+
+
+@pytest.fixture
+def _hasty() -> Iterator[None]:
+    """Threads take turns after each step."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("alone", "_hasty")
+def test_caches_that_come_and_go_disturb_no_reader() -> None:
+    class Passing:
+        def state(self) -> Any:
+            return None
+
+    over = threading.Event()
+
+    def make() -> None:
+        kept: list[Any] = []
+        while not over.is_set():
+            kept.append(Passing())
+            METRICS.watch(kept[-1])
+            del kept[:-100]
+
+    makers = [threading.Thread(target=make) for _ in range(3)]
+    for maker in makers:
+        maker.start()
+    try:
+        for _ in range(2000):
+            snapshot()
+    finally:
+        over.set()
+        for maker in makers:
+            maker.join()
 
 
 def test_a_part_that_cannot_be_read_leaves_the_rest(
