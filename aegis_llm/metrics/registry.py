@@ -193,7 +193,7 @@ class Registry:
                 if around is None:
                     listener(call)
                 else:
-                    around.run(listener, call)
+                    around.copy().run(listener, call)  # it may be told in two threads
             except Exception as exc:  # noqa: BLE001 - nor is listening
                 self._failed("listening to", exc)
 

@@ -73,7 +73,9 @@ def test_what_is_no_query_is_refused_by_prometheus(promtool: str, tmp_path: Path
 
 def test_the_alerts_are_valid_and_fire_when_they_should(promtool: str) -> None:
     cases = sorted(file.name for file in FOLDER.glob("*.test.yml"))
-    assert cases
+    tested = "".join((FOLDER / case).read_text() for case in cases)
+    alerts = re.findall(r"- alert: (\w+)", (FOLDER / "alerts.yml").read_text())
+    assert [name for name in alerts if f"alertname: {name}" not in tested] == []
     for command in (["check", "rules", "alerts.yml"], ["test", "rules", *cases]):
         done = run(promtool, *command)
         assert done.returncode == 0, done.stdout + done.stderr
