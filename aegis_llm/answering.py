@@ -243,7 +243,7 @@ class Answering:
         def finish(chunks: list[C], end: End) -> None:
             call.end()
             answers = _answers(answers_of, chunks) if end in (ENDED, LEFT) else []
-            if answers:
+            if answers or end is ENDED:  # what ended was answered, though nothing may be stored
                 lookup.store(*answers)
             else:
                 lookup.failed(end if isinstance(end, BaseException) else GivenUpError(end))
@@ -264,7 +264,7 @@ class Answering:
         async def finish(chunks: list[C], end: End) -> None:
             call.end()
             answers = _answers(answers_of, chunks) if end in (ENDED, LEFT) else []
-            if answers:
+            if answers or end is ENDED:  # what ended was answered, though nothing may be stored
                 await lookup.astore(*answers)
             else:
                 lookup.failed(end if isinstance(end, BaseException) else GivenUpError(end))

@@ -50,6 +50,21 @@ def test_a_stream_left_after_its_last_chunk_was_answered() -> None:
     assert call(cache, ask()) == "hit_local"  # and stored
 
 
+def test_a_stream_whose_answer_cannot_be_stored_was_answered_all_the_same() -> None:
+    cache = answering()
+    assert len(list(stream(cache, lambda: iter("ab")))) == 2
+    assert counted() == {"miss": 1}
+    assert snapshot().not_stored == {"empty_answer": 1}
+
+
+async def test_an_awaited_stream_whose_answer_cannot_be_stored_was_answered_too() -> None:
+    async def upstream() -> AsyncIterator[str]:
+        yield "a"
+
+    assert [chunk async for chunk in await astream(answering(), upstream)] == ["a"]
+    assert counted() == {"miss": 1}
+
+
 async def test_an_awaited_stream_left_after_its_last_chunk_was_answered() -> None:
     cache = answering()
     chunks = await astream(cache, abc)
