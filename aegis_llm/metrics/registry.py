@@ -103,6 +103,7 @@ class Registry:
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self.on = True
+        self._off = 0
         self.listeners: tuple[Listener, ...] = ()
         self._now_ms = now_ms
         self._quiet = Quiet()
@@ -118,6 +119,12 @@ class Registry:
         self._ended = Totals()
         self._many = _MANY
         self._started_ms = self._now_ms()
+
+    def switch(self, off: int) -> None:
+        """Add to how many want nothing counted."""
+        with self._lock:
+            self._off += off
+            self.on = not self._off
 
     def ended(self, origin: Origin, framework: str, book: Book) -> None:
         """Note that a request was answered."""
@@ -274,9 +281,9 @@ rejecting.on_removal(lambda: METRICS.checked("reject", right=False))
 
 @contextlib.contextmanager
 def metrics_off() -> Iterator[None]:
-    """Count nothing inside the block, in the whole process."""
-    before, METRICS.on = METRICS.on, False
+    """Count nothing inside the block, in the whole process; blocks may overlap."""
+    METRICS.switch(1)
     try:
         yield
     finally:
-        METRICS.on = before
+        METRICS.switch(-1)

@@ -282,6 +282,18 @@ def test_nothing_is_counted_while_the_metrics_are_off() -> None:
     assert snapshot().total == 1
 
 
+def test_blocks_without_counting_may_overlap() -> None:
+    """As in two threads: the first to begin ends first."""
+    one, other = metrics_off(), metrics_off()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    METRICS.waited(1.0)
+    other.__exit__(None, None, None)
+    METRICS.waited(1.0)
+    assert snapshot().queue_wait.count == 1
+
+
 def test_a_forked_child_begins_at_zero() -> None:
     cache = answering()
     call(cache, ask())
