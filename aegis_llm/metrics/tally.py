@@ -57,7 +57,8 @@ class Cell:
     def add(self, kind: str, label: str, count: int = 1) -> None:
         """Count something that has no histogram."""
         key = (kind, label)
-        self.counts[key] = self.counts.get(key, 0) + count
+        self.counts.setdefault(key, 0)
+        self.counts[key] += count  # no call in it: from Python 3.12 on a finalizer may run after one
 
     def waited(self, seconds: float) -> None:
         """Count a wait in the queue."""

@@ -19,6 +19,7 @@ from aegis_llm.metrics import metrics_off, snapshot
 from aegis_llm.metrics.families import families
 from aegis_llm.metrics.reasons import GATES, REASONS
 from aegis_llm.metrics.registry import METRICS
+from aegis_llm.metrics.tally import Cell
 from aegis_llm.scheduling import note_trip
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.values import Answer, Origin
@@ -280,6 +281,33 @@ def test_nothing_is_counted_while_the_metrics_are_off() -> None:
     assert snapshot().total == snapshot().queue_wait.count == 0
     call(cache, ask())
     assert snapshot().total == 1
+
+
+def test_a_finalizer_that_counts_in_the_midst_of_counting_loses_nothing() -> None:
+    """From Python 3.12 on garbage may be collected after any call, so here after each."""
+    cell = Cell()
+
+    class Collecting(dict[Any, int]):
+        left = 3
+
+        def _collect(self) -> None:
+            if self.left:
+                self.left -= 1
+                cell.add("kind", "label")
+
+        def get(self, key: Any, otherwise: Any = None) -> Any:
+            found = super().get(key, otherwise)
+            self._collect()
+            return found
+
+        def setdefault(self, key: Any, otherwise: Any = None) -> Any:
+            found = super().setdefault(key, otherwise)
+            self._collect()
+            return found
+
+    cell.counts = Collecting()
+    cell.add("kind", "label")
+    assert cell.counts == {("kind", "label"): 4}
 
 
 def test_blocks_without_counting_may_overlap() -> None:
