@@ -58,7 +58,7 @@ class Cell:
         """Count something that has no histogram."""
         key = (kind, label)
         self.counts.setdefault(key, 0)
-        self.counts[key] += count  # no call in it: from Python 3.12 on a finalizer may run after one
+        self.counts[key] += count  # no call in it, after which a finalizer may run
 
     def waited(self, seconds: float) -> None:
         """Count a wait in the queue."""
