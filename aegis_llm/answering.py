@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import aclosing, closing
 from itertools import islice
 from typing import TypeVar
 
@@ -56,6 +57,15 @@ class Answering:
         if lookup.entry is not None:
             lookup.reported()
             return None
+        return self.computed(lookup, generate, answers_of)
+
+    def computed(
+        self, lookup: Lookup, generate: Callable[[], R], answers_of: Callable[[R], list[Answer]]
+    ) -> R:
+        """Return what `generate` returned, stored unless the look-up hit; its entry is of no use.
+
+        An adapter that can read no answer in an entry reports no hit and calls this.
+        """
         try:
             with TRAFFIC.begin(), followed(lookup.trip):
                 native = generate()
@@ -87,6 +97,15 @@ class Answering:
         if lookup.entry is not None:
             lookup.reported()
             return None
+        return await self.acomputed(lookup, generate, answers_of)
+
+    async def acomputed(
+        self,
+        lookup: Lookup,
+        generate: Callable[[], Awaitable[R]],
+        answers_of: Callable[[R], list[Answer]],
+    ) -> R:
+        """Like `computed`, awaited."""
         try:
             with TRAFFIC.begin(), followed(lookup.trip):
                 native = await generate()
@@ -112,17 +131,17 @@ class Answering:
             reader = self._lead(lookup, upstream, answers_of)
         if reader is None:
             lookup.alone("leader_left")
-            with TRAFFIC.begin():
-                yield from _tracked(upstream(), lookup)
-            lookup.reported()
+            yield from self.alone(lookup, upstream, answers_of)
             return
         seen: list[C] = []
         try:
             for chunk in reader:
                 seen.append(chunk)
                 yield chunk
-        except Exception:
-            if seen or lookup.stream is None:
+        except BaseException as exc:
+            if seen or lookup.stream is None or not isinstance(exc, Exception):
+                reader.close()  # what was read to its end is stored before it is counted
+                _cut_short(lookup, answers_of, seen, exc)
                 raise
         else:
             if lookup.stream is not None:
@@ -132,8 +151,25 @@ class Answering:
         finally:
             reader.close()
         lookup.alone("leader_failed")
-        with TRAFFIC.begin():
-            yield from _tracked(upstream(), lookup)
+        yield from self.alone(lookup, upstream, answers_of)
+
+    def alone(
+        self,
+        lookup: Lookup,
+        upstream: Callable[[], Iterator[C]],
+        answers_of: Callable[[list[C]], list[Answer]],
+    ) -> Generator[C, None, None]:
+        """Yield the chunks of a stream that is neither shared nor stored."""
+        seen: list[C] = []
+        try:
+            with TRAFFIC.begin(), closing(_tracked(upstream(), lookup)) as chunks:
+                for chunk in chunks:
+                    seen.append(chunk)
+                    yield chunk
+        except BaseException as exc:
+            _cut_short(lookup, answers_of, seen, exc)
+            raise
+        lookup.store(*_answers(answers_of, seen))  # it is no miss: noted alone
         lookup.reported()
 
     async def astream(
@@ -148,10 +184,9 @@ class Answering:
             shared = self._alead(lookup, upstream, answers_of)
         if not shared.attach():
             lookup.alone("leader_left")
-            with TRAFFIC.begin():
-                async for chunk in _atracked(upstream(), lookup):
+            async with aclosing(self.aalone(lookup, upstream, answers_of)) as own:
+                async for chunk in own:
                     yield chunk
-            lookup.reported()
             return
         lookup.publish(shared)
         seen: list[C] = []
@@ -160,8 +195,10 @@ class Answering:
             async for chunk in reader:
                 seen.append(chunk)
                 yield chunk
-        except Exception:
-            if seen or lookup.stream is None:
+        except BaseException as exc:
+            if seen or lookup.stream is None or not isinstance(exc, Exception):
+                await reader.aclose()
+                _cut_short(lookup, answers_of, seen, exc)
                 raise
         else:
             if lookup.stream is not None:
@@ -171,9 +208,28 @@ class Answering:
         finally:
             await reader.aclose()
         lookup.alone("leader_failed")
-        with TRAFFIC.begin():
-            async for chunk in _atracked(upstream(), lookup):
+        async with aclosing(self.aalone(lookup, upstream, answers_of)) as own:
+            async for chunk in own:
                 yield chunk
+
+    async def aalone(
+        self,
+        lookup: Lookup,
+        upstream: Callable[[], AsyncIterator[C]],
+        answers_of: Callable[[list[C]], list[Answer]],
+    ) -> AsyncGenerator[C, None]:
+        """Like `alone`, awaited."""
+        seen: list[C] = []
+        try:
+            with TRAFFIC.begin():
+                async with aclosing(_atracked(upstream(), lookup)) as chunks:
+                    async for chunk in chunks:
+                        seen.append(chunk)
+                        yield chunk
+        except BaseException as exc:
+            _cut_short(lookup, answers_of, seen, exc)
+            raise
+        lookup.store(*_answers(answers_of, seen))  # it is no miss: noted alone
         lookup.reported()
 
     def _lead(
@@ -187,7 +243,7 @@ class Answering:
         def finish(chunks: list[C], end: End) -> None:
             call.end()
             answers = _answers(answers_of, chunks) if end in (ENDED, LEFT) else []
-            if answers:
+            if answers or end is ENDED:  # what ended was answered, though nothing may be stored
                 lookup.store(*answers)
             else:
                 lookup.failed(end if isinstance(end, BaseException) else GivenUpError(end))
@@ -208,12 +264,29 @@ class Answering:
         async def finish(chunks: list[C], end: End) -> None:
             call.end()
             answers = _answers(answers_of, chunks) if end in (ENDED, LEFT) else []
-            if answers:
+            if answers or end is ENDED:  # what ended was answered, though nothing may be stored
                 await lookup.astore(*answers)
             else:
                 lookup.failed(end if isinstance(end, BaseException) else GivenUpError(end))
 
         return AsyncSharedStream(_atracked(_begun(lookup, upstream), lookup), finish)
+
+
+def _cut_short(
+    lookup: Lookup,
+    answers_of: Callable[[list[C]], list[Answer]],
+    seen: list[C],
+    error: BaseException,
+) -> None:
+    """Count a stream that its reader left: answered if all of it had been read, else failed."""
+    answers = _answers(answers_of, seen) if isinstance(error, GeneratorExit) else []
+    if not answers:
+        left = isinstance(error, GeneratorExit)
+        lookup.unanswered(GivenUpError(LEFT) if left else error)
+        return
+    if lookup.origin.outcome == "coalesced":
+        lookup.spared(*answers)
+    lookup.reported()
 
 
 def _begun(lookup: Lookup, upstream: Callable[[], R]) -> R:

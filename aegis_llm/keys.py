@@ -16,9 +16,10 @@ from typing import Any
 
 import msgspec
 
-from aegis_llm.values import Body, Control, Document, Request
+from aegis_llm.values import Body, Control, Document, Operation, Request
 
 SCHEMA = "v1"
+_NO_KEY = object()
 _NOT_IN_THE_KEY = frozenset({"model", "messages", "stream", "keep_alive"})
 _PLAIN = frozenset({"role", "content"})
 _NOT_IN_A_VECTOR = frozenset({
@@ -89,6 +90,12 @@ def edition_of(corpus_version: str | None, version: int) -> tuple[bytes, ...]:
     if corpus_version is None and not version:
         return ()
     return (b"" if corpus_version is None else b"=" + _text(corpus_version), b"%d" % version)
+
+
+def keyless(framework: str, model: str = "", operation: Operation = "chat") -> Request:
+    """Return a request that has no key, for what cannot be read: it is counted as bypassed."""
+    params = {"": _NO_KEY}
+    return Request(model, (), params, identity="", framework=framework, operation=operation)
 
 
 def query_hash(

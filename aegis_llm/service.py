@@ -17,8 +17,7 @@ from aegis_llm.drivers import arun, run
 from aegis_llm.errors import EmbedTrouble, NotCachedError
 from aegis_llm.explaining import Explaining
 from aegis_llm.learning.ledger import Labels
-from aegis_llm.metrics.failures import failure
-from aegis_llm.metrics.registry import METRICS, Call, call_of
+from aegis_llm.metrics.registry import METRICS
 from aegis_llm.metrics.snapshot import CacheState
 from aegis_llm.names import Ids, names_given
 from aegis_llm.ports import Store
@@ -48,7 +47,10 @@ class Lookup:
     After a miss call exactly one of `store` (or `astore`) and `failed`.
     """
 
-    __slots__ = ("_late", "_made", "_opened", "_request", "_service", "_started", "origin", "trip")
+    __slots__ = (
+        "_around", "_counted", "_late", "_made", "_opened", "_request", "_service", "_started",
+        "origin", "trip",
+    )  # fmt: skip
 
     def __init__(
         self, service: Service, request: Request, opened: p.Opened, started: float
@@ -59,6 +61,8 @@ class Lookup:
         self._made: tuple[Answer, ...] = ()
         self._started = started
         self._late: tuple[Document, ...] = ()
+        self._counted = False
+        self._around = METRICS.around()
         self.trip = Trip()
         elapsed = (time.perf_counter() - started) * 1000
         self.origin = msgspec.structs.replace(opened.origin, lookup_ms=elapsed)
@@ -78,7 +82,7 @@ class Lookup:
         self._late = documents
 
     def store(self, *answers: Answer, documents: tuple[Document, ...] = ()) -> None:
-        """Store what the model answered; never raises.
+        """Store what the model answered to a miss, and note it for who listens; never raises.
 
         `documents` are those that came to light while it was made, beside the request's own.
         """
@@ -109,9 +113,14 @@ class Lookup:
     def failed(self, error: BaseException) -> None:
         """Note that the model call failed, or was cancelled (anything but an `Exception`)."""
         self._land(error)
-        METRICS.failed(failure(error), self._request.framework)
-        if METRICS.listeners:
-            METRICS.tell(self._call(None, type(error).__name__))
+        self.unanswered(error)
+
+    def unanswered(self, error: BaseException) -> None:
+        """Count the request as failed, once; identical ones go on waiting for the model."""
+        if self._counted:
+            return
+        self._counted = True
+        METRICS.unanswered(self._request, error, self._started, self._made, self._around)
 
     def _land(self, error: BaseException) -> None:
         """Let identical requests that wait for this one go on."""
@@ -138,21 +147,24 @@ class Lookup:
         seconds = sum(answer.duration_ms for answer in answers) / 1000
         self.origin = msgspec.structs.replace(self.origin, saved_tokens=tokens, saved_s=seconds)
 
-    def reported(self) -> Origin:
-        """Tell `observe()` and the metrics about this request and return its origin."""
+    def reported(self, *, late: bool = False) -> Origin:
+        """Tell `observe()` and the metrics, return the origin; `late`: `told` will be called."""
         if self.trip.server:
             queued_ms, server = self.trip.queued_s * 1000, self.trip.server
             self.origin = msgspec.structs.replace(self.origin, queued_ms=queued_ms, server=server)
         report(self.origin)
+        self._counted = True
         METRICS.ended(self.origin, self._request.framework, self._service.hits)
-        if METRICS.listeners:
-            METRICS.tell(self._call(self.origin))
+        if METRICS.listeners and not late:
+            self.told()
         return self.origin
 
-    def _call(self, origin: Origin | None, error: str = "") -> Call:
-        return call_of(self._request, self._started, origin, self._made, error)
+    def told(self) -> None:
+        """Tell those who listen to the metrics about this request."""
+        METRICS.told(self._request, self._started, self.origin, self._made, self._around)
 
     def _unstored(self, reason: str) -> None:
+        METRICS.unstored(reason)
         if reason and reason != self.origin.reason:
             said = f"{self.origin.reason}; not stored: {reason}"
             self.origin = msgspec.structs.replace(self.origin, reason=said)
@@ -250,11 +262,8 @@ class Service(Explaining):
         try:
             opened = run(plan, self.perform)
             self._learn(request, opened)
-        except NotCachedError:
-            METRICS.failed("not_cached", request.framework)
-            raise
-        except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
-            opened = _broken(exc)
+        except BaseException as exc:  # noqa: BLE001 - a cache never costs an answer
+            opened = _broken(exc, request, started)
         return Lookup(self, request, opened, started)
 
     async def aopen(self, request: Request, stream: str = "") -> Lookup:
@@ -265,11 +274,8 @@ class Service(Explaining):
         try:
             opened = await arun(plan, self.aperform)
             self._learn(request, opened)
-        except NotCachedError:
-            METRICS.failed("not_cached", request.framework)
-            raise
-        except Exception as exc:  # noqa: BLE001 - a cache never costs an answer
-            opened = _broken(exc)
+        except BaseException as exc:  # noqa: BLE001 - a cache never costs an answer
+            opened = _broken(exc, request, started)
         return Lookup(self, request, opened, started)
 
     def remembers(self, entry_id: str) -> bool:
@@ -314,11 +320,7 @@ class Service(Explaining):
         self.learner.opened(request, opened)
 
     def invalidate(
-        self,
-        document: Ids = None,
-        tag: Ids = None,
-        *,
-        everything: bool = False,
+        self, document: Ids = None, tag: Ids = None, *, everything: bool = False
     ) -> int:
         """Remove the entries made from a document, or with a tag, in every process; count them.
 
@@ -334,11 +336,7 @@ class Service(Explaining):
         return 0
 
     async def ainvalidate(
-        self,
-        document: Ids = None,
-        tag: Ids = None,
-        *,
-        everything: bool = False,
+        self, document: Ids = None, tag: Ids = None, *, everything: bool = False
     ) -> int:
         """Like `invalidate`, awaited."""
         names = names_given(document, tag, everything=everything)
@@ -392,7 +390,11 @@ class Service(Explaining):
         return self._embedding
 
 
-def _broken(error: Exception) -> p.Opened:
+def _broken(error: BaseException, request: Request, started: float) -> p.Opened:
+    """Return a bypass: a cache never costs an answer; what ends the request is raised again."""
+    if isinstance(error, NotCachedError) or not isinstance(error, Exception):
+        METRICS.unanswered(request, error, started)
+        raise error
     if _quiet.may_say(f"looking up {type(error)}"):
         log.error("the cache failed on a request, which goes to the model", exc_info=error)
     return p.Opened(Origin("bypass", "internal_error"))

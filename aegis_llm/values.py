@@ -15,6 +15,8 @@ Outcome = Literal["hit_local", "hit_exact", "hit_semantic", "coalesced", "miss",
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
 """A time since the epoch, before the year 10000; one that no calendar can show is not read."""
 
+Operation = Literal["chat", "invoke_workflow"]
+
 RouteKind = Literal["reuse", "exact_only", "skip"]
 
 RUNNER_OPTIONS = (
@@ -148,7 +150,8 @@ class Request(msgspec.Struct, frozen=True):
     tier. `documents` are those that were retrieved for it, as far as is known. `uses` names the
     models (server, model) whose digests belong to an `identity`. `since` is when the first of the
     documents began to be looked for, by the monotonic clock of this process. `framework` names
-    who asks, for the metrics alone (part of no key).
+    who asks and `operation` what for (a chat with a model, or a workflow that makes such calls
+    itself), for the metrics alone (part of no key).
     """
 
     model: str
@@ -161,6 +164,7 @@ class Request(msgspec.Struct, frozen=True):
     uses: tuple[tuple[str, str], ...] = ()
     since: float | None = None
     framework: str = ""
+    operation: Operation = "chat"
 
 
 Retrieved: TypeAlias = tuple[tuple[Document, ...], float | None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -12,13 +12,15 @@ import msgspec
 _SAMPLE = re.compile(r"(aegis_\w+)(?:\{(.*)\})?[ \t]+(\S+)(?:[ \t]+\S+)?\s*")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _HITS = frozenset({"hit_local", "hit_exact", "hit_semantic", "coalesced"})
+_COALESCED = "coalesced"
 Buckets = dict[float, float]
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Counts since the processes began, and their queues now; None: not told.
 
-    `lookup` and `wait` count, for each bound in seconds, what took no longer.
+    `lookup` and `wait` count, for each bound in seconds, what took no longer; what waited for an
+    identical request is no look-up. `breaker_open` is how many parts are left alone.
     """
 
     outcomes: dict[str, float] = {}
@@ -51,7 +53,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     def since(self, before: Figures) -> Figures:
         """Return what was counted after an earlier reading; one that began anew counts whole."""
-        if any(count < before.outcomes.get(name, 0) for name, count in self.outcomes.items()):
+        if any(self.outcomes.get(name, 0) < count for name, count in before.outcomes.items()):
             return self
         return msgspec.structs.replace(
             self,
@@ -89,7 +91,7 @@ def figures_of(text: str) -> Figures:
         if name.endswith("_bucket"):
             found = buckets.get(name.removesuffix("_bucket"))
             bound = _number(labels.get("le", ""))
-            if found is not None and bound is not None:
+            if found is not None and bound is not None and labels.get("tier") != _COALESCED:
                 found[bound] = found.get(bound, 0) + value
             continue
         sums[name] = sums.get(name, 0) + value
@@ -114,17 +116,33 @@ def figures_of(text: str) -> Figures:
 def figures_of_snapshot(told: Any) -> Figures:
     """Return the figures of a snapshot of the metrics of this process."""
     known = [queue.slots for queue in told.queues if queue.slots is not None]
+    lookups = [one for tier, one in told.lookups.items() if tier != _COALESCED]
     return Figures(
         outcomes={name: float(count) for name, count in told.outcomes.items()},
+        lookup=_buckets(lookups),
+        wait=_buckets([told.queue_wait]),
         vetoes={name: float(count) for name, count in told.vetoes.items()},
         wrong_hits=float(sum(told.wrong_hits.values())),
         saved_s=told.saved_seconds,
         saved_tokens=float(told.saved_tokens),
-        waiting=float(sum(queue.waiting for queue in told.queues)),
-        in_flight=float(sum(queue.in_flight for queue in told.queues)),
+        waiting=float(sum(queue.waiting for queue in told.queues)) if told.queues else None,
+        in_flight=float(sum(queue.in_flight for queue in told.queues)) if told.queues else None,
         slots=float(sum(known)) if known else None,
-        breaker_open=float(sum(cache.redis_open for cache in told.caches)),
+        breaker_open=float(
+            any(cache.redis_open for cache in told.caches)
+            + any(cache.embedder_open for cache in told.caches)
+        )
+        if told.caches
+        else None,
     )
+
+
+def _buckets(histograms: Iterable[Any]) -> Buckets:
+    sums: Buckets = {}
+    for histogram in histograms:
+        for bound, count in histogram.cumulative():
+            sums[float(bound)] = sums.get(float(bound), 0) + count
+    return sums
 
 
 def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:

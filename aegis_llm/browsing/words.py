@@ -15,6 +15,7 @@ _OUTCOMES = {
     "coalesced": "shared with one under way",
     "miss": "asked the model",
     "bypass": "left to the model",
+    "failed": "without an answer",
 }
 Rows = list[tuple[str, str]]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from aegis_llm.errors import QueueFullError, QueueTimeoutError
+from aegis_llm.errors import NotCachedError, QueueFullError, QueueTimeoutError
 
 
 class GivenUpError(RuntimeError):
-    """Stands for a stream whose last reader left before its end; never raised."""
+    """Stands for a reader that left a stream before its end; never raised."""
 
 
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (GivenUpError, "given_up"),
+    (NotCachedError, "not_cached"),
     (QueueFullError, "queue_full"),
     (QueueTimeoutError, "queue_timeout"),
     (Exception, "model_error"),

@@ -54,7 +54,8 @@ class Served:
 
     def close(self) -> None:
         """Serve no more, and give the port back; again does nothing."""
-        self._server.shutdown()
+        if self._thread.is_alive():  # not in a forked child, where nothing would answer
+            self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 

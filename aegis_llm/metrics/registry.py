@@ -14,13 +14,16 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 import msgspec
 
 from aegis_llm import rejecting
+from aegis_llm.metrics.failures import failure
+from aegis_llm.metrics.reasons import OTHER, REASONS
 from aegis_llm.metrics.snapshot import CacheState, ModelQueue, Snapshot
-from aegis_llm.metrics.tally import RIGHT, VECTORS, WRONG, Cell, Totals
+from aegis_llm.metrics.tally import NOT_STORED, RIGHT, VECTORS, WRONG, Cell, Totals
 from aegis_llm.quiet import Quiet
 from aegis_llm.values import Answer, Origin, Request
 
@@ -32,9 +35,11 @@ _MANY = 64  # cells, before those of threads that have ended are added up
 class Call(msgspec.Struct, frozen=True):
     """One request that is over, as told to those who listen.
 
-    `operation` is `chat` or `embeddings`, `seconds` how long it took in all, `input_tokens` and
-    `output_tokens` what the model computed for it (0 for a hit), `error` the name of the class of
-    what went wrong. `origin` is None where there was no answer.
+    `operation` is `chat`, `embeddings` or `invoke_workflow` (a chain, a query engine), `seconds`
+    how long it took in all, `input_tokens` and `output_tokens` what the model computed for it (0
+    for a hit, and for a workflow, whose models tell of themselves), `finish_reasons` why it
+    stopped, `error` the name of the class of what went wrong. `origin` is None where there was no
+    answer.
     """
 
     operation: str
@@ -45,6 +50,7 @@ class Call(msgspec.Struct, frozen=True):
     input_tokens: int = 0
     output_tokens: int = 0
     error: str = ""
+    finish_reasons: tuple[str, ...] = ()
 
 
 def call_of(
@@ -52,11 +58,12 @@ def call_of(
     started: float,
     origin: Origin | None,
     made: tuple[Answer, ...],
-    error: str,
+    error: str = "",
 ) -> Call:
-    """Return what is told of a request to a model that began at `started` and is over now."""
+    """Return what is told of a request that began at `started` and is over now."""
+    made = made if request.operation == "chat" else ()
     return Call(
-        operation="chat",
+        operation=request.operation,
         framework=request.framework,
         model=request.model,
         seconds=time.perf_counter() - started,
@@ -64,6 +71,7 @@ def call_of(
         input_tokens=sum(answer.prompt_tokens for answer in made),
         output_tokens=sum(answer.completion_tokens for answer in made),
         error=error,
+        finish_reasons=tuple(answer.done_reason for answer in made if answer.done_reason),
     )
 
 
@@ -95,6 +103,7 @@ class Registry:
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self.on = True
+        self._off = 0
         self.listeners: tuple[Listener, ...] = ()
         self._now_ms = now_ms
         self._quiet = Quiet()
@@ -110,6 +119,12 @@ class Registry:
         self._ended = Totals()
         self._many = _MANY
         self._started_ms = self._now_ms()
+
+    def switch(self, off: int) -> None:
+        """Add to how many want nothing counted."""
+        with self._lock:
+            self._off += off
+            self.on = not self._off
 
     def ended(self, origin: Origin, framework: str, book: Book) -> None:
         """Note that a request was answered."""
@@ -129,6 +144,36 @@ class Registry:
         if self.on:
             self._note(lambda cell: cell.ended(Origin("failed", reason), framework))  # type: ignore[arg-type]
 
+    def told(
+        self,
+        request: Request,
+        started: float,
+        origin: Origin,
+        made: tuple[Answer, ...],
+        around: Context | None,
+    ) -> None:
+        """Tell those who listen of a request that was answered."""
+        self.tell(call_of(request, started, origin, made), around)
+
+    def unanswered(
+        self,
+        request: Request,
+        error: BaseException,
+        started: float,
+        made: tuple[Answer, ...] = (),
+        around: Context | None = None,
+    ) -> None:
+        """Note a request that ended without an answer, and tell those who listen."""
+        self.failed(failure(error), request.framework)
+        if self.listeners:
+            self.tell(call_of(request, started, None, made, type(error).__name__), around)
+
+    def unstored(self, reason: str) -> None:
+        """Note why an answer was served and not stored; an empty reason: it was."""
+        if self.on and reason:
+            label = reason if reason in REASONS else OTHER
+            self._note(lambda cell: cell.add(NOT_STORED, label))
+
     def waited(self, seconds: float) -> None:
         """Note how long a model call waited for its turn."""
         if self.on:
@@ -144,17 +189,25 @@ class Registry:
         if self.on and count:
             self._note(lambda cell: cell.add(VECTORS, outcome, count))
 
-    def tell(self, call: Call) -> None:
+    def around(self) -> Context | None:
+        """Return the context of who asks, for those who listen: a stream may end elsewhere."""
+        return copy_context() if self.listeners else None
+
+    def tell(self, call: Call, around: Context | None = None) -> None:
         """Tell those who listen of a request; what they raise is logged and nothing else."""
         for listener in self.listeners:
             try:
-                listener(call)
+                if around is None:
+                    listener(call)
+                else:
+                    around.copy().run(listener, call)  # it may be told in two threads
             except Exception as exc:  # noqa: BLE001 - nor is listening
                 self._failed("listening to", exc)
 
     def watch(self, cache: Seen) -> None:
         """Show a cache while it lives."""
-        self._caches.add(cache)
+        with self._lock:
+            self._caches.add(cache)
 
     def watch_queues(self, source: Callable[[], list[ModelQueue]]) -> None:
         """Show the queues that a source knows."""
@@ -167,8 +220,9 @@ class Registry:
             for _, cell in self._cells:
                 totals.add(cell)
             counts = totals.snapshot(self._started_ms, self._now_ms())
+            living = list(self._caches)
         queues = [queue for source in self._queues for queue in self._asked(source, [])]
-        caches = [self._asked(cache.state, None) for cache in list(self._caches)]
+        caches = [self._asked(cache.state, None) for cache in living]
         return msgspec.structs.replace(
             counts, queues=tuple(queues), caches=tuple(state for state in caches if state)
         )
@@ -227,9 +281,9 @@ rejecting.on_removal(lambda: METRICS.checked("reject", right=False))
 
 @contextlib.contextmanager
 def metrics_off() -> Iterator[None]:
-    """Count nothing inside the block, in the whole process."""
-    before, METRICS.on = METRICS.on, False
+    """Count nothing inside the block, in the whole process; blocks may overlap."""
+    METRICS.switch(1)
     try:
         yield
     finally:
-        METRICS.on = before
+        METRICS.switch(-1)

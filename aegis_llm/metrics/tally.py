@@ -10,7 +10,6 @@ from aegis_llm.metrics.histogram import LOOKUP_S, WAIT_S, Histogram
 from aegis_llm.metrics.reasons import (
     FRAMEWORKS,
     gate_of,
-    not_stored_label,
     reason_label,
 )
 from aegis_llm.metrics.snapshot import HITS, Requests, Snapshot
@@ -58,7 +57,8 @@ class Cell:
     def add(self, kind: str, label: str, count: int = 1) -> None:
         """Count something that has no histogram."""
         key = (kind, label)
-        self.counts[key] = self.counts.get(key, 0) + count
+        self.counts.setdefault(key, 0)
+        self.counts[key] += count  # no call in it, after which a finalizer may run
 
     def waited(self, seconds: float) -> None:
         """Count a wait in the queue."""
@@ -67,8 +67,6 @@ class Cell:
 
     def _row(self, origin: Origin, framework: str) -> list[float]:
         """Return the row of a request whose reason is told the first time, or in many words."""
-        if unstored := not_stored_label(origin.reason):
-            self.add(NOT_STORED, unstored)
         label = reason_label(origin.reason)
         key = (origin.outcome, label, framework if framework in FRAMEWORKS else "")
         row = self.rows.get(key)
@@ -88,9 +86,9 @@ class Totals:
 
     def add(self, cell: Cell) -> None:
         """Add a cell, as it is now."""
-        for key, row in list(cell.rows.items()):
+        for key, row in cell.rows.copy().items():  # a copy in one step: its thread goes on
             self._rows[key] = _sum(self._rows.get(key, _EMPTY), list(row))
-        self._counts.update(dict(cell.counts))
+        self._counts.update(cell.counts.copy())
         self._waits = [*map(int, _sum(self._waits, list(cell.waits)))]
         self._waited_s += cell.waited_s
 

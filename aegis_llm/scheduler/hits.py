@@ -168,7 +168,7 @@ class HitBook:
         if self._refused:
             return
         self._pending.update(noted)
-        if len(self._pending) > _MOST_PENDING:
+        if len(self._pending) > 2 * _MOST_PENDING:  # rarely: it takes milliseconds
             self._pending = Counter(dict(self._pending.most_common(_MOST_PENDING)))
 
 

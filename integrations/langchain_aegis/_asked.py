@@ -42,6 +42,7 @@ def request_of(
         identity=identity,
         uses=uses,
         framework="langchain",
+        operation="invoke_workflow",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from langchain_core.messages import BaseMessage
 
-from aegis_llm.keys import UncacheableError, request_from_body
+from aegis_llm.keys import UncacheableError, keyless, request_from_body
 from aegis_llm.ollama_client import resolve_images
 from aegis_llm.runner_options import settled
 from aegis_llm.values import Request
@@ -14,6 +14,7 @@ from langchain_aegis._documents import documents_of_call
 
 
 class _Model(Protocol):
+    model: str
     reasoning: Any
     __pydantic_private__: Any
 
@@ -40,6 +41,17 @@ class Asks:
     ) -> Request | None:
         """Return the request that a call would make; see `_asked`."""
         return self._asked(messages, stop, kwargs, rehearsed=True)[0]
+
+    def _sent(
+        self: _Model,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: dict[str, Any],
+        run: Any = None,
+    ) -> tuple[Request, dict[str, Any]]:
+        """Like `_asked`; a request that has no key is one that is bypassed."""
+        request, kwargs = self._asked(messages, stop, kwargs, run)
+        return request or keyless("langchain", str(kwargs.get("model") or self.model)), kwargs
 
     def _asked(
         self: _Model,

@@ -13,6 +13,8 @@ from aegis_llm.answering import Answering
 from aegis_llm.control import cache_control
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
+from aegis_llm.keys import keyless
+from aegis_llm.plan import UNREADABLE
 from aegis_llm.quiet import Quiet
 from aegis_llm.service import Lookup, Service
 from aegis_llm.values import Answer, Request
@@ -32,7 +34,6 @@ log = logging.getLogger("aegis_llm")
 _quiet = Quiet()
 _NO_VALUE = object()
 _STREAM = "langchain-chain"
-_ONCE_MORE = (None, True)  # after an entry that cannot be replayed: refreshed
 
 
 class CachedChain(Feedback, Invalidating, Runnable[I, O]):
@@ -108,19 +109,12 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
         def generate() -> tuple[O]:
             return (self.cached_chain.invoke(input, _watched(config, watch), **kwargs),)
 
-        if request is None:
-            return generate()[0]
-        for refresh in _ONCE_MORE:
-            with cache_control(refresh=refresh):
-                lookup = self._answering.service.open(request)
-                found = self._answering.answered(lookup, generate, watch.answers_of(lookup))
-            if found is not None:
-                tell_run(run_manager, lookup.origin)
-                return found[0]
-            if (kept := _replayed(lookup)) is not _NO_VALUE:
-                tell_run(run_manager, lookup.origin)
-                return kept  # type: ignore[no-any-return]
-        return generate()[0]
+        lookup, kept = self._looked_up(request, run_manager)
+        if kept is not _NO_VALUE:
+            return kept  # type: ignore[no-any-return]
+        found = self._answering.computed(lookup, generate, watch.answers_of(lookup))
+        tell_run(run_manager, lookup.origin)
+        return found[0]
 
     async def _ainvoke(
         self, input: I, run_manager: Any, config: RunnableConfig, **kwargs: Any
@@ -130,19 +124,12 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
         async def generate() -> tuple[O]:
             return (await self.cached_chain.ainvoke(input, _watched(config, watch), **kwargs),)
 
-        if request is None:
-            return (await generate())[0]
-        for refresh in _ONCE_MORE:
-            with cache_control(refresh=refresh):
-                lookup = await self._answering.service.aopen(request)
-                found = await self._answering.aanswered(lookup, generate, watch.answers_of(lookup))
-            if found is not None:
-                tell_run(run_manager, lookup.origin)
-                return found[0]
-            if (kept := _replayed(lookup)) is not _NO_VALUE:
-                tell_run(run_manager, lookup.origin)
-                return kept  # type: ignore[no-any-return]
-        return (await generate())[0]
+        lookup, kept = await self._alooked_up(request, run_manager)
+        if kept is not _NO_VALUE:
+            return kept  # type: ignore[no-any-return]
+        found = await self._answering.acomputed(lookup, generate, watch.answers_of(lookup))
+        tell_run(run_manager, lookup.origin)
+        return found[0]
 
     def _stream(
         self, inputs: Iterator[I], run_manager: Any, config: RunnableConfig, **kwargs: Any
@@ -154,31 +141,21 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
             yield from self.cached_chain.stream(input, _watched(config, watch), **kwargs)
             watch.ended = True
 
-        if request is None:
-            yield from upstream()
-            return
         with closing(self._chunks(request, watch, upstream, run_manager)) as chunks:
             yield from chunks
 
     def _chunks(
         self, request: Request, watch: Watch, upstream: Callable[[], Iterator[O]], run: Any
     ) -> Generator[O, None, None]:
-        for refresh in _ONCE_MORE:
-            with cache_control(refresh=refresh):
-                lookup = self._answering.service.open(request, stream=_STREAM)
-            if lookup.entry is None:
-                answers_of = self._answers_of(lookup, watch)
-                with closing(self._answering.stream(lookup, upstream, answers_of)) as chunks:
-                    for chunk in chunks:
-                        yield copied(chunk)
-                tell_run(run, lookup.origin)
-                return
-            lookup.reported()
-            if (kept := _replayed(lookup)) is not _NO_VALUE:
-                tell_run(run, lookup.origin)
-                yield from parts_of(kept, self._last)
-                return
-        yield from upstream()
+        lookup, kept = self._looked_up(request, run, _STREAM)
+        if kept is not _NO_VALUE:
+            yield from parts_of(kept, self._last)
+            return
+        answers_of = self._answers_of(lookup, watch)
+        with closing(self._answering.stream(lookup, upstream, answers_of)) as chunks:
+            for chunk in chunks:
+                yield copied(chunk)
+        tell_run(run, lookup.origin)
 
     async def _astream(
         self, inputs: AsyncIterator[I], run_manager: Any, config: RunnableConfig, **kwargs: Any
@@ -192,10 +169,6 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
                 yield chunk
             watch.ended = True
 
-        if request is None:
-            async for chunk in upstream():
-                yield chunk
-            return
         async with aclosing(self._achunks(request, watch, upstream, run_manager)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -203,26 +176,48 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
     async def _achunks(
         self, request: Request, watch: Watch, upstream: Callable[[], AsyncIterator[O]], run: Any
     ) -> AsyncGenerator[O, None]:
-        for refresh in _ONCE_MORE:
-            with cache_control(refresh=refresh):
-                lookup = await self._answering.service.aopen(request, stream=_STREAM)
-            if lookup.entry is None:
-                answers_of = self._answers_of(lookup, watch)
-                async with aclosing(
-                    self._answering.astream(lookup, upstream, answers_of)
-                ) as chunks:
-                    async for chunk in chunks:
-                        yield copied(chunk)
-                tell_run(run, lookup.origin)
-                return
+        lookup, kept = await self._alooked_up(request, run, _STREAM)
+        if kept is not _NO_VALUE:
+            for part in parts_of(kept, self._last):
+                yield part
+            return
+        answers_of = self._answers_of(lookup, watch)
+        async with aclosing(self._answering.astream(lookup, upstream, answers_of)) as chunks:
+            async for chunk in chunks:
+                yield copied(chunk)
+        tell_run(run, lookup.origin)
+
+    def _looked_up(self, request: Request, run: Any, stream: str = "") -> tuple[Lookup, Any]:
+        """Return the look-up and what its entry holds; `_NO_VALUE` where that cannot be read."""
+        lookup = self._answering.service.open(request, stream=stream)
+        if lookup.entry is None:
+            return lookup, _NO_VALUE
+        kept = _replayed(lookup)
+        if kept is not _NO_VALUE:
             lookup.reported()
-            if (kept := _replayed(lookup)) is not _NO_VALUE:
-                tell_run(run, lookup.origin)
-                for part in parts_of(kept, self._last):
-                    yield part
-                return
-        async for chunk in upstream():
-            yield chunk
+            tell_run(run, lookup.origin)
+            return lookup, kept
+        with cache_control(refresh=True):
+            lookup = self._answering.service.open(request, stream=stream)
+        lookup.alone(UNREADABLE)
+        return lookup, _NO_VALUE
+
+    async def _alooked_up(
+        self, request: Request, run: Any, stream: str = ""
+    ) -> tuple[Lookup, Any]:
+        """Like `_looked_up`, awaited."""
+        lookup = await self._answering.service.aopen(request, stream=stream)
+        if lookup.entry is None:
+            return lookup, _NO_VALUE
+        kept = _replayed(lookup)
+        if kept is not _NO_VALUE:
+            lookup.reported()
+            tell_run(run, lookup.origin)
+            return lookup, kept
+        with cache_control(refresh=True):
+            lookup = await self._answering.service.aopen(request, stream=stream)
+        lookup.alone(UNREADABLE)
+        return lookup, _NO_VALUE
 
     def _answers_of(self, lookup: Lookup, watch: Watch) -> Callable[[list[Any]], list[Answer]]:
         def answers_of(chunks: list[Any]) -> list[Answer]:
@@ -232,10 +227,8 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
 
         return answers_of
 
-    def _request(
-        self, given: I, config: RunnableConfig, kwargs: Mapping[str, Any]
-    ) -> Request | None:
-        """Return the request of one call; None when it has no question or no key."""
+    def _request(self, given: I, config: RunnableConfig, kwargs: Mapping[str, Any]) -> Request:
+        """Return the request of one call; it is bypassed when it has no question or no key."""
         try:
             rest = [configured(config), dict(kwargs)]
             return request_of(given, rest, self._question, self._identity, self._uses)
@@ -244,7 +237,7 @@ class CachedChain(Feedback, Invalidating, Runnable[I, O]):
         except Exception as exc:  # a user's question(...), an input like no other
             if _quiet.may_say(f"asking {type(exc)}"):
                 log.warning("cache_chain: no question found; the chain runs", exc_info=exc)
-        return None
+        return keyless("langchain", operation="invoke_workflow")
 
 
 def _watched(config: RunnableConfig, watch: Watch) -> RunnableConfig:

@@ -107,11 +107,13 @@ class AegisCache(Feedback, Invalidating, BaseCache):
         request = _request(prompt, llm_string)
         if request is None or not answers:
             return
-        lookup = self._asked(prompt, llm_string)
+        asked = lookup = self._asked(prompt, llm_string)
         if lookup is None:
             with cache_control(refresh=True, only_if_cached=False):
                 lookup = self._service.open(request)
         lookup.store(*answers)
+        if asked is not None:
+            asked.told()
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Like `update`, awaited."""
@@ -119,11 +121,13 @@ class AegisCache(Feedback, Invalidating, BaseCache):
         request = _request(prompt, llm_string)
         if request is None or not answers:
             return
-        lookup = self._asked(prompt, llm_string)
+        asked = lookup = self._asked(prompt, llm_string)
         if lookup is None:
             with cache_control(refresh=True, only_if_cached=False):
                 lookup = await self._service.aopen(request)
         await lookup.astore(*answers)
+        if asked is not None:
+            asked.told()
 
     def clear(self, **kwargs: Any) -> None:
         """Delete every entry of the namespace; raises `StoreTrouble` when Redis is down."""
@@ -175,7 +179,7 @@ class AegisCache(Feedback, Invalidating, BaseCache):
                 return None
             lookup.reported()
             return found
-        lookup.reported()
+        lookup.reported(late=True)  # the model has yet to answer
         key = (_hash(prompt, llm_string), current_control())
         size = _OVERHEAD + 2 * (len(prompt) + len(llm_string))
         with self._lock:

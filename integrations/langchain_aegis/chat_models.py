@@ -236,22 +236,23 @@ class ChatAegis(
         **kwargs: Any,
     ) -> ChatResult:
         generate = super()._generate
-        request, kwargs = self._asked(messages, stop, kwargs, run_manager)
-        if request is None:
-            return generate(messages, stop, run_manager, **kwargs)
+        request, kwargs = self._sent(messages, stop, kwargs, run_manager)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
         shown = bool(kwargs.get("reasoning", self.reasoning))
-        found: ChatResult | None
-        lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
-        if found is None and (found := replay(result_of, lookup, shown, run_manager)) is None:
+        answering: Answering = _part(self, "_answering")
+        lookup = answering.service.open(request)
+        if lookup.entry is not None:
+            hit = replay(result_of, lookup, shown, run_manager)
+            if hit is not None:
+                lookup.reported()
+                if run_manager is not None and others_listen(run_manager):
+                    for chunk in replay(chunks_of, lookup, shown) or ():
+                        run_manager.on_llm_new_token(chunk.text, chunk=chunk, verbose=self.verbose)
+                return hit
             with cache_control(refresh=True):
-                lookup, found = _part(self, "_answering").call(request, ask, answers_of_result)
+                lookup = answering.service.open(request)
             lookup.alone(UNREADABLE)
-        elif lookup.entry is not None:
-            if run_manager is not None and others_listen(run_manager):
-                for chunk in replay(chunks_of, lookup, shown) or ():
-                    run_manager.on_llm_new_token(chunk.text, chunk=chunk, verbose=self.verbose)
-            return found
+        found = answering.computed(lookup, ask, answers_of_result)
         return marked(found, lookup, run_manager)
 
     async def _agenerate(
@@ -262,26 +263,25 @@ class ChatAegis(
         **kwargs: Any,
     ) -> ChatResult:
         generate = super()._agenerate
-        request, kwargs = self._asked(messages, stop, kwargs, run_manager)
-        if request is None:
-            return await generate(messages, stop, run_manager, **kwargs)
+        request, kwargs = self._sent(messages, stop, kwargs, run_manager)
         ask = partial(generate, messages, stop, run_manager, **kwargs)
         shown = bool(kwargs.get("reasoning", self.reasoning))
-        found: ChatResult | None
-        lookup, found = await _part(self, "_answering").acall(request, ask, answers_of_result)
-        if found is None and (found := replay(result_of, lookup, shown, run_manager)) is None:
+        answering: Answering = _part(self, "_answering")
+        lookup = await answering.service.aopen(request)
+        if lookup.entry is not None:
+            hit = replay(result_of, lookup, shown, run_manager)
+            if hit is not None:
+                lookup.reported()
+                if run_manager is not None and others_listen(run_manager):
+                    for chunk in replay(chunks_of, lookup, shown) or ():
+                        await run_manager.on_llm_new_token(
+                            chunk.text, chunk=chunk, verbose=self.verbose
+                        )
+                return hit
             with cache_control(refresh=True):
-                lookup, found = await _part(self, "_answering").acall(
-                    request, ask, answers_of_result
-                )
+                lookup = await answering.service.aopen(request)
             lookup.alone(UNREADABLE)
-        elif lookup.entry is not None:
-            if run_manager is not None and others_listen(run_manager):
-                for chunk in replay(chunks_of, lookup, shown) or ():
-                    await run_manager.on_llm_new_token(
-                        chunk.text, chunk=chunk, verbose=self.verbose
-                    )
-            return found
+        found = await answering.acomputed(lookup, ask, answers_of_result)
         return marked(found, lookup, run_manager)
 
     def _stream(
@@ -316,10 +316,7 @@ class ChatAegis(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
     ) -> Generator[ChatGenerationChunk, None, None]:
         upstream = super()._iterate_over_stream
-        request, kwargs = self._asked(messages, stop, kwargs, run)
-        if request is None:
-            yield from upstream(messages, stop, **kwargs)
-            return
+        request, kwargs = self._sent(messages, stop, kwargs, run)
         lookup = self._answering.service.open(request, stream="langchain")
         if lookup.entry is not None:
             shown = bool(kwargs.get("reasoning", self.reasoning))
@@ -348,11 +345,7 @@ class ChatAegis(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], run: Any
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         upstream = super()._aiterate_over_stream
-        request, kwargs = self._asked(messages, stop, kwargs, run)
-        if request is None:
-            async for chunk in upstream(messages, stop, **kwargs):
-                yield chunk
-            return
+        request, kwargs = self._sent(messages, stop, kwargs, run)
         lookup = await self._answering.service.aopen(request, stream="langchain")
         if lookup.entry is not None:
             shown = bool(kwargs.get("reasoning", self.reasoning))

@@ -221,7 +221,9 @@ def test_an_input_without_a_question_runs_the_chain(kit: Kit, given: Any) -> Non
     with observe() as seen:
         assert [chain.invoke(given) for _ in range(2)] == [[given]] * 2
         assert list(chain.stream(given)) == [[given]]
-    assert seen == []
+        with cache_control(only_if_cached=True), pytest.raises(NotCachedError):
+            chain.invoke(given)
+    assert [(one.outcome, one.reason) for one in seen] == [("bypass", "uncacheable_request")] * 3
 
 
 def test_a_failing_question_function_runs_the_chain(kit: Kit) -> None:

@@ -131,8 +131,9 @@ async def test_an_entry_that_cannot_be_replayed_costs_no_answer(kit: Kit, name: 
     assert request is not None
     wrong = Answer(text="No.", done_reason="stop", logprobs=[{}])
     model._answering.service.open(request).store(wrong)
-    answers = [await way(model, ASKED) for _ in range(2)]
-    assert [outcome(one) for one in answers] == ["miss", "hit_local"]
+    with observe() as seen:
+        answers = [await way(model, ASKED) for _ in range(2)]
+    assert [outcome(one) for one in answers] == seen.outcomes == ["miss", "hit_local"]
     assert reason(answers[0]) == "unreadable_entry"
     assert answers[0].text == answers[1].text != "No."
     assert kit.calls == 1

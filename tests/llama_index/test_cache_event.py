@@ -10,8 +10,11 @@ from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.llms import ChatMessage
 
+from aegis_llm.metrics import snapshot
+from aegis_llm.metrics.registry import METRICS
 from llama_index.llms.aegis import AegisCacheEvent
 from tests.llama_index.kit import Kit
+from tests.llama_index.ways import WAYS, Way
 
 QUESTION = [ChatMessage(role="user", content="Why is the sky blue?")]
 
@@ -53,6 +56,19 @@ def test_an_event_tells_of_hit_and_miss(kit: Kit, heard: list[Any], way: str) ->
     hit = [event for event in heard if isinstance(event, AegisCacheEvent)][-1]
     assert hit.saved_tokens > 0
     assert "sky" not in hit.model_dump_json()
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+async def test_every_way_to_ask_counts_and_tells_once(
+    kit: Kit, heard: list[Any], way: Way
+) -> None:
+    llm = kit.aegis(embed_model=None)
+    METRICS.renew()
+    for _ in range(2):
+        await way(llm, "Why is the sky blue?")
+    counted = {(r.outcome, r.framework): r.count for r in snapshot().requests}
+    assert counted == {("miss", "llama_index"): 1, ("hit_local", "llama_index"): 1}
+    assert told(heard) == [("miss", False), ("hit_local", True)]
 
 
 async def test_an_event_tells_of_awaited_answers(kit: Kit, heard: list[Any]) -> None:

@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import BaseModel, Field, ValidationError
 
-from aegis_llm import ConfigError, NotCachedError, cache_control
+from aegis_llm import ConfigError, NotCachedError, cache_control, observe
 from aegis_llm.quiet import Quiet
 from aegis_llm.values import ToolCall
 from llama_index.llms.aegis import _chunks, _convert, _turn
@@ -49,11 +49,13 @@ async def test_an_entry_that_cannot_be_read_costs_no_answer(
     for module in (_convert, _chunks):
         monkeypatch.setattr(module, "raw_of", refuse)
     monkeypatch.setattr(_turn, "_quiet", Quiet())
-    for _ in range(2):
-        again = await way(llm, QUESTION)
-        assert text_of(again) == text_of(first)
-        assert (outcome(again), origin(again)["reason"]) == ("bypass", "unreadable_entry")
-        assert origin(again)["saved_tokens"] == 0
+    with observe() as seen:
+        for _ in range(2):
+            again = await way(llm, QUESTION)
+            assert text_of(again) == text_of(first)
+            assert (outcome(again), origin(again)["reason"]) == ("bypass", "unreadable_entry")
+            assert origin(again)["saved_tokens"] == 0
+    assert seen.outcomes == ["bypass", "bypass"]
     assert kit.calls == 3
     assert caplog.text.count("a cached answer is not usable") == 1
     with cache_control(only_if_cached=True), pytest.raises(NotCachedError):

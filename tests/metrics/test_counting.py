@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from aegis_llm.metrics import metrics_off, snapshot
 from aegis_llm.metrics.families import families
 from aegis_llm.metrics.reasons import GATES, REASONS
 from aegis_llm.metrics.registry import METRICS
+from aegis_llm.metrics.tally import Cell
 from aegis_llm.scheduling import note_trip
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.values import Answer, Origin
@@ -101,6 +104,7 @@ def test_a_reason_that_a_user_made_is_no_label() -> None:
     METRICS.ended(Origin("bypass", SECRET), SECRET, answering().service.hits)
     METRICS.ended(Origin("miss", f"veto_{SECRET}"), "", answering().service.hits)
     METRICS.ended(Origin("miss", f"refresh; not stored: {SECRET}"), "", answering().service.hits)
+    METRICS.unstored(SECRET)
     told = snapshot()
     assert {r.reason for r in told.requests} == {"other", "veto_other", "refresh"}
     assert {r.framework for r in told.requests} == {"none"}
@@ -145,6 +149,7 @@ def test_a_veto_is_counted_by_its_gate_and_what_is_not_stored_by_its_reason() ->
     METRICS.ended(Origin("miss", "veto_numbers"), "", book)
     METRICS.ended(Origin("miss", "veto_numbers; not stored: empty_answer"), "", book)
     METRICS.ended(Origin("miss", "below_score"), "", book)
+    answering().call(ask(), lambda: Answer(""), lambda answer: [answer])
     told = snapshot()
     assert told.vetoes == {"numbers": 2}
     assert told.not_stored == {"empty_answer": 1}
@@ -222,6 +227,42 @@ def test_metrics_that_break_cost_no_answer(
     ]
 
 
+@pytest.fixture
+def _hasty() -> Iterator[None]:
+    """Threads take turns after each step."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("alone", "_hasty")
+def test_caches_that_come_and_go_disturb_no_reader() -> None:
+    class Passing:
+        def state(self) -> Any:
+            return None
+
+    over = threading.Event()
+
+    def make() -> None:
+        kept: list[Any] = []
+        while not over.is_set():
+            kept.append(Passing())
+            METRICS.watch(kept[-1])
+            del kept[:-100]
+
+    makers = [threading.Thread(target=make) for _ in range(3)]
+    for maker in makers:
+        maker.start()
+    try:
+        for _ in range(2000):
+            snapshot()
+    finally:
+        over.set()
+        for maker in makers:
+            maker.join()
+
+
 def test_a_part_that_cannot_be_read_leaves_the_rest(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -240,6 +281,45 @@ def test_nothing_is_counted_while_the_metrics_are_off() -> None:
     assert snapshot().total == snapshot().queue_wait.count == 0
     call(cache, ask())
     assert snapshot().total == 1
+
+
+def test_a_finalizer_that_counts_in_the_midst_of_counting_loses_nothing() -> None:
+    """From Python 3.12 on garbage may be collected after any call, so here after each."""
+    cell = Cell()
+
+    class Collecting(dict[Any, int]):
+        left = 3
+
+        def _collect(self) -> None:
+            if self.left:
+                self.left -= 1
+                cell.add("kind", "label")
+
+        def get(self, key: Any, otherwise: Any = None) -> Any:
+            found = super().get(key, otherwise)
+            self._collect()
+            return found
+
+        def setdefault(self, key: Any, otherwise: Any = None) -> Any:
+            found = super().setdefault(key, otherwise)
+            self._collect()
+            return found
+
+    cell.counts = Collecting()
+    cell.add("kind", "label")
+    assert cell.counts == {("kind", "label"): 4}
+
+
+def test_blocks_without_counting_may_overlap() -> None:
+    """As in two threads: the first to begin ends first."""
+    one, other = metrics_off(), metrics_off()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    METRICS.waited(1.0)
+    other.__exit__(None, None, None)
+    METRICS.waited(1.0)
+    assert snapshot().queue_wait.count == 1
 
 
 def test_a_forked_child_begins_at_zero() -> None:

@@ -1,16 +1,19 @@
 """The dashboard and the alerts, read by a real Prometheus and by Grafana's published types.
 
-`promtool` comes with Prometheus (Debian: `apt install prometheus`). The JSON schemas are those of
-github.com/grafana/grafana-foundation-sdk: AEGIS_GRAFANA_SCHEMA names its folder `jsonschema`.
+`promtool` comes with Prometheus (Debian: `apt install prometheus`). Grafana's types are those of
+grafana-foundation-sdk; its JSON schemas are stricter about values, and are in its repository:
+AEGIS_GRAFANA_SCHEMA names its folder `jsonschema`.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +73,9 @@ def test_what_is_no_query_is_refused_by_prometheus(promtool: str, tmp_path: Path
 
 def test_the_alerts_are_valid_and_fire_when_they_should(promtool: str) -> None:
     cases = sorted(file.name for file in FOLDER.glob("*.test.yml"))
-    assert cases
+    tested = "".join((FOLDER / case).read_text() for case in cases)
+    alerts = re.findall(r"- alert: (\w+)", (FOLDER / "alerts.yml").read_text())
+    assert [name for name in alerts if f"alertname: {name}" not in tested] == []
     for command in (["check", "rules", "alerts.yml"], ["test", "rules", *cases]):
         done = run(promtool, *command)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -105,6 +110,42 @@ def test_panels_have_a_place_of_their_own_and_say_what_they_show() -> None:
         taken |= cells
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     assert all(panel["description"] and panel["title"] for panel in PANELS)
+
+
+def read_by_grafana(dashboard: dict[str, Any]) -> Any:
+    """Return the dashboard as Grafana's own types read it and write it again."""
+    needed = "grafana-foundation-sdk is not here (it belongs to the group `test`)"
+    sdk = "grafana_foundation_sdk"
+    types = pytest.importorskip(f"{sdk}.models.dashboard", reason=needed)
+    pytest.importorskip(f"{sdk}.cog.plugins").register_default_plugins()
+    encoder = pytest.importorskip(f"{sdk}.cog.encoder").JSONEncoder()
+    return json.loads(encoder.encode(types.Dashboard.from_json(copy.deepcopy(dashboard))))
+
+
+def lost(given: Any, read: Any, place: str = "") -> Iterator[str]:
+    """Yield the places of what was read otherwise than it was given, or not at all."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        for name, value in given.items():
+            yield from lost(value, read.get(name), f"{place}/{name}")
+    elif isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
+        for number, (one, other) in enumerate(zip(given, read, strict=True)):
+            yield from lost(one, other, f"{place}/{number}")
+    elif given != read:
+        yield place
+
+
+def test_grafanas_own_types_read_the_whole_dashboard() -> None:
+    missing = [*lost(DASHBOARD, read_by_grafana(DASHBOARD))]
+    # What an editor of variables shows of a query; Grafana writes it, its types leave it out.
+    assert missing == ["/templating/list/1/definition", "/templating/list/2/definition"]
+
+
+def test_a_field_that_grafana_does_not_know_is_seen() -> None:
+    wrong = copy.deepcopy(DASHBOARD)
+    wrong["panels"][1]["fieldConfig"]["defaults"]["unitt"] = "percent"
+    wrong["panels"][1]["options"]["colourMode"] = "value"
+    found = [*lost(wrong, read_by_grafana(wrong))]
+    assert {"/panels/1/fieldConfig/defaults/unitt", "/panels/1/options/colourMode"} <= {*found}
 
 
 @needs_schemas

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,22 @@ def test_metrics_are_served_on_this_machine_alone() -> None:
     assert told["aegis_wrong_hits_total", (("found_by", "reject"),)] == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{served.port}/metrics")
+
+
+def test_a_forked_child_can_close_what_its_parent_serves() -> None:
+    with start_http_server(0) as served:
+        child = os.fork()
+        if not child:
+            served.close()
+            os._exit(0)
+        ends = time.monotonic() + 30
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > ends:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                pytest.fail("it hangs")
+            time.sleep(0.01)
+        assert httpx.get(f"http://127.0.0.1:{served.port}/metrics").status_code == 200
 
 
 def test_a_port_in_use_is_a_clear_error() -> None:

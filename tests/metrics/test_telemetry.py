@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -16,7 +18,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from aegis_llm import cache_control
 from aegis_llm.metrics import instrument
 from aegis_llm.metrics.registry import METRICS, Call
-from tests.metrics.kit import answering, ask, call
+from aegis_llm.values import Origin
+from tests.metrics.kit import ANSWER, answering, ask, call
 
 SECRET = "Has ACME Ltd. been paid?"
 
@@ -75,6 +78,7 @@ def test_a_request_is_a_span_under_the_callers_span(told: Told) -> None:
     assert dict(miss.attributes or {}) | {"aegis.cache.lookup_ms": 0} == {
         **shared, "aegis.cache.outcome": "miss", "aegis.cache.reason": "no_entry",
         "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 20,
+        "gen_ai.response.finish_reasons": ("stop",),
         "aegis.cache.saved_tokens": 0, "aegis.cache.saved_seconds": 0.0,
         "aegis.cache.lookup_ms": 0,
     }  # fmt: skip
@@ -134,6 +138,85 @@ def test_a_call_of_an_embeddings_model_is_a_span_too(told: Told) -> None:
     (span,) = told.spans
     assert span.name == "embeddings all-minilm"
     assert (span.end_time or 0) - (span.start_time or 0) == 250_000_000
+
+
+def test_instrumented_twice_nothing_is_told_twice(told: Told) -> None:
+    again = instrument(told.tracers, told.meters)
+    call(answering(), ask())
+    assert len(told.spans) == 1
+    again()
+    again()
+    call(answering(), ask())
+    assert len(told.spans) == 2  # the other goes on
+    assert sum(p.value for p in told.points("aegis.requests").values()) == 2
+
+
+def test_begun_again_after_its_end_everything_is_told(told: Told) -> None:
+    told.stop()
+    told.stop = instrument(told.tracers, told.meters)
+    call(answering(), ask())
+    assert len(told.spans) == 1
+    assert [point.value for point in told.points("aegis.requests").values()] == [1]
+
+
+def whole(chunks: list[str]) -> list[Any]:
+    return [ANSWER] if chunks == ["a", "b"] else []
+
+
+def test_a_stream_that_ends_elsewhere_is_under_the_span_in_which_it_began(told: Told) -> None:
+    cache, tracer = answering(), told.tracers.get_tracer("app")
+    with tracer.start_as_current_span("asked") as asked:
+        chunks = cache.stream(cache.service.open(ask(), stream="x"), lambda: iter("ab"), whole)
+        next(chunks)
+    with tracer.start_as_current_span("read"):
+        list(chunks)
+    (span,) = [span for span in told.spans if span.name == "chat m"]
+    assert span.parent is not None
+    assert span.parent.span_id == asked.get_span_context().span_id
+
+
+async def test_each_task_has_its_spans_under_its_own(told: Told) -> None:
+    cache, tracer = answering(), told.tracers.get_tracer("app")
+
+    async def upstream() -> AsyncIterator[str]:
+        for chunk in "ab":
+            await asyncio.sleep(0)
+            yield chunk
+
+    async def read(number: int) -> None:
+        with tracer.start_as_current_span(f"{number}"):
+            lookup = await cache.service.aopen(ask(f"{number % 8}"), stream="x")
+            async for _ in cache.astream(lookup, upstream, whole):
+                pass
+
+    await asyncio.gather(*(read(number) for number in range(32)))
+    outer = {s.get_span_context().span_id: s for s in told.spans if s.name != "chat m"}
+    inner = [span for span in told.spans if span.name == "chat m"]
+    assert len(outer) == 32
+    assert {span.parent.span_id for span in inner if span.parent} == set(outer)
+    assert len(inner) == 32
+
+
+def test_a_workflow_tells_no_tokens_that_its_models_tell(told: Told) -> None:
+    chain = msgspec.structs.replace(ask(), model="", operation="invoke_workflow")
+    call(answering(), chain)
+    (span,) = told.spans
+    assert (span.name, span.kind) == ("invoke_workflow", SpanKind.INTERNAL)
+    attributes = dict(span.attributes or {})
+    assert attributes["aegis.cache.outcome"] == "miss"
+    assert not attributes.keys() & {"gen_ai.usage.input_tokens", "gen_ai.provider.name"}
+    assert told.points("gen_ai.client.token.usage") == {}
+
+
+@pytest.mark.parametrize(
+    ("server", "address", "port"),
+    [("http://localhost:11434", "localhost", 11434), ("https://a.example", "a.example", 443)],
+)
+def test_where_a_call_was_sent_is_told(told: Told, server: str, address: str, port: int) -> None:
+    METRICS.tell(Call("chat", "", "m", 0.1, Origin("miss", "no_entry", server=server)))
+    (span,) = told.spans
+    attributes = span.attributes or {}
+    assert (attributes["server.address"], attributes["server.port"]) == (address, port)
 
 
 def test_after_the_end_nothing_is_told(told: Told) -> None:

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,10 +19,12 @@ from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.metrics import usage, usage_of
+from aegis_llm.metrics.registry import METRICS
 from aegis_llm.metrics.usage import hits_key, used_key
 from aegis_llm.scheduler.hits import HitBook
 from aegis_llm.stores import redis_usage
 from aegis_llm.stores.memory_notes import MemoryNotes
+from aegis_llm.values import Origin
 from aegis_llm.wiring import build
 from tests.metrics.kit import ask, call
 from tests.redis_server import RedisServer
@@ -199,6 +202,26 @@ def test_what_cannot_be_written_is_kept_for_the_next_time() -> None:
     assert {id_: (one.hits, one.used_ms) for id_, one in notes.hits.items()} == {
         "a": (3, 7), "b": (1, 7),
     }  # fmt: skip
+
+
+def test_what_cannot_be_written_for_long_takes_little_memory_and_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuts: list[int] = []
+
+    class Counting(Counter[str]):
+        def most_common(self, n: int | None = None) -> list[tuple[str, int]]:
+            cuts.append(len(self))
+            return super().most_common(n)
+
+    monkeypatch.setattr("aegis_llm.scheduler.hits.Counter", Counting)
+    book = HitBook(MemoryNotes(lambda _: []), lambda: 7, 60.0)
+    book.asleep = False  # nothing is written
+    for number in range(60_000):
+        METRICS.ended(Origin("hit_local", entry_id=f"{number}"), "langchain", book)
+    assert len(book._pending) <= 20_000
+    assert len(book.noted) < 1000
+    assert len(cuts) <= 6  # the most hits are sought at one hit of many thousands
 
 
 def test_what_was_counted_last_is_written_when_the_program_ends(

@@ -93,16 +93,17 @@ class _Events(BaseEventHandler):
             hearer.heard(event)
 
 
-_listening: list[bool] = []
-
-
 def listen() -> None:
-    """Follow the spans and retrievals of this process from now on."""
-    if not _listening:
-        _listening.append(True)
-        root = get_dispatcher("root")
-        root.add_span_handler(_Spans())
+    """Follow the spans and retrievals of this process from now on.
+
+    To be called before anything that has to be heard: an application may have put handlers of its
+    own in the place of ours since.
+    """
+    root = get_dispatcher("root")
+    if not any(type(handler) is _Events for handler in root.event_handlers):
         root.add_event_handler(_Events())
+    if not any(type(handler) is _Spans for handler in root.span_handlers):
+        root.add_span_handler(_Spans())
 
 
 @contextmanager
@@ -117,6 +118,7 @@ def heard_by(hearer: Hearer) -> Iterator[None]:
 
 def documents_of_call() -> Retrieved:
     """Return what was retrieved in the spans around this place, and since when."""
+    listen()
     (tied, since), here = _tied.get(), active_span_id.get()
     if found := [*tied, *_trail.of(here)]:
         return documents_of(found), min(since, _trail.since(here))

@@ -37,8 +37,11 @@ class AegisCacheEvent(BaseEvent):
         return "AegisCacheEvent"
 
 
-def tell_dispatcher(origin: Origin) -> None:
-    """Dispatch the event, if anybody listens; what a handler raises is the dispatcher's matter."""
+def tell_dispatcher(origin: Origin, span_id: str | None = None) -> None:
+    """Dispatch the event, if anybody listens; what a handler raises is the dispatcher's matter.
+
+    `span_id` is that of the call, where its span is over: a streamed response is read later.
+    """
     dispatcher = _dispatcher
     while not any(_cares(handler) for handler in dispatcher.event_handlers):
         if not dispatcher.propagate or dispatcher.parent is None:
@@ -46,6 +49,8 @@ def tell_dispatcher(origin: Origin) -> None:
         dispatcher = dispatcher.parent
     told = origin.as_dict()
     fields = {name: told[name] for name in AegisCacheEvent.model_fields if name in told}
+    if span_id is not None:
+        fields["span_id"] = span_id
     _dispatcher.event(AegisCacheEvent(cache_hit=origin.hit, **fields))
 
 

@@ -120,6 +120,25 @@ def astreamed(response: Response, tokens: Iterable[str]) -> AsyncStreamingRespon
     return AsyncStreamingResponse(each(), response.source_nodes, response.metadata)
 
 
+def followed_by(
+    parts: Generator[Any, None, None], ended: Callable[[], object]
+) -> Generator[Any, None, None]:
+    """Yield the parts, and call `ended` after the last; not where a reader leaves before it."""
+    with closing(parts):
+        yield from parts
+    ended()
+
+
+async def afollowed_by(
+    parts: AsyncGenerator[Any, None], ended: Callable[[], object]
+) -> AsyncGenerator[Any, None]:
+    """Like `followed_by`, awaited."""
+    async with aclosing(parts):
+        async for part in parts:
+            yield part
+    ended()
+
+
 def _own(head: Head) -> tuple[list[NodeWithScore], dict[str, Any] | None]:
     """Return nodes and metadata that one reader may change: others read the same stream."""
     nodes = [node.model_copy() for node in head.nodes]

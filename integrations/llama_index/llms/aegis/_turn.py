@@ -14,7 +14,7 @@ from llama_index.llms.ollama import Ollama
 
 from aegis_llm.control import Surroundings, current_control
 from aegis_llm.errors import NotCachedError
-from aegis_llm.keys import UncacheableError, request_from_body
+from aegis_llm.keys import UncacheableError, keyless, request_from_body
 from aegis_llm.quiet import Quiet
 from aegis_llm.service import Lookup
 from aegis_llm.values import Entry, Origin, Request
@@ -94,43 +94,37 @@ class Turn:
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the answer, from the cache or from the model."""
-        sent, request = self._request(messages, kwargs)
+        sent, request = self._read(messages, kwargs)
 
         def generate() -> ChatResponse:
             self._acquire()
             response: ChatResponse = _CHAT(self._sender(sent), sent, **kwargs)
             return response
 
-        if request is None:
-            return generate()
-        lookup, response = self._answering.call(request, generate, answers_of_response)
-        if response is None:
-            assert lookup.entry is not None  # noqa: S101 - a hit has an entry
-            response = _readable(lookup, response_of, lookup.entry)
-        if response is None:
-            response = generate()
+        lookup = self._answering.service.open(request)
+        kept = None if lookup.entry is None else _readable(lookup, response_of, lookup.entry)
+        if kept is not None:
             lookup.reported()
+            return marked(kept, lookup.origin)
+        response = self._answering.computed(lookup, generate, answers_of_response)
         return marked(response, lookup.origin)
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Like `chat`, awaited."""
-        sent, request = self._request(messages, kwargs, awaited=True)
+        sent, request = self._read(messages, kwargs, awaited=True)
 
         async def generate() -> ChatResponse:
             await self._aacquire()
             response: ChatResponse = await _ACHAT(self._sender(sent), sent, **kwargs)
             return response
 
-        if request is None:
-            return await generate()
-        lookup, response = await self._answering.acall(request, generate, answers_of_response)
-        if response is None:
-            assert lookup.entry is not None  # noqa: S101 - a hit has an entry
-            response = _readable(lookup, response_of, lookup.entry)
-        if response is None:
-            response = await generate()
+        lookup = await self._answering.service.aopen(request)
+        kept = None if lookup.entry is None else _readable(lookup, response_of, lookup.entry)
+        if kept is not None:
             lookup.reported()
+            return marked(kept, lookup.origin)
+        response = await self._answering.acomputed(lookup, generate, answers_of_response)
         return marked(response, lookup.origin)
 
     @llm_chat_callback()
@@ -138,20 +132,20 @@ class Turn:
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> Generator[ChatResponse, None, None]:
         """Return the chunks, which begin to be made when the first is asked for."""
-        sent, request = self._request(messages, kwargs)
+        sent, request = self._read(messages, kwargs)
 
         def upstream() -> Generator[ChatResponse, None, None]:
             self._acquire()
             yield from _STREAM_CHAT(self._sender(sent), sent, **kwargs)
 
-        return upstream() if request is None else self._chunks(request, upstream, Surroundings())
+        return self._chunks(request, upstream, Surroundings())
 
     @llm_chat_callback()
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> AsyncGenerator[ChatResponse, None]:
         """Like `stream_chat`, awaited."""
-        sent, request = self._request(messages, kwargs, awaited=True)
+        sent, request = self._read(messages, kwargs, awaited=True)
 
         async def upstream() -> AsyncGenerator[ChatResponse, None]:
             await self._aacquire()
@@ -159,7 +153,7 @@ class Turn:
                 async for chunk in chunks:
                     yield chunk
 
-        return upstream() if request is None else self._achunks(request, upstream, Surroundings())
+        return self._achunks(request, upstream, Surroundings())
 
     def request(
         self,
@@ -220,8 +214,7 @@ class Turn:
             lookup.reported()
             yield from kept
             return
-        yield from upstream()
-        lookup.reported()
+        yield from self._answering.alone(lookup, upstream, answers_of_records)
 
     async def _arecords(
         self, lookup: Lookup, upstream: Callable[[], AsyncGenerator[Record, None]]
@@ -232,15 +225,18 @@ class Turn:
             for record in kept:
                 yield record
             return
-        if lookup.entry is None:
-            records = self._answering.astream(lookup, upstream, answers_of_records)
-        else:
-            records = upstream()
-        async with aclosing(records):
+        shared = lookup.entry is None
+        ask = self._answering.astream if shared else self._answering.aalone
+        async with aclosing(ask(lookup, upstream, answers_of_records)) as records:
             async for record in records:
                 yield record
-        if lookup.entry is not None:
-            lookup.reported()
+
+    def _read(
+        self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, awaited: bool = False
+    ) -> tuple[Sequence[ChatMessage], Request]:
+        """Like `_request`; a request that has no key is one that is bypassed."""
+        sent, request = self._request(messages, kwargs, awaited=awaited)
+        return sent, request or keyless("llama_index", self._llm.model)
 
     def _request(
         self,
@@ -302,7 +298,9 @@ def _readable(lookup: Lookup, rebuild: Callable[[Entry], R], entry: Entry) -> R 
             log.error("a cached answer is not usable; the model is asked", exc_info=exc)
     if current_control().only_if_cached:
         msg = "only_if_cached: what is cached is not usable"
-        raise NotCachedError(msg)
+        error = NotCachedError(msg)
+        lookup.unanswered(error)
+        raise error
     elapsed = lookup.origin.lookup_ms
     lookup.origin = Origin("bypass", "unreadable_entry", lookup_ms=elapsed)
     return None

@@ -11,6 +11,7 @@ from typing import Any
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.response.schema import RESPONSE_TYPE, Response
+from llama_index.core.instrumentation.span import active_span_id
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from aegis_llm.config import AegisConfig
@@ -19,6 +20,7 @@ from aegis_llm.errors import ConfigError
 from aegis_llm.feedback import Feedback
 from aegis_llm.fingerprint import Teller
 from aegis_llm.invalidating import Invalidating
+from aegis_llm.plan import UNREADABLE
 from aegis_llm.quiet import Quiet
 from aegis_llm.replay import pieces
 from aegis_llm.service import Lookup, Service
@@ -26,11 +28,14 @@ from aegis_llm.values import Answer, Request
 from aegis_llm.wiring import connect, say_once, say_unjudged, whole_config
 from llama_index.llms.aegis._documents import heard_by, listen
 from llama_index.llms.aegis._embedder import LlamaIndexEmbedder
+from llama_index.llms.aegis._events import tell_dispatcher
 from llama_index.llms.aegis._responses import response_of
 from llama_index.llms.aegis._streamed import (
+    afollowed_by,
     aparts_of,
     aresponse_from,
     astreamed,
+    followed_by,
     joined,
     parts_of,
     response_from,
@@ -43,7 +48,6 @@ from llama_index.llms.aegis._watch import Watch
 log = logging.getLogger("aegis_llm")
 _quiet = Quiet()
 _STREAM = "llama-index-query"
-_ONCE_MORE = (None, True)  # after an entry that cannot be replayed: refreshed
 _LOCAL = (
     "AegisQueryEngine: the index behind the engine has no name that another process could know, "
     "so its answers are found by this process only; AegisQueryEngine(..., name='...') shares them"
@@ -136,70 +140,92 @@ class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
         return self._answering.service
 
     def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        listen()
         request, watch = self._request(query_bundle), Watch()
 
         def generate() -> RESPONSE_TYPE:
             with heard_by(watch):
                 return self.cached_engine.query(replace(query_bundle))
 
-        for refresh in _ONCE_MORE:
-            with cache_control(refresh=refresh):
-                if streams(self.cached_engine):
-                    response = self._streamed(request, watch, generate)
-                else:
-                    lookup = self._answering.service.open(request)
-                    answers_of = partial(_answers, lookup, watch)
-                    response = self._answering.answered(lookup, generate, answers_of)
-                    response = response or _replayed(lookup)
-            if response is not None:
-                return response
-        return generate()
+        lookup, kept = self._looked_up(request)
+        if kept is not None:
+            return kept
+        if streams(self.cached_engine):
+            return self._streamed(lookup, watch, generate)
+        answers_of = partial(_answers, lookup, watch)
+        response: RESPONSE_TYPE = self._answering.computed(lookup, generate, answers_of)
+        tell_dispatcher(lookup.origin)
+        return response
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        listen()
         request, watch = self._request(query_bundle), Watch()
 
         async def generate() -> RESPONSE_TYPE:
             with heard_by(watch):
                 return await self.cached_engine.aquery(replace(query_bundle))
 
-        for refresh in _ONCE_MORE:
-            with cache_control(refresh=refresh):
-                if streams(self.cached_engine):
-                    response = await self._astreamed(request, watch, generate)
-                else:
-                    lookup = await self._answering.service.aopen(request)
-                    answers_of = partial(_answers, lookup, watch)
-                    response = await self._answering.aanswered(lookup, generate, answers_of)
-                    response = response or _replayed(lookup)
-            if response is not None:
-                return response
-        return await generate()
+        lookup, kept = await self._alooked_up(request)
+        if kept is not None:
+            return kept
+        if streams(self.cached_engine):
+            return await self._astreamed(lookup, watch, generate)
+        answers_of = partial(_answers, lookup, watch)
+        response: RESPONSE_TYPE = await self._answering.acomputed(lookup, generate, answers_of)
+        tell_dispatcher(lookup.origin)
+        return response
+
+    def _looked_up(self, request: Request) -> tuple[Lookup, RESPONSE_TYPE | None]:
+        """Return the look-up, and what is in its entry: None also where that cannot be read."""
+        stream = _STREAM if streams(self.cached_engine) else ""
+        lookup = self._answering.service.open(request, stream=stream)
+        if lookup.entry is None:
+            return lookup, None
+        kept = _replayed(lookup)
+        if kept is not None:
+            lookup.reported()
+            tell_dispatcher(lookup.origin)
+            return lookup, streamed(kept, pieces(kept.response or "")) if stream else kept
+        with cache_control(refresh=True):
+            lookup = self._answering.service.open(request, stream=stream)
+        lookup.alone(UNREADABLE)
+        return lookup, None
+
+    async def _alooked_up(self, request: Request) -> tuple[Lookup, RESPONSE_TYPE | None]:
+        """Like `_looked_up`, awaited."""
+        stream = _STREAM if streams(self.cached_engine) else ""
+        lookup = await self._answering.service.aopen(request, stream=stream)
+        if lookup.entry is None:
+            return lookup, None
+        kept = _replayed(lookup)
+        if kept is not None:
+            lookup.reported()
+            tell_dispatcher(lookup.origin)
+            return lookup, astreamed(kept, pieces(kept.response or "")) if stream else kept
+        with cache_control(refresh=True):
+            lookup = await self._answering.service.aopen(request, stream=stream)
+        lookup.alone(UNREADABLE)
+        return lookup, None
 
     def _streamed(
-        self, request: Request, watch: Watch, generate: Callable[[], RESPONSE_TYPE]
-    ) -> RESPONSE_TYPE | None:
-        lookup = self._answering.service.open(request, stream=_STREAM)
-        if lookup.entry is not None:
-            lookup.reported()
-            kept = _replayed(lookup)
-            return None if kept is None else streamed(kept, pieces(kept.response or ""))
+        self, lookup: Lookup, watch: Watch, generate: Callable[[], RESPONSE_TYPE]
+    ) -> RESPONSE_TYPE:
+        span_id = active_span_id.get()
         parts = self._answering.stream(
             lookup, lambda: parts_of(generate, watch), partial(_streamed_answers, lookup, watch)
         )
-        return response_from(parts, Surroundings())
+        told = followed_by(parts, lambda: tell_dispatcher(lookup.origin, span_id))
+        return response_from(told, Surroundings())
 
     async def _astreamed(
-        self, request: Request, watch: Watch, generate: Callable[[], Awaitable[RESPONSE_TYPE]]
-    ) -> RESPONSE_TYPE | None:
-        lookup = await self._answering.service.aopen(request, stream=_STREAM)
-        if lookup.entry is not None:
-            lookup.reported()
-            kept = _replayed(lookup)
-            return None if kept is None else astreamed(kept, pieces(kept.response or ""))
+        self, lookup: Lookup, watch: Watch, generate: Callable[[], Awaitable[RESPONSE_TYPE]]
+    ) -> RESPONSE_TYPE:
+        span_id = active_span_id.get()
         parts = self._answering.astream(
             lookup, lambda: aparts_of(generate, watch), partial(_streamed_answers, lookup, watch)
         )
-        return await aresponse_from(parts, Surroundings())
+        told = afollowed_by(parts, lambda: tell_dispatcher(lookup.origin, span_id))
+        return await aresponse_from(told, Surroundings())
 
     def _request(self, asked: QueryBundle) -> Request:
         return Request(
@@ -209,6 +235,7 @@ class AegisQueryEngine(Feedback, Invalidating, BaseQueryEngine):
             identity=self._identity,
             uses=self._uses,
             framework="llama_index",
+            operation="invoke_workflow",
         )
 
     def _identify(self) -> None:
