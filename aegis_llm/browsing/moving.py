@@ -14,7 +14,7 @@ from aegis_llm.browsing.searching import index_ids
 from aegis_llm.errors import ConfigError
 from aegis_llm.keys import semantic_prefix
 from aegis_llm.stores import document_commands as documents
-from aegis_llm.stores.redis_commands import exact_of, semantic_fields, set_exact
+from aegis_llm.stores.redis_commands import entries_of, semantic_fields, set_exact
 
 _AT_ONCE = 200
 _TOLD = 20
@@ -43,13 +43,13 @@ def export(client: Any, namespace: str, now_ms: int, *, vectors: bool = True) ->
         Header(namespace=namespace, version=version, sequence=sequence, exported_ms=now_ms)
     )
     ids = (index_ids(client, namespace) or ()) if vectors else ()
-    for keys in keyspace.batches(client, exact_of(namespace)):
+    for keys in keyspace.batches(client, entries_of(namespace)):
         for start in range(0, len(keys), _AT_ONCE):
             found = details.entries(client, keys[start : start + _AT_ONCE])
-            made = _vectors(client, namespace, ids, [entry.key for _, _, entry in found])
-            for key, _, entry in found:
-                tail = key.decode("utf-8", "replace").split(":", 5)[5]
-                yield line_of(Line(entry, tail, tuple(made.get(entry.key, ()))))
+            made = _vectors(client, namespace, ids, [one.entry.key for one in found])
+            for one in found:
+                tail = (one.other or one.key).decode("utf-8", "replace").split(":", 5)[5]
+                yield line_of(Line(one.entry, tail, tuple(made.get(one.entry.key, ()))))
 
 
 def take_in(

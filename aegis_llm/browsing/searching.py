@@ -10,6 +10,7 @@ import msgspec
 
 from aegis_llm import codec
 from aegis_llm.browsing import details
+from aegis_llm.browsing.keyspace import servers
 from aegis_llm.browsing.places import SearchPlace
 from aegis_llm.browsing.values import Page
 from aegis_llm.keys import SCHEMA
@@ -26,8 +27,11 @@ _NARROWEST_MS = 1 << 10
 
 
 def index_ids(client: Any, namespace: str) -> tuple[str, ...] | None:
-    """Return the ids of the namespace's indexes; None: there is no Query Engine, or no right."""
-    names = indexes(client)
+    """Return the ids of the namespace's indexes; None: there is no Query Engine, or no right.
+
+    A cluster has the exact tier only.
+    """
+    names = indexes(client) if servers(client) is None else None
     prefix = f"aegis:{SCHEMA}:{namespace}:i:"
     if names is None:
         return None
@@ -77,7 +81,11 @@ def page(
         last = shown[-1].created_ms
         same = sum(row.created_ms == last for row in found[:wanted])
         following = str(SearchPlace(last, same))
-    rows = [(row.exact, row.size, row.entry) for row in shown if row.entry is not None]
+    rows = [
+        details.Found(row.exact, row.size, row.entry, row.key)
+        for row in shown
+        if row.entry is not None
+    ]
     return Page(
         entries=details.seen(client, namespace, rows),
         next=following,

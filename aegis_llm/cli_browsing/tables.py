@@ -54,6 +54,8 @@ def told(one: Seen, now_ms: int) -> Table:
         "size": f"{one.size:,} bytes",
         "key": shown(one.key, 300),
     }
+    if one.reworded_only:
+        rows["answers"] = "reworded questions; Redis has lost what answers an identical request"
     return pairs(rows)
 
 

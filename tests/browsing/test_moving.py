@@ -79,6 +79,30 @@ def test_an_imported_answer_is_served_and_found_by_its_document(
         service.store.close()
 
 
+def test_what_only_a_reworded_question_finds_is_exported_whole(
+    open_namespace: Opened, redis_url: str, namespace: str
+) -> None:
+    store(redis_url, namespace, entry(0), entry(1))
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(key_of(namespace, entry(1)))
+        lines = list(open_namespace().export())
+        other = open_namespace(f"{namespace}-b")
+        assert other.take_in(lines).stored == 2
+        assert client.exists(key_of(other.namespace, entry(1)))
+    assert numbers(other.page().entries) == [0, 1]
+
+
+def test_nothing_is_written_by_looking(browser: Browser, redis_url: str) -> None:
+    """A namespace without a version has none after it: an import may have to set one."""
+    browser.page()
+    browser.labels()
+    list(browser.stock())
+    list(browser.export())
+    assert browser.show("a" * 64) is None
+    with redis.Redis.from_url(redis_url) as client:
+        assert list(client.scan_iter(f"aegis:*:{browser.namespace}:*")) == []
+
+
 def test_what_is_there_is_kept_unless_told(browser: Browser, redis_url: str) -> None:
     store(redis_url, browser.namespace, entry(0))
     lines = list(browser.export())

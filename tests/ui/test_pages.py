@@ -16,10 +16,12 @@ from aegis_llm.config import AegisConfig
 from aegis_llm.names import names_of
 from aegis_llm.plan import Put
 from aegis_llm.stores.document_commands import records
+from aegis_llm.stores.redis_commands import set_exact
 from aegis_llm.testing import OllamaSimulator
 from aegis_llm.ui.serving import Page
 from aegis_llm.values import Answer, ToolCall
 from tests.browsing.kit import entry, key_of, store
+from tests.contracts.topologies import cluster
 from tests.redis_server import RedisServer
 from tests.ui.conftest import Serve
 from tests.ui.visitor import Visitor, text_of
@@ -201,6 +203,23 @@ def test_redis_down_is_a_page_that_says_so(serve: Serve) -> None:
     assert "Redis does not answer" in text_of(overview.text)
     assert entries.status_code == 503
     assert "Redis does not answer (redis_down)" in text_of(entries.text)
+
+
+def test_a_cluster_is_listed_and_cared_for(serve: Serve, namespace: str) -> None:
+    with cluster() as (node,):
+        page = serve(url=f"redis+cluster://127.0.0.1:{node.port}")
+        with node.client() as client:
+            for one in map(entry, range(30)):
+                client.execute_command(*set_exact(key_of(namespace, one), codec.encode(one), 9999))
+        base = f"http://127.0.0.1:{page.port}"
+        with httpx.Client(base_url=base, follow_redirects=True) as client:
+            visitor = Visitor(client)
+            visitor.read(page.url)
+            assert "in no order: 25 on this page" in visitor.seen("/entries")
+            assert "Answer 7." in visitor.seen(f"/entries/{entry(7).key}")
+            assert "removed" in visitor.sent(f"/entries/{entry(7).key}/reject")
+            assert "no such entry" in visitor.seen(f"/entries/{entry(7).key}", 404)
+            assert "entries 29" in text_of(counted(visitor, page))
 
 
 @pytest.mark.parametrize("path", ["/", "/entries", "/why", "/try"])
