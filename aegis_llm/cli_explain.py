@@ -11,8 +11,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from aegis_llm.cli_options import (
+    DEFAULT_EMBEDDING_MODEL,
+    CalibrationFile,
+    EmbeddingId,
+    EmbeddingModel,
+    HowSure,
+    Namespace,
+    OllamaUrl,
+    RedisUrl,
+    Whose,
+)
 from aegis_llm.cli_parts import (
-    Framework,
     OllamaEmbedder,
     checked,
     console,
@@ -20,7 +30,7 @@ from aegis_llm.cli_parts import (
     refuse,
     sentences,
 )
-from aegis_llm.config import AegisConfig, CacheConfig, Matching
+from aegis_llm.config import AegisConfig, CacheConfig
 from aegis_llm.control import cache_control
 from aegis_llm.errors import EmbedTrouble
 from aegis_llm.explanation import Explanation
@@ -47,22 +57,16 @@ def explain(
     options: Annotated[
         str, typer.Option(help="Options of the model as JSON, '{\"temperature\": 0}'.")
     ] = "{}",
-    redis_url: Annotated[
-        str | None, typer.Option(help="Else AEGIS_REDIS_URL, else redis://localhost:6379.")
-    ] = None,
-    namespace: Annotated[str | None, typer.Option(help="Else AEGIS_NAMESPACE.")] = None,
+    redis_url: RedisUrl = None,
+    namespace: Namespace = None,
     tenant: Annotated[str | None, typer.Option(help="The tenant of cache_control.")] = None,
     user: Annotated[str | None, typer.Option(help="The user of cache_control.")] = None,
-    embedding_model: Annotated[str, typer.Option(help="On the same Ollama.")] = "all-minilm",
-    framework: Annotated[
-        Framework, typer.Option(help="Whose entries: each names its embedder in its own way.")
-    ] = "langchain",
-    embedding_id: Annotated[
-        str | None, typer.Option(help="The embedder's name in the index, if it was given one.")
-    ] = None,
-    ollama_url: Annotated[str | None, typer.Option(help="Else OLLAMA_HOST.")] = None,
-    matching: Annotated[Matching, typer.Option(help="How sure a hit has to be.")] = "strict",
-    calibration: Annotated[str | None, typer.Option(help="A file of `calibrate`.")] = None,
+    embedding_model: EmbeddingModel = DEFAULT_EMBEDDING_MODEL,
+    framework: Whose = "langchain",
+    embedding_id: EmbeddingId = None,
+    ollama_url: OllamaUrl = None,
+    matching: HowSure = "strict",
+    calibration: CalibrationFile = None,
     similarity: Annotated[
         float | None,
         typer.Option(min=-1, max=1, help="With --against: the cosine similarity, if known."),

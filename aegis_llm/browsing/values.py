@@ -14,8 +14,9 @@ Via = Literal["scan", "search"]
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """One entry as it is stored.
 
-    `key` is its key in the exact tier, or in the semantic one where it is there alone. `hits` and `used_ms` (since the epoch) are None where
-    nothing counts them, `ttl_ms` where it never expires. `size` is that of its value in bytes.
+    `key` is its key in the exact tier, or in the semantic one where it is there alone. `hits` and
+    `used_ms` (since the epoch) are None where nothing counts them, `ttl_ms` where it never
+    expires. `size` is that of its value in bytes.
     """
 
     entry: Entry

@@ -12,8 +12,6 @@ from aegis_llm.cli_browsing import tables
 from aegis_llm.cli_browsing.moving import export, take_in
 from aegis_llm.cli_browsing.parts import (
     AsJson,
-    Namespace,
-    RedisUrl,
     Yes,
     agree,
     browsing,
@@ -21,6 +19,7 @@ from aegis_llm.cli_browsing.parts import (
     say,
     where,
 )
+from aegis_llm.cli_options import Namespace, RedisUrl
 from aegis_llm.cli_parts import console, refuse
 from aegis_llm.names import names_given
 

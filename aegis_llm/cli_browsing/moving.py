@@ -16,8 +16,6 @@ from aegis_llm.browsing import Imported
 from aegis_llm.browsing.lines import LONGEST
 from aegis_llm.cli_browsing.parts import (
     AsJson,
-    Namespace,
-    RedisUrl,
     Yes,
     agree,
     browsing,
@@ -25,6 +23,7 @@ from aegis_llm.cli_browsing.parts import (
     say,
     where,
 )
+from aegis_llm.cli_options import Namespace, RedisUrl
 from aegis_llm.cli_parts import refuse
 from aegis_llm.errors import ConfigError
 

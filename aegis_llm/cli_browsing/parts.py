@@ -15,10 +15,6 @@ from aegis_llm.config import AegisConfig, safe_url
 from aegis_llm.errors import ConfigError, StoreTrouble
 from aegis_llm.explanation.words import in_words
 
-RedisUrl = Annotated[
-    str | None, typer.Option(help="Else AEGIS_REDIS_URL, else redis://localhost:6379.")
-]
-Namespace = Annotated[str | None, typer.Option(help="Else AEGIS_NAMESPACE, else default.")]
 Metrics = Annotated[
     str | None,
     typer.Option(help="Metrics endpoint of a process that serves, http://HOST:PORT/metrics."),
