@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 import re
 import struct
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from aegis_llm import codec
 from aegis_llm.errors import ConfigError
+from aegis_llm.explanation.words import shown
 from aegis_llm.keys import SCHEMA, semantic_prefix
 from aegis_llm.names import names_of
 from aegis_llm.plan import Put, SemanticRecord
@@ -34,8 +35,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     aegis_export: int = FORMAT
     namespace: str
-    version: int
-    sequence: int
+    version: Milliseconds
+    sequence: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     exported_ms: Milliseconds
 
 
@@ -71,7 +72,6 @@ class Refused(ValueError):  # noqa: N818 - one line of many: it is counted, and 
 
 
 _encode = msgspec.json.Encoder().encode
-_header = msgspec.json.Decoder(Header)
 _line = msgspec.json.Decoder(Line)
 
 
@@ -87,20 +87,20 @@ def header_of(line: bytes) -> Header:
         ConfigError: It is none that this version reads.
     """
     try:
-        told: Any = msgspec.json.decode(line)
+        told: Any = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))  # Windows' BOM
     except (msgspec.MsgspecError, ValueError, RecursionError):
         told = None
     if not isinstance(told, dict) or "aegis_export" not in told:
         msg = "this is no export of aegis-llm: its first line is no header"
         raise ConfigError(msg)
     if told["aegis_export"] != FORMAT:
-        version = str(told["aegis_export"])[:20]
+        version = shown(str(told["aegis_export"]), 20)
         msg = f"the export has format {version}, this version of aegis-llm reads {FORMAT}"
         raise ConfigError(msg)
     try:
-        return _header.decode(line)
+        return msgspec.convert(told, Header)
     except (msgspec.MsgspecError, ValueError) as exc:
-        msg = f"the header of the export is broken: {exc}"
+        msg = f"the header of the export is broken: {shown(str(exc))}"
         raise ConfigError(msg) from exc
 
 
@@ -117,7 +117,7 @@ def ready(line: bytes, namespace: str, now_ms: int) -> Ready | None:
         told = _line.decode(line)
         data = codec.encode(told.entry)
     except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
-        raise Refused(str(exc)[:200]) from exc
+        raise Refused(shown(str(exc))) from exc
     entry = told.entry
     if why := _wrong(entry, told.tail, now_ms):
         raise Refused(why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from aegis_llm.browsing import Browser
 from aegis_llm.cli_parts import console, refuse, sentences
 from aegis_llm.config import AegisConfig, safe_url
 from aegis_llm.errors import ConfigError, StoreTrouble
-from aegis_llm.explanation.words import in_words
+from aegis_llm.explanation.words import in_words, printable
 
 Metrics = Annotated[
     str | None,
@@ -73,9 +74,10 @@ def agree(question: str, *, yes: bool) -> None:
 
 def say(sentence: str) -> None:
     """Print a sentence as it is."""
-    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """Print data as indented JSON."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """Print data as indented JSON; what could tell a terminal something is escaped."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
