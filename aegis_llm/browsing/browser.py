@@ -175,7 +175,7 @@ class Browser:
         header = header_of(next(each, b""))
         with self.store.lent() as client:
             return moving.take_in(
-                client, self.namespace, header, each, _now_ms(), overwrite=overwrite
+                client, self.namespace, header, each, _now_ms, overwrite=overwrite
             )
 
     def reject(self, entry_id: str, asked: str | None = None) -> bool:

@@ -49,7 +49,8 @@ def endpoint(url: str) -> Source:
                 client.stream("GET", url) as reply,
             ):
                 if reply.status_code != httpx.codes.OK:
-                    raise NoFiguresError(f"no metrics at {safe_url(url)}: {reply.status_code}")
+                    msg = f"no metrics at {safe_url(url)}: it answers {reply.status_code}"
+                    raise NoFiguresError(msg)
                 ends, body = time.monotonic() + _WHOLE_S, b""
                 for some in reply.iter_bytes():
                     body += some

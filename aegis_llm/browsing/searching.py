@@ -73,11 +73,11 @@ def page(
     for index_id in ids:
         name = f"aegis:{SCHEMA}:{namespace}:i:{index_id}"
         total += _count(client, name, query, 0, _NEWEST)
-        found += _newest(client, name, query, place.before_ms, wanted)
+        found += _newest(client, name, query, place.before_ms, wanted + 1)
     found.sort(key=lambda row: (-row.created_ms, row.key))
     shown = found[place.skip : wanted]
     following = ""
-    if shown and len(found) >= wanted:
+    if shown and len(found) > wanted:
         last = shown[-1].created_ms
         same = sum(row.created_ms == last for row in found[:wanted])
         following = str(SearchPlace(last, same))

@@ -83,9 +83,15 @@ def list_entries(
         print_json(told | {"via": found.via, "total": found.total})
         return
     if not entries:
-        say("Nothing is found." if search else "Nothing is cached there.")
+        say(
+            "No more entries."
+            if page
+            else "Nothing is found."
+            if search
+            else "Nothing is cached there."
+        )
         return
-    console.print(tables.listed(entries, _now_ms()))
+    console.print(tables.listed(entries, _now_ms(), console.width))
     total = "" if found.total is None else f" of {found.total:,}"
     more = f"; more: --page {found.next}" if found.next else ""
     say(f"{len(entries):,} entries{total}, {_order(found.via)}{more}")

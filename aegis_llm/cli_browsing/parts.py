@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import msgspec
 import typer
 
 from aegis_llm.browsing import Browser
-from aegis_llm.cli_parts import console, refuse, sentences
+from aegis_llm.cli_parts import aside, console, refuse, sentences
 from aegis_llm.config import AegisConfig, safe_url
 from aegis_llm.errors import ConfigError, StoreTrouble
 from aegis_llm.explanation.words import in_words, printable
@@ -44,13 +45,7 @@ def browsing(redis_url: str | None, namespace: str | None) -> Iterator[Browser]:
             yield browser
         except StoreTrouble as exc:
             where = safe_url(config.cache.redis_url)
-            console.print(
-                f"Redis at {where}: {exc.reason} ({in_words(exc.reason)}).",
-                style="red",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            warn(f"Redis at {where}: {exc.reason} ({in_words(exc.reason)}).", style="red")
             raise typer.Exit(1) from None
         finally:
             browser.close()
@@ -66,15 +61,27 @@ def agree(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        typer.confirm(question, abort=True)
+        if not _at_terminal():
+            raise typer.Abort
+        typer.confirm(question, abort=True, err=True)
     except typer.Abort:
-        console.print("Nothing was changed; --yes does it without asking.", style="yellow")
+        warn("Nothing was changed; --yes does it without asking.")
         raise typer.Exit(1) from None
+
+
+def _at_terminal() -> bool:
+    """Return whether a person answers; what comes by a pipe is no answer of one."""
+    return sys.stdin.isatty()
 
 
 def say(sentence: str) -> None:
     """Print a sentence as it is."""
     console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(sentence: str, style: str = "yellow") -> None:
+    """Print a sentence beside the result."""
+    aside.print(printable(sentence), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
