@@ -83,13 +83,8 @@ def list_entries(
         print_json(told | {"via": found.via, "total": found.total})
         return
     if not entries:
-        say(
-            "No more entries."
-            if page
-            else "Nothing is found."
-            if search
-            else "Nothing is cached there."
-        )
+        nothing = "Nothing is found." if search else "Nothing is cached there."
+        say("No more entries." if page else nothing)
         return
     console.print(tables.listed(entries, _now_ms(), console.width))
     total = "" if found.total is None else f" of {found.total:,}"

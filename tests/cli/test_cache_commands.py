@@ -136,7 +136,7 @@ def test_a_broken_line_is_told_and_the_status_says_so(
     done = run("import", str(file), where=other, code=3)
     assert "1 entries stored" in done.output
     assert "2 lines were refused" in done.output
-    assert "line 3" in done.output
+    assert "line 4" in done.output
     data = json.loads(run("import", str(file), "--json", where=other, code=3).output)
     assert (data["kept"], data["refused"]) == (1, 2)
 
@@ -279,9 +279,10 @@ def test_a_device_stays_a_device(run: Run, redis_url: str, namespace: str) -> No
 
 def test_after_the_last_page_there_is_no_more(run: Run, redis_url: str, namespace: str) -> None:
     store(redis_url, namespace, *map(entry, range(3)))
-    place = json.loads(run("list", "--json", "--limit", "3").output)["next"]
-    if place:
-        assert "No more entries" in run("list", "--page", place).output
+    assert json.loads(run("list", "--json", "--limit", "3").output)["next"] == ""
+    place = json.loads(run("list", "--json", "--limit", "2").output)["next"]
+    run("clear", "--yes")
+    assert "No more entries" in run("list", "--page", place).output
 
 
 @pytest.mark.parametrize("width", [20, 40, 80])
