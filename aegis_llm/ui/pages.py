@@ -52,6 +52,7 @@ class Pages:
             "namespace": browser.namespace,
             "server": safe_url(browser.service.rules.cache.redis_url),
             "form_token": access.form_token,
+            "at": access.place,
         }
         for name in made.list_templates():
             made.get_template(name)  # read and compiled before the first page is asked for
@@ -111,7 +112,8 @@ class Pages:
             within_s=_SEARCH_S,
         )
         kept = {"q": text} | ({"everywhere": "1"} if everywhere else {})
-        following = f"/entries?{urlencode(kept | {'page': found.next})}" if found.next else ""
+        query = urlencode(kept | {"page": found.next})
+        following = f"{self._access.place}/entries?{query}" if found.next else ""
         return self._shown(
             "entries.html", found=found, text=text, everywhere=everywhere, now_ms=_now_ms(),
             following=following, first="page" not in request.query_params,
@@ -205,9 +207,9 @@ class Pages:
         return HTMLResponse(self._templates.get_template(template).render(**given), status)
 
 
-def moved(_: Request) -> Response:
+def moved(request: Request) -> Response:
     """Lead someone who has the key from the link to the first page."""
-    return RedirectResponse("/", 303)
+    return RedirectResponse(f"{request.scope['root_path']}/", 303)
 
 
 def field(form: Form, name: str) -> str:

@@ -204,7 +204,18 @@ def test_the_first_digits_are_enough_if_they_name_one(browser: Browser, redis_ur
         assert browser.show(none) is None
 
 
-@pytest.mark.parametrize("place", ["x", "s1", "s0-1-2-3", "f-1-0", "s0-99999999999999999999999-0"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "x",
+        "s1",
+        "s0-1-2-3",
+        "f-1-0",
+        "s0-99999999999999999999999-0",
+        "s0-18446744073709551616-0",
+        "f1-999999",
+    ],
+)
 def test_a_place_that_is_none_is_refused(browser: Browser, place: str) -> None:
     with pytest.raises(ConfigError, match="names no page"):
         browser.page(place)

@@ -72,13 +72,12 @@ def page(_entered: tuple[Page, httpx.Cookies], redis_url: str, ollama: Any) -> P
 @pytest.fixture
 def visitor(page: Page, _entered: tuple[Page, httpx.Cookies]) -> Iterator[Visitor]:
     """Someone who opened the printed link."""
-    base = f"http://127.0.0.1:{page.port}"
-    with httpx.Client(base_url=base, cookies=_entered[1], follow_redirects=True) as client:
+    with httpx.Client(base_url=page.base, cookies=_entered[1], follow_redirects=True) as client:
         yield Visitor(client)
 
 
 @pytest.fixture
 def stranger(page: Page) -> Iterator[httpx.Client]:
     """Someone who did not."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{page.port}") as client:
+    with httpx.Client(base_url=page.base) as client:
         yield client
