@@ -32,7 +32,7 @@ from aegis_llm.cli_parts import (
 )
 from aegis_llm.config import AegisConfig, CacheConfig
 from aegis_llm.control import cache_control
-from aegis_llm.errors import EmbedTrouble
+from aegis_llm.errors import ConfigError, EmbedTrouble
 from aegis_llm.explanation import Explanation
 from aegis_llm.explanation.words import in_words, shown
 from aegis_llm.keys import request_from_body
@@ -226,11 +226,24 @@ def explained(
 
 def _options(text: str) -> dict[str, Any]:
     try:
+        return options_of(text)
+    except ConfigError:
+        refuse("--options is no JSON object; write for example --options '{\"temperature\": 0}'.")
+
+
+def options_of(text: str) -> dict[str, Any]:
+    """Return the options of a model that a person wrote as JSON.
+
+    Raises:
+        ConfigError: It is no JSON object.
+    """
+    try:
         options = json.loads(text)
     except (ValueError, RecursionError):
         options = None
     if not isinstance(options, dict):
-        refuse("--options is no JSON object; write for example --options '{\"temperature\": 0}'.")
+        msg = 'the options are no JSON object; write for example {"temperature": 0}'
+        raise ConfigError(msg)
     return options
 
 

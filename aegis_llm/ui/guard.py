@@ -1,7 +1,7 @@
 """What stands before every page: only this machine's browser, only its own pages, only with a key.
 
 A page of another site can make the browser send requests here. It cannot set the `Host` header,
-does not know the path, has not the cookie (`SameSite=Strict`), and cannot read the token of a form.
+does not know the path, has not the cookie (`SameSite=Strict`), and cannot read a form's token.
 """
 
 from __future__ import annotations

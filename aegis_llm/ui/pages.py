@@ -162,7 +162,7 @@ class Pages:
             if one.entry.question:
                 told = self._trying.against(field(form, "question"), one.entry.question)
             return self._why(form, one=one, told=told)
-        names = ("question", "model", "system", "tenant", "user")
+        names = ("question", "model", "system", "options", "tenant", "user")
         explanation = self._trying.explained(*(field(form, name) for name in names))
         return self._why(form, explanation=explanation)
 
@@ -177,7 +177,7 @@ class Pages:
         return self._shown("try.html", asked=asked, other=other, told=told)
 
     def _why(self, form: Form, **given: Any) -> Response:
-        names = ("question", "system", "tenant", "user")
+        names = ("question", "system", "options", "tenant", "user")
         fields: dict[str, Any] = {name: field(form, name) for name in names}
         fields["model"] = field(form, "model") or "llama3.1:8b"
         fields |= {"one": None, "told": None, "explanation": None}
