@@ -14,7 +14,7 @@ from aegis_llm.browsing.moving import Imported
 from aegis_llm.browsing.places import ScanPlace, SearchPlace, place_of
 from aegis_llm.browsing.values import Page, Seen
 from aegis_llm.config import AegisConfig
-from aegis_llm.errors import ConfigError
+from aegis_llm.errors import ConfigError, StoreTrouble
 from aegis_llm.keys import SCHEMA
 from aegis_llm.learning.ledger import Labels
 from aegis_llm.metrics import usage
@@ -155,9 +155,14 @@ class Browser:
         with self.store.lent() as client:
             yield from counting.take_stock(client, self.namespace)
 
-    def labels(self) -> Labels:
-        """Return how many checked hits by meaning were right and wrong."""
-        self.service.learner.notebook.read()  # on a connection that gives no version
+    def labels(self) -> Labels | None:
+        """Return how many checked hits by meaning were right and wrong; None: no right to know."""
+        try:
+            self.service.learner.notebook.read()  # on a connection that gives no version
+        except StoreTrouble as exc:
+            if exc.reason != "redis_no_permission":
+                raise
+            return None
         return self.service.labels()
 
     def export(self, *, vectors: bool = True) -> Iterator[bytes]:

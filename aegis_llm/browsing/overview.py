@@ -71,15 +71,16 @@ class Overview:
         figures, no_figures = self._figures()
         before = self._before(figures)
         try:
-            memory, trouble = memory_of(self._browser), ""
+            memory = memory_of(self._browser)
+            stock, trouble = self.stocktaking.latest(), self.stocktaking.trouble
         except StoreTrouble as exc:
-            memory, trouble = None, exc.reason
+            memory, stock, trouble = None, None, exc.reason
         return View(
             figures=figures,
             recent=None if figures is None or before is None else figures.since(before[1]),
             recent_s=0.0 if before is None else time.monotonic() - before[0],
             no_figures=no_figures,
-            stock=None if trouble else self.stocktaking.latest(),
+            stock=stock,
             memory=memory,
             redis_trouble=trouble,
         )

@@ -52,7 +52,8 @@ def stats(
             return
         say(f"Namespace {where(browser)}")
         console.print(tables.counted(stock, _now_ms()))
-        say(f"checked hits by meaning: right {labels.right:,}, wrong {labels.wrong:,}")
+        told = f"right {labels.right:,}, wrong {labels.wrong:,}" if labels else "may not be read"
+        say(f"checked hits by meaning: {told}")
 
 
 def list_entries(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -14,9 +15,11 @@ from aegis_llm.browsing.endpoint import NoFiguresError, endpoint
 from aegis_llm.browsing.figures import Figures, figures_of, quantile
 from aegis_llm.browsing.overview import Overview
 from aegis_llm.browsing.stocktaking import Stocktaking
+from aegis_llm.config import AegisConfig
 from aegis_llm.errors import ConfigError, StoreTrouble
 from aegis_llm.testing import OllamaSimulator
 from tests.browsing.kit import entry, store
+from tests.redis_server import RedisServer
 
 TEXT = """# HELP aegis_requests_total Requests.
 # TYPE aegis_requests_total counter
@@ -139,3 +142,22 @@ def test_a_count_that_fails_shows_nothing() -> None:
     taking.latest()
     taking.wait(10)
     assert taking.latest() is None
+    assert taking.trouble == "redis_down"
+
+
+def test_a_user_of_redis_who_may_little_sees_what_he_may(namespace: str) -> None:
+    with RedisServer() as server, server.client() as client:
+        store(server.url, namespace, entry(0))
+        reader = ("on", ">pw", f"~aegis:v1:{namespace}:*", "+@read", "+ping")
+        client.execute_command("ACL", "SETUSER", "reader", *reader)
+        client.execute_command("ACL", "SETUSER", "nobody", "on", ">pw", "~*", "+ping")
+        for user, trouble in (("reader", ""), ("nobody", "redis_no_permission")):
+            url = server.url.replace("//", f"//{user}:pw@")
+            config = AegisConfig().with_options(namespace=namespace, redis_url=url)
+            with contextlib.closing(Browser(config)) as browser:
+                overview = Overview(browser, None)
+                overview.look()
+                overview.stocktaking.wait(10)
+                view = overview.look()
+                assert (view.redis_trouble, view.stock is None) == (trouble, bool(trouble))
+                assert browser.labels() is None
