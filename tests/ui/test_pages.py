@@ -144,6 +144,22 @@ def test_what_is_stored_is_text_and_never_markup(
         assert "&lt;script&gt;" in source
 
 
+def test_nothing_stored_turns_the_letters_round(
+    visitor: Visitor, page: Page, redis_url: str, namespace: str
+) -> None:
+    evil = "invoice\u202egnp.exe"
+    one = entry(
+        0, question=evil, answers=(Answer(evil),), documents=(evil,), tags=("t",), model=evil
+    )
+    store(redis_url, namespace, one)
+    sources = [visitor.read("/entries"), visitor.read(f"/why?entry={one.key}")]
+    sources += [counted(visitor, page), visitor.read(f"/entries/{one.key}")]
+    for source in sources:
+        assert "invoice\ufffdgnp.exe" in source
+        assert "\u202e" not in re.sub(r'value="[^"]*"', "", source)
+    assert f'value="{evil}"' in sources[-1]  # it is that document which is invalidated
+
+
 def test_a_search_is_shown_as_text(visitor: Visitor) -> None:
     source = visitor.client.get("/entries", params={"q": EVIL, "page": ""}).text
     assert "<script" not in source
