@@ -17,6 +17,7 @@ from aegis_llm.cli_browsing.parts import (
     browsing,
     print_json,
     say,
+    to_the_end,
     where,
 )
 from aegis_llm.cli_options import Namespace, RedisUrl
@@ -136,7 +137,8 @@ def clear(redis_url: RedisUrl = None, namespace: Namespace = None, yes: Yes = Fa
     """Delete all that is cached in a namespace: answers and vectors, in every process."""
     with browsing(redis_url, namespace) as browser:
         agree(f"Delete everything that is cached in {where(browser)}?", yes=yes)
-        browser.clear()
+        with to_the_end("It may be deleted in part or not at all; do it again."):
+            browser.clear()
         say(f"Everything that was cached in {where(browser)} is deleted.")
 
 

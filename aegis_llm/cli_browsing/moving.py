@@ -22,12 +22,12 @@ from aegis_llm.cli_browsing.parts import (
     browsing,
     print_json,
     say,
-    warn,
+    to_the_end,
     where,
 )
 from aegis_llm.cli_options import Namespace, RedisUrl
 from aegis_llm.cli_parts import refuse
-from aegis_llm.errors import ConfigError, StoreTrouble
+from aegis_llm.errors import ConfigError
 
 _PRIVATE = 0o600
 
@@ -46,7 +46,7 @@ def export(
         lines = browser.export(vectors=vectors)
         first = next(lines)  # before a file is made: Redis answers
         with (
-            _to_the_end("The export did not come to its end; there is no file with all of it."),
+            to_the_end("The export did not come to its end; there is no file with all of it."),
             _written(file, force=force) as out,
         ):
             out.write(first)
@@ -76,7 +76,7 @@ def take_in(
         if overwrite:
             agree(f"Write over entries of {where(browser)}?", yes=yes)
         try:
-            with _to_the_end("The import did not come to its end: do it again, to no harm."):
+            with to_the_end("The import did not come to its end: do it again, to no harm."):
                 done = browser.take_in(_lines(source, file), overwrite=overwrite)
         except ConfigError as exc:
             refuse(f"{exc}.")
@@ -147,16 +147,6 @@ def _written(file: Path, *, force: bool) -> Iterator[IO[bytes]]:
 def _opened(file: Path, *, anew: bool) -> IO[bytes]:
     how = os.O_WRONLY | (os.O_CREAT | os.O_EXCL if anew else 0)
     return os.fdopen(os.open(file, how, _PRIVATE), "wb")
-
-
-@contextlib.contextmanager
-def _to_the_end(sentence: str) -> Iterator[None]:
-    """Say what is there when Redis stops answering on the way."""
-    try:
-        yield
-    except StoreTrouble:
-        warn(sentence)
-        raise
 
 
 @contextlib.contextmanager

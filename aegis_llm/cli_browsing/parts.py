@@ -45,10 +45,21 @@ def browsing(redis_url: str | None, namespace: str | None) -> Iterator[Browser]:
             yield browser
         except StoreTrouble as exc:
             where = safe_url(config.cache.redis_url)
-            warn(f"Redis at {where}: {exc.reason} ({in_words(exc.reason)}).", style="red")
+            detail = str(exc).removeprefix(exc.reason).replace(": ", "; ", 1)
+            warn(f"Redis at {where}: {exc.reason} ({in_words(exc.reason)}){detail}.", style="red")
             raise typer.Exit(1) from None
         finally:
             browser.close()
+
+
+@contextmanager
+def to_the_end(sentence: str) -> Iterator[None]:
+    """Say how it stands when Redis stops answering on the way."""
+    try:
+        yield
+    except StoreTrouble:
+        warn(sentence)
+        raise
 
 
 def where(browser: Browser) -> str:

@@ -259,6 +259,24 @@ def test_an_import_that_stops_on_the_way_can_be_done_again(
         assert "300 entries stored" in run("import", str(file), url=server.url).output
 
 
+def test_what_is_cleared_in_part_is_told(
+    run: Run, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Browser.clear
+    with RedisServer() as server:
+        store(server.url, namespace, entry(0))
+
+        def dying(browser: Browser) -> None:
+            browser.store.ready(5)
+            server.kill()
+            real(browser)
+
+        monkeypatch.setattr(Browser, "clear", dying)
+        said = run("clear", "--yes", url=server.url, code=1).output
+    assert "in part or not at all" in said
+    assert "redis_down" in said
+
+
 def test_an_export_that_was_cut_off_is_told(
     run: Run, redis_url: str, namespace: str, tmp_path: Path
 ) -> None:
