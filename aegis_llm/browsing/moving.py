@@ -28,6 +28,7 @@ from aegis_llm.stores.redis_commands import entries_of
 _AT_ONCE = 200
 _BYTES_AT_ONCE = 8 * 1024 * 1024
 _TOLD = 20
+_TAIL = 5
 
 
 class Imported(msgspec.Struct, kw_only=True):
@@ -60,9 +61,11 @@ def export(client: Any, namespace: str, now_ms: int, *, vectors: bool = True) ->
             found = details.entries(client, keys[start : start + _AT_ONCE])
             made = _vectors(client, namespace, ids, [one.entry.key for one in found])
             for one in found:
-                tail = (one.other or one.key).decode("utf-8", "replace").split(":", 5)[5]
-                yield line_of(Line(one.entry, tail, tuple(made.get(one.entry.key, ()))))
-            count += len(found)
+                parts = (one.other or one.key).decode("utf-8", "replace").split(":", 5)
+                if len(parts) > _TAIL:  # else nothing of ours has made that key
+                    vectors_of = tuple(made.get(one.entry.key, ()))
+                    yield line_of(Line(one.entry, parts[_TAIL], vectors_of))
+                    count += 1
     yield line_of(End(count))
 
 

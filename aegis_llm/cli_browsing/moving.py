@@ -75,11 +75,8 @@ def take_in(
     with browsing(redis_url, namespace) as browser, _read(file) as source:
         if overwrite:
             agree(f"Write over entries of {where(browser)}?", yes=yes)
-        try:
-            with to_the_end("The import did not come to its end: do it again, to no harm."):
-                done = browser.take_in(_lines(source, file), overwrite=overwrite)
-        except ConfigError as exc:
-            refuse(f"{exc}.")
+        with to_the_end("The import did not come to its end: do it again, to no harm."):
+            done = browser.take_in(_lines(source, file), overwrite=overwrite)
         if as_json:
             print_json({"v": 1, **msgspec.to_builtins(done)})
         else:

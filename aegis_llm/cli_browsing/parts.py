@@ -43,6 +43,8 @@ def browsing(redis_url: str | None, namespace: str | None) -> Iterator[Browser]:
             refuse(f"{exc}.")
         try:
             yield browser
+        except ConfigError as exc:
+            refuse(f"{exc}.")
         except StoreTrouble as exc:
             where = safe_url(config.cache.redis_url)
             detail = str(exc).removeprefix(exc.reason).replace(": ", "; ", 1)

@@ -11,6 +11,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aegis_llm import codec
 from aegis_llm.browsing import Browser, storing
 from aegis_llm.browsing.lines import Ready, Refused, header_of, ready
 from aegis_llm.browsing.moving import _some, take_in
@@ -95,6 +96,19 @@ def test_what_only_a_reworded_question_finds_is_exported_whole(
         assert other.take_in(lines).stored == 2
         assert client.exists(key_of(other.namespace, entry(1)))
     assert numbers(other.page().entries) == [0, 1]
+
+
+def test_a_key_that_nothing_of_ours_has_made_is_no_matter(
+    browser: Browser, redis_url: str
+) -> None:
+    store(redis_url, browser.namespace, entry(0))
+    with redis.Redis.from_url(redis_url) as client:
+        for rest in ("x:short", "x:", "x:\x1b:\x07", "s:i", "s:i:x", "x:" + "0" * 64 + ":"):
+            client.set(f"aegis:v1:{browser.namespace}:{rest}", codec.encode(entry(1)))
+    lines = list(browser.export())
+    assert browser.take_in(lines).kept == 1
+    assert browser.search("", everywhere=True).entries
+    assert [stock.complete for stock in browser.stock()][-1]
 
 
 def test_nothing_is_written_by_looking(browser: Browser, redis_url: str) -> None:

@@ -7,7 +7,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -106,7 +105,7 @@ def test_invalidate_asks_and_needs_a_name(run: Run, redis_url: str, namespace: s
     store(redis_url, namespace, entry(0))
     assert "Nothing was changed" in run("invalidate", "--document", "d", code=1).output
     assert "0 answers removed" in run("invalidate", "--tag", "t", "--yes").output
-    assert "needs a document" in run("invalidate", "--yes", code=1).output
+    assert "needs a document" in run("invalidate", "--yes", code=2).output
 
 
 def test_what_is_exported_is_imported(
@@ -164,8 +163,12 @@ def test_memory_and_a_bad_url_are_refused(run: Run) -> None:
 
 
 def test_an_unknown_page_is_refused(run: Run) -> None:
-    done: Any = run("list", "--page", "x", code=1)
-    assert "names no page" in done.output
+    assert "names no page" in run("list", "--page", "x", code=2).output
+
+
+def test_digits_of_several_entries_are_refused(run: Run, redis_url: str, namespace: str) -> None:
+    store(redis_url, namespace, *(entry(n, key=f"{n}".rjust(64, "a")) for n in (1, 2)))
+    assert "2 entries begin with" in run("show", "a" * 12, code=2).output
 
 
 def test_what_a_hostile_file_says_tells_the_terminal_nothing(run: Run, tmp_path: Path) -> None:
