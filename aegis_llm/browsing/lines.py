@@ -77,6 +77,11 @@ class Ready(msgspec.Struct, frozen=True):
     semantic: tuple[tuple[str, SemanticRecord], ...] = ()
     indexes: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def entry_id(self) -> str:
+        """The hash in its key."""
+        return self.put.key.split(":")[4]
+
 
 class Refused(ValueError):  # noqa: N818 - one line of many: it is counted, and told
     """A line is no entry that may be stored; the message says why."""

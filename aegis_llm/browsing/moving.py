@@ -89,12 +89,14 @@ def take_in(
         sequence = min(sequence, header.sequence)
     done = Imported(told=[])
     checked = _checked(lines, namespace, now_ms, done)
-    searched = index_ids(client, namespace) is not None
+    ids = index_ids(client, namespace)
     indexes: set[tuple[str, int]] = set()
     for some in _some(checked):
-        usable = some if searched else [_exact_only(one) for one in some]
+        usable = [_exact_only(one) for one in some] if ids is None else some
         storing.make_indexes(client, namespace, usable, indexes)
-        told = storing.store(client, namespace, usable, sequence, now_ms(), overwrite=overwrite)
+        told = storing.store(
+            client, namespace, usable, sequence, now_ms(), overwrite=overwrite, ids=ids or ()
+        )
         done.stored += told.stored
         done.kept += told.kept
         done.invalidated += told.invalidated

@@ -10,6 +10,7 @@ import msgspec
 
 from aegis_llm.browsing import details
 from aegis_llm.browsing.lines import Ready
+from aegis_llm.keys import semantic_prefix
 from aegis_llm.stores import document_commands as documents
 from aegis_llm.stores.redis_commands import semantic_fields, set_exact
 
@@ -44,6 +45,7 @@ def store(
     now_ms: int,
     *,
     overwrite: bool,
+    ids: Sequence[str] = (),
 ) -> Stored:
     """Store some entries; what a process stores or invalidates meanwhile has the last word."""
     there = details.asked(client, [("EXISTS", one.put.key) for one in some])
@@ -54,6 +56,8 @@ def store(
         if fine and (overwrite or not exists)
     ]
     made = _made(client, namespace, wanted, now_ms, overwrite=overwrite)
+    if overwrite:
+        _sent(client, [("UNLINK", key) for one in made for key in _outdated(namespace, one, ids)])
     _sent(client, [command for one in made for command in _reworded(one)])
     after = _valid(client, namespace, made, sequence)
     late = [one for one, fine in zip(made, after, strict=True) if not fine]
@@ -95,6 +99,12 @@ def _reworded(one: Ready) -> list[Sequence[Any]]:
         made.append(("HSET", key, *semantic_fields(record, one.put.key, one.put.data)))
         made.append(("PEXPIRE", key, one.put.ttl_ms))
     return made
+
+
+def _outdated(namespace: str, one: Ready, ids: Sequence[str]) -> set[str]:
+    """Return where the answer that was overwritten may still be found by rewording."""
+    keys = {semantic_prefix(namespace, index) + one.entry_id for index in ids}
+    return keys.difference(key for key, _ in one.semantic)
 
 
 def _members(one: Ready) -> list[str]:

@@ -132,6 +132,16 @@ def test_what_is_there_is_kept_unless_told(browser: Browser, redis_url: str) -> 
     assert numbers(browser.page().entries) == [9]
 
 
+def test_what_is_overwritten_is_found_by_no_rewording(browser: Browser, redis_url: str) -> None:
+    """The export has no vectors: what was stored with one would answer as before."""
+    store(redis_url, browser.namespace, entry(0), entry(1))
+    lines = [line for line in browser.export(vectors=False) if b"part 0" not in line]
+    lines[1] = changed(lines[1], entry_answers=[{"text": "Answer 9."}])
+    assert browser.take_in(lines, overwrite=True).stored == 1
+    assert numbers(browser.search("part").entries) == [0]
+    assert sorted(numbers(browser.search("", everywhere=True).entries)) == [0, 9]
+
+
 def test_what_was_invalidated_after_the_export_stays_away(
     browser: Browser, redis_url: str
 ) -> None:
