@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from aegis_llm.bounds import upper_bound
+from aegis_llm.cli_options import OllamaUrl
 from aegis_llm.cli_parts import OllamaEmbedder, console, cosine, refuse, sentences
 from aegis_llm.config import CacheConfig
 from aegis_llm.keys import normal_model
@@ -35,7 +36,7 @@ def calibrate(
         float, typer.Option(min=0.5, max=0.999, help="How sure that has to be.")
     ] = 0.95,
     embedding_model: Annotated[str, typer.Option(help="On an Ollama.")] = "all-minilm",
-    ollama_url: Annotated[str | None, typer.Option(help="Else OLLAMA_HOST.")] = None,
+    ollama_url: OllamaUrl = None,
 ) -> None:
     """Choose the threshold for an embedding model by your own labelled pairs of questions.
 

@@ -11,8 +11,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from aegis_llm.cli_options import (
+    DEFAULT_EMBEDDING_MODEL,
+    CalibrationFile,
+    EmbeddingId,
+    EmbeddingModel,
+    HowSure,
+    Namespace,
+    OllamaUrl,
+    RedisUrl,
+    Whose,
+)
 from aegis_llm.cli_parts import (
-    Framework,
     OllamaEmbedder,
     checked,
     console,
@@ -20,9 +30,9 @@ from aegis_llm.cli_parts import (
     refuse,
     sentences,
 )
-from aegis_llm.config import AegisConfig, CacheConfig, Matching
+from aegis_llm.config import AegisConfig, CacheConfig
 from aegis_llm.control import cache_control
-from aegis_llm.errors import EmbedTrouble
+from aegis_llm.errors import ConfigError, EmbedTrouble
 from aegis_llm.explanation import Explanation
 from aegis_llm.explanation.words import in_words, shown
 from aegis_llm.keys import request_from_body
@@ -47,22 +57,16 @@ def explain(
     options: Annotated[
         str, typer.Option(help="Options of the model as JSON, '{\"temperature\": 0}'.")
     ] = "{}",
-    redis_url: Annotated[
-        str | None, typer.Option(help="Else AEGIS_REDIS_URL, else redis://localhost:6379.")
-    ] = None,
-    namespace: Annotated[str | None, typer.Option(help="Else AEGIS_NAMESPACE.")] = None,
+    redis_url: RedisUrl = None,
+    namespace: Namespace = None,
     tenant: Annotated[str | None, typer.Option(help="The tenant of cache_control.")] = None,
     user: Annotated[str | None, typer.Option(help="The user of cache_control.")] = None,
-    embedding_model: Annotated[str, typer.Option(help="On the same Ollama.")] = "all-minilm",
-    framework: Annotated[
-        Framework, typer.Option(help="Whose entries: each names its embedder in its own way.")
-    ] = "langchain",
-    embedding_id: Annotated[
-        str | None, typer.Option(help="The embedder's name in the index, if it was given one.")
-    ] = None,
-    ollama_url: Annotated[str | None, typer.Option(help="Else OLLAMA_HOST.")] = None,
-    matching: Annotated[Matching, typer.Option(help="How sure a hit has to be.")] = "strict",
-    calibration: Annotated[str | None, typer.Option(help="A file of `calibrate`.")] = None,
+    embedding_model: EmbeddingModel = DEFAULT_EMBEDDING_MODEL,
+    framework: Whose = "langchain",
+    embedding_id: EmbeddingId = None,
+    ollama_url: OllamaUrl = None,
+    matching: HowSure = "strict",
+    calibration: CalibrationFile = None,
     similarity: Annotated[
         float | None,
         typer.Option(min=-1, max=1, help="With --against: the cosine similarity, if known."),
@@ -222,11 +226,24 @@ def explained(
 
 def _options(text: str) -> dict[str, Any]:
     try:
+        return options_of(text)
+    except ConfigError:
+        refuse("--options is no JSON object; write for example --options '{\"temperature\": 0}'.")
+
+
+def options_of(text: str) -> dict[str, Any]:
+    """Return the options of a model that a person wrote as JSON.
+
+    Raises:
+        ConfigError: It is no JSON object.
+    """
+    try:
         options = json.loads(text)
     except (ValueError, RecursionError):
         options = None
     if not isinstance(options, dict):
-        refuse("--options is no JSON object; write for example --options '{\"temperature\": 0}'.")
+        msg = 'the options are no JSON object; write for example {"temperature": 0}'
+        raise ConfigError(msg)
     return options
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from aegis_llm.cli_options import Namespace, RedisUrl
 from aegis_llm.config import AegisConfig
 from aegis_llm.rejecting import Rejected
 from aegis_llm.service import Service
@@ -15,10 +16,6 @@ from aegis_llm.wiring import build
 console = Console()
 _PATIENT = {"redis_timeout_ms": 2000, "redis_connect_timeout_ms": 2000}
 _READY_S = 5.0
-RedisUrl = Annotated[
-    str | None, typer.Option(help="Else AEGIS_REDIS_URL, else redis://localhost:6379.")
-]
-Namespace = Annotated[str | None, typer.Option(help="Else AEGIS_NAMESPACE.")]
 
 
 def reject(

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from aegis_llm.config import safe_url
 from aegis_llm.errors import AegisError, EmbedTrouble
+from aegis_llm.explanation.words import printable
 from aegis_llm.keys import normal_model
 
 Framework = Literal["langchain", "llama-index"]
@@ -53,7 +54,7 @@ def sentences() -> Iterator[None]:
 
 def _say(sentence: str) -> None:
     """Show what is wrong; the terminal breaks the line, so that a path in it can be copied."""
-    aside.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+    aside.print(printable(sentence), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def checked(text: str, what: str) -> str:

@@ -127,14 +127,16 @@ def measure(url: str, rounds: int) -> tuple[list[tuple[str, ...]], bool]:
     rows: list[tuple[str, ...]] = []
     with served(url) as (pid, link), httpx.Client(follow_redirects=True) as client:
         base = link.partition("/enter")[0]
+        origin = base.rpartition("/")[0]
         before = resident_mib(pid)
         first, _ = timed(lambda: client.get(link))
         rows.append(("overview, first after the start", "1", f"{first:.0f}", f"{first:.0f}"))
         entries, reply = timed(lambda: client.get(f"{base}/entries"))
         rows.append(("entries, first after the start", "1", f"{entries:.0f}", f"{entries:.0f}"))
         place = following(reply.text)
+        first_following = place.removeprefix(base.removeprefix(origin))
         kinds = {
-            "overview": "/", "entries": "/entries", "next page": place,
+            "overview": "/", "entries": "/entries", "next page": first_following,
             "search for words": "/entries?q=password+refund",
             "search for a document": "/entries?q=doc:doc-77",
             "every entry, no index": "/entries?everywhere=1",
@@ -145,7 +147,7 @@ def measure(url: str, rounds: int) -> tuple[list[tuple[str, ...]], bool]:
             rows.append((name, str(rounds), f"{middle:.0f}", f"{slowest:.0f}"))
         settled = resident_mib(pid)
         for _ in range(10 * rounds):
-            place = following(client.get(base + place).text)
+            place = following(client.get(origin + place).text)
         after = resident_mib(pid)
     rows.append((f"memory: start {before:.0f} MiB", "", f"{settled:.0f} MiB", f"{after:.0f} MiB"))
     return rows, max(first, entries) < REACH_MS

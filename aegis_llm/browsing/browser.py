@@ -14,13 +14,14 @@ from aegis_llm.browsing.moving import Imported
 from aegis_llm.browsing.places import ScanPlace, SearchPlace, place_of
 from aegis_llm.browsing.values import Page, Seen
 from aegis_llm.config import AegisConfig
-from aegis_llm.errors import ConfigError
+from aegis_llm.errors import ConfigError, StoreTrouble
 from aegis_llm.keys import SCHEMA
 from aegis_llm.learning.ledger import Labels
 from aegis_llm.metrics import usage
 from aegis_llm.rejecting import Rejected
+from aegis_llm.stores.document_commands import entry_of
 from aegis_llm.stores.redis import RedisStore
-from aegis_llm.stores.redis_commands import exact_of
+from aegis_llm.stores.redis_commands import entries_of
 from aegis_llm.wiring import build
 
 _PATIENT = {"redis_timeout_ms": 2000, "redis_connect_timeout_ms": 2000}
@@ -132,28 +133,36 @@ class Browser:
         return next(iter(found.values()), None)
 
     def _keys(self, client: Any, entry_id: str, tail: str) -> Iterator[bytes]:
-        """Yield where an entry may be: as it was told, as the index says, found by SCAN."""
+        """Yield where an entry may be: as it was told, as the index says, found by SCAN.
+
+        It may be in the semantic tier alone.
+        """
         prefix = f"aegis:{SCHEMA}:{self.namespace}"
         if len(entry_id) == _WHOLE:
             if _TAIL.fullmatch(tail):
                 yield f"{prefix}:x:{entry_id}:{tail}".encode()
             for index in searching.index_ids(client, self.namespace) or ():
-                asked = [("HGET", f"{prefix}:s:{index}:{entry_id}", "exact")]
-                key = details.asked(client, asked)[0]
-                if isinstance(key, bytes) and key.startswith(f"{prefix}:x:{entry_id}".encode()):
-                    yield key
-        pattern = exact_of(self.namespace).removesuffix("*") + f"{entry_id}*"
-        yield from client.scan_iter(pattern, count=1000)
+                semantic = f"{prefix}:s:{index}:{entry_id}".encode()
+                key = details.exact_key(client, semantic)
+                if key is not None and key.startswith(f"{prefix}:x:{entry_id}".encode()):
+                    yield from (key, semantic)
+        for key in client.scan_iter(f"{entries_of(self.namespace)}{entry_id}*", count=1000):
+            if entry_of(key).startswith(entry_id.encode()):
+                yield key
 
     def stock(self) -> Iterator[Stock]:
         """Count everything, and yield what is counted so far; the last one is complete."""
         with self.store.lent() as client:
             yield from counting.take_stock(client, self.namespace)
 
-    def labels(self) -> Labels:
-        """Return how many checked hits by meaning were right and wrong."""
-        self.store.ready(READY_S)
-        self.service.learner.notebook.read()
+    def labels(self) -> Labels | None:
+        """Return how many checked hits by meaning were right and wrong; None: no right to know."""
+        try:
+            self.service.learner.notebook.read()  # on a connection that gives no version
+        except StoreTrouble as exc:
+            if exc.reason != "redis_no_permission":
+                raise
+            return None
         return self.service.labels()
 
     def export(self, *, vectors: bool = True) -> Iterator[bytes]:
@@ -171,7 +180,7 @@ class Browser:
         header = header_of(next(each, b""))
         with self.store.lent() as client:
             return moving.take_in(
-                client, self.namespace, header, each, _now_ms(), overwrite=overwrite
+                client, self.namespace, header, each, _now_ms, overwrite=overwrite
             )
 
     def reject(self, entry_id: str, asked: str | None = None) -> bool:

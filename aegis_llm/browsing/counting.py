@@ -62,24 +62,24 @@ def take_stock(client: Any, namespace: str) -> Iterator[Stock]:
             found = details.entries(client, exact[start : start + _READ_AT_ONCE])
             stock = _with(stock, found)
             if counts_hits:
-                stock = _with_hits(stock, client, namespace, [entry for _, _, entry in found])
-            for _, _, entry in found:
-                known = entry.model in models or len(models) < _MODELS_KEPT
-                models[entry.model if known else OTHERS] += 1
+                stock = _with_hits(stock, client, namespace, [one.entry for one in found])
+            for model in (one.entry.model for one in found):
+                known = model in models or len(models) < _MODELS_KEPT
+                models[model if known else OTHERS] += 1
         stock = msgspec.structs.replace(stock, models=dict(models.most_common()))
         yield stock
     yield msgspec.structs.replace(stock, complete=True)
 
 
-def _with(stock: Stock, found: Sequence[tuple[bytes, int, Entry]]) -> Stock:
+def _with(stock: Stock, found: Sequence[details.Found]) -> Stock:
     if not found:
         return stock
-    times = [entry.created_ms for _, _, entry in found]
+    times = [one.entry.created_ms for one in found]
     oldest, newest = min(times), max(times)
     return msgspec.structs.replace(
         stock,
         entries=stock.entries + len(found),
-        answer_bytes=stock.answer_bytes + sum(size for _, size, _ in found),
+        answer_bytes=stock.answer_bytes + sum(one.size for one in found),
         oldest_ms=oldest if stock.oldest_ms is None else min(oldest, stock.oldest_ms),
         newest_ms=newest if stock.newest_ms is None else max(newest, stock.newest_ms),
     )

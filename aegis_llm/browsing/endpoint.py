@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -10,9 +11,11 @@ import httpx
 from aegis_llm.browsing.figures import Figures, figures_of, figures_of_snapshot
 from aegis_llm.config import safe_url
 from aegis_llm.errors import AegisError, ConfigError
+from aegis_llm.explanation.words import shown
 from aegis_llm.metrics import snapshot
 
 _TIMEOUT_S = 2.0
+_WHOLE_S = 4.0
 _MOST_BYTES = 4 * 1024 * 1024
 Source = Callable[[], Figures | None]
 
@@ -45,14 +48,16 @@ def endpoint(url: str) -> Source:
                 httpx.Client(timeout=_TIMEOUT_S, trust_env=False, verify=secret) as client,
                 client.stream("GET", url) as reply,
             ):
-                reply.raise_for_status()
-                body = b""
+                if reply.status_code != httpx.codes.OK:
+                    msg = f"no metrics at {safe_url(url)}: it answers {reply.status_code}"
+                    raise NoFiguresError(msg)
+                ends, body = time.monotonic() + _WHOLE_S, b""
                 for some in reply.iter_bytes():
                     body += some
-                    if len(body) > _MOST_BYTES:
+                    if len(body) > _MOST_BYTES or time.monotonic() > ends:
                         break
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            told = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+            told = shown(str(exc) or type(exc).__name__)
             msg = f"no metrics at {safe_url(url)}: {told}"
             raise NoFiguresError(msg) from exc
         found = figures_of(body.decode("utf-8", "replace"))

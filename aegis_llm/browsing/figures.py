@@ -11,6 +11,7 @@ import msgspec
 
 _SAMPLE = re.compile(r"(aegis_\w+)(?:\{(.*)\})?[ \t]+(\S+)(?:[ \t]+\S+)?\s*")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_MOST = 2.0**63  # no count of ours is more, or less than none
 _HITS = frozenset({"hit_local", "hit_exact", "hit_semantic", "coalesced"})
 _COALESCED = "coalesced"
 Buckets = dict[float, float]
@@ -149,7 +150,7 @@ def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
     for line in text.splitlines():
         found = _SAMPLE.fullmatch(line)
         value = _number(found[3]) if found else None
-        if found is not None and value is not None:
+        if found is not None and value is not None and 0 <= value <= _MOST:
             yield found[1], dict(_LABEL.findall(found[2] or "")), value
 
 

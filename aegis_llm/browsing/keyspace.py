@@ -15,7 +15,7 @@ def batch(client: Any, pattern: str, place: ScanPlace) -> tuple[list[bytes], Sca
 
     The same place gives the same keys, as long as Redis does not resize its table.
     """
-    nodes = _nodes(client)
+    nodes = servers(client)
     if nodes is None:
         cursor, found = client.scan(place.cursor, match=pattern, count=_AT_ONCE)
         last = True
@@ -39,7 +39,7 @@ def batches(client: Any, pattern: str) -> Iterator[list[bytes]]:
             yield keys
 
 
-def _nodes(client: Any) -> list[Any] | None:
+def servers(client: Any) -> list[Any] | None:
     """Return the servers of a cluster in a fixed order; None: it is one server."""
     if not hasattr(client, "get_primaries"):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from aegis_llm.browsing import details, keyspace
 from aegis_llm.browsing.places import ScanPlace
 from aegis_llm.browsing.values import Page, Seen
-from aegis_llm.stores.redis_commands import exact_of
+from aegis_llm.stores.redis_commands import entries_of
 from aegis_llm.values import Entry
 
 _READ_AT_ONCE = 200
@@ -30,17 +30,17 @@ def page(
     shown: list[Seen] = []
     looked, begun = 0, False
     while here is not None and len(shown) < count and not (begun and not going()):
-        keys, after = keyspace.batch(client, exact_of(namespace), here)
+        keys, after = keyspace.batch(client, entries_of(namespace), here)
         done = here.skip
         while done < len(keys) and len(shown) < count and not (begun and not going()):
             room = _READ_AT_ONCE if wanted else count - len(shown)
             some = keys[done : done + room]
             found = details.entries(client, some)
             if wanted:
-                found = [one for one in found if wanted(one[2])]
+                found = [one for one in found if wanted(one.entry)]
             if len(found) > (left := count - len(shown)):
                 found = found[:left]
-                some = some[: some.index(found[-1][0]) + 1]
+                some = some[: some.index(found[-1].key) + 1]
             shown += details.seen(client, namespace, found)
             done += len(some)
             looked += len(some)

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from aegis_llm.browsing import details, keyspace
-from aegis_llm.browsing.lines import Header, Line, Ready, Refused, Vector, line_of, ready
+from aegis_llm.browsing import details, keyspace, storing
+from aegis_llm.browsing.lines import (
+    End,
+    Header,
+    Line,
+    Ready,
+    Refused,
+    Vector,
+    is_end,
+    line_of,
+    ready,
+)
 from aegis_llm.browsing.searching import index_ids
 from aegis_llm.errors import ConfigError
 from aegis_llm.keys import semantic_prefix
 from aegis_llm.stores import document_commands as documents
-from aegis_llm.stores.redis_commands import exact_of, semantic_fields, set_exact
+from aegis_llm.stores.redis_commands import entries_of
 
 _AT_ONCE = 200
+_BYTES_AT_ONCE = 8 * 1024 * 1024
 _TOLD = 20
-_MOST_INDEXES = 8
+_TAIL = 5
 
 
 class Imported(msgspec.Struct, kw_only=True):
@@ -26,6 +36,7 @@ class Imported(msgspec.Struct, kw_only=True):
 
     `kept` were there already, `expired` were too old, `invalidated` rest on a document or tag that
     was invalidated after the export; `refused` were no entries, the first of them told by line.
+    `whole` is False when the last line is missing: the export was cut off.
     """
 
     stored: int = 0
@@ -34,6 +45,7 @@ class Imported(msgspec.Struct, kw_only=True):
     invalidated: int = 0
     refused: int = 0
     told: list[tuple[int, str]] = []
+    whole: bool = False
 
 
 def export(client: Any, namespace: str, now_ms: int, *, vectors: bool = True) -> Iterator[bytes]:
@@ -43,13 +55,18 @@ def export(client: Any, namespace: str, now_ms: int, *, vectors: bool = True) ->
         Header(namespace=namespace, version=version, sequence=sequence, exported_ms=now_ms)
     )
     ids = (index_ids(client, namespace) or ()) if vectors else ()
-    for keys in keyspace.batches(client, exact_of(namespace)):
+    count = 0
+    for keys in keyspace.batches(client, entries_of(namespace)):
         for start in range(0, len(keys), _AT_ONCE):
             found = details.entries(client, keys[start : start + _AT_ONCE])
-            made = _vectors(client, namespace, ids, [entry.key for _, _, entry in found])
-            for key, _, entry in found:
-                tail = key.decode("utf-8", "replace").split(":", 5)[5]
-                yield line_of(Line(entry, tail, tuple(made.get(entry.key, ()))))
+            made = _vectors(client, namespace, ids, [one.entry.key for one in found])
+            for one in found:
+                parts = (one.other or one.key).decode("utf-8", "replace").split(":", 5)
+                if len(parts) > _TAIL:  # else nothing of ours has made that key
+                    vectors_of = tuple(made.get(one.entry.key, ()))
+                    yield line_of(Line(one.entry, parts[_TAIL], vectors_of))
+                    count += 1
+    yield line_of(End(count))
 
 
 def take_in(
@@ -57,7 +74,7 @@ def take_in(
     namespace: str,
     header: Header,
     lines: Iterable[bytes],
-    now_ms: int,
+    now_ms: Callable[[], int],
     *,
     overwrite: bool = False,
 ) -> Imported:
@@ -72,21 +89,34 @@ def take_in(
         sequence = min(sequence, header.sequence)
     done = Imported(told=[])
     checked = _checked(lines, namespace, now_ms, done)
+    ids = index_ids(client, namespace)
     indexes: set[tuple[str, int]] = set()
-    while some := list(islice(checked, _AT_ONCE)):
-        _make_indexes(client, namespace, some, indexes)
-        _store(client, namespace, some, sequence, now_ms, done, overwrite=overwrite)
+    for some in _some(checked):
+        usable = [_exact_only(one) for one in some] if ids is None else some
+        storing.make_indexes(client, namespace, usable, indexes)
+        told = storing.store(
+            client, namespace, usable, sequence, now_ms(), overwrite=overwrite, ids=ids or ()
+        )
+        done.stored += told.stored
+        done.kept += told.kept
+        done.invalidated += told.invalidated
     return done
 
 
+def _exact_only(one: Ready) -> Ready:
+    """Return an entry without what only the Query Engine could find."""
+    return msgspec.structs.replace(one, semantic=(), indexes=())
+
+
 def _checked(
-    lines: Iterable[bytes], namespace: str, now_ms: int, done: Imported
+    lines: Iterable[bytes], namespace: str, now_ms: Callable[[], int], done: Imported
 ) -> Iterator[Ready]:
     for number, line in enumerate(lines, 2):
-        if not line.strip():
+        if not line.strip() or is_end(line):
+            done.whole = done.whole or is_end(line)
             continue
         try:
-            made = ready(line, namespace, now_ms)
+            made = ready(line, namespace, now_ms())
         except Refused as exc:
             done.refused += 1
             if len(done.told) < _TOLD:
@@ -98,57 +128,18 @@ def _checked(
             yield made
 
 
-def _make_indexes(
-    client: Any, namespace: str, some: Sequence[Ready], made: set[tuple[str, int]]
-) -> None:
-    """Make the indexes that the vectors belong to, a few at most: a request makes any other."""
-    from aegis_llm.stores.index_redisvl import create_named  # slow, as in `searching`
-
-    for index_id, dimension in {index for one in some for index in one.indexes} - made:
-        if len(made) < _MOST_INDEXES and index_ids(client, namespace) is not None:
-            create_named(client, namespace, index_id, dimension)
-        made.add((index_id, dimension))
-
-
-def _store(
-    client: Any,
-    namespace: str,
-    some: Sequence[Ready],
-    sequence: int,
-    now_ms: int,
-    done: Imported,
-    *,
-    overwrite: bool,
-) -> None:
-    there = details.asked(client, [("EXISTS", one.put.key) for one in some])
-    marks = [documents.guard(namespace, one.put.names)[1:] for one in some]
-    replies = iter(details.asked(client, [command for group in marks for command in group]))
-    commands: list[Sequence[Any]] = []
-    for one, exists, group in zip(some, there, marks, strict=True):
-        told = list(islice(replies, len(group)))
-        if documents.overtaken(told, sequence):
-            done.invalidated += 1
-        elif exists and not overwrite:
-            done.kept += 1
-        else:
-            done.stored += 1
-            commands += _commands(namespace, one, now_ms)
-    if not commands:
-        return
-    with client.pipeline(transaction=False) as pipeline:
-        for command in commands:
-            pipeline.execute_command(*command)
-        pipeline.execute()
-
-
-def _commands(namespace: str, one: Ready, now_ms: int) -> list[Sequence[Any]]:
-    put = one.put
-    made: list[Sequence[Any]] = [set_exact(put.key, put.data, put.ttl_ms)]
-    for key, record in one.semantic:
-        made.append(("HSET", key, *semantic_fields(record, put.key, put.data)))
-        made.append(("PEXPIRE", key, put.ttl_ms))
-    members = [put.key, *(key for key, _ in one.semantic)]
-    return [*made, *documents.records(namespace, put, members, now_ms)]
+def _some(checked: Iterable[Ready]) -> Iterator[list[Ready]]:
+    """Yield some at once, of which none is kept longer: hostile lines may be large."""
+    some: list[Ready] = []
+    size = 0
+    for one in checked:
+        some.append(one)
+        size += len(one.put.data) * (1 + len(one.semantic))
+        if len(some) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _vectors(

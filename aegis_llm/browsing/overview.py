@@ -13,6 +13,7 @@ from aegis_llm.browsing.browser import Browser
 from aegis_llm.browsing.counting import Stock
 from aegis_llm.browsing.endpoint import NoFiguresError, Source
 from aegis_llm.browsing.figures import Figures
+from aegis_llm.browsing.keyspace import servers
 from aegis_llm.browsing.stocktaking import Stocktaking
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.stores.redis_commands import reason_of
@@ -70,15 +71,16 @@ class Overview:
         figures, no_figures = self._figures()
         before = self._before(figures)
         try:
-            memory, trouble = memory_of(self._browser), ""
+            memory = memory_of(self._browser)
+            stock, trouble = self.stocktaking.latest(), self.stocktaking.trouble
         except StoreTrouble as exc:
-            memory, trouble = None, exc.reason
+            memory, stock, trouble = None, None, exc.reason
         return View(
             figures=figures,
             recent=None if figures is None or before is None else figures.since(before[1]),
             recent_s=0.0 if before is None else time.monotonic() - before[0],
             no_figures=no_figures,
-            stock=None if trouble else self.stocktaking.latest(),
+            stock=stock,
             memory=memory,
             redis_trouble=trouble,
         )
@@ -112,13 +114,15 @@ def memory_of(browser: Browser) -> Memory:
     """
     with browser.store.lent() as client:
         client.ping()
+        nodes = servers(client)
+        where: dict[str, Any] = {} if nodes is None else {"target_nodes": nodes}
         try:
-            told = {**client.info("memory"), **client.info("stats")}
+            told = [client.info(section, **where) for section in ("memory", "stats")]
         except Exception as exc:
             if reason_of(exc) != "redis_no_permission":
                 raise
             return Memory()
-    nodes = [told, *(node for node in told.values() if isinstance(node, dict))]
+    nodes = [each for one in told for each in (one, *one.values()) if isinstance(each, dict)]
     most = _sum(nodes, "maxmemory")
     return Memory(_sum(nodes, "used_memory"), most or None, _sum(nodes, "evicted_keys"))
 

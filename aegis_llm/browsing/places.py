@@ -9,6 +9,9 @@ import msgspec
 from aegis_llm.errors import ConfigError
 
 _SCAN = re.compile(r"s(\d{1,4})-(\d{1,20})-(\d{1,6})")
+_MOST_CURSORS = 1 << 64
+MOST_OF_A_MOMENT = 2000
+"""Entries of one millisecond that are told apart."""
 _SEARCH = re.compile(r"f(\d{1,15})-(\d{1,6})")
 
 
@@ -41,9 +44,9 @@ def place_of(text: str) -> ScanPlace | SearchPlace | None:
     """
     if not text:
         return None
-    if found := _SCAN.fullmatch(text):
+    if (found := _SCAN.fullmatch(text)) and int(found[2]) < _MOST_CURSORS:
         return ScanPlace(*map(int, found.groups()))
-    if found := _SEARCH.fullmatch(text):
+    if (found := _SEARCH.fullmatch(text)) and int(found[2]) <= MOST_OF_A_MOMENT:
         return SearchPlace(*map(int, found.groups()))
     msg = f"{text[:40]!r} names no page; begin with the first one"
     raise ConfigError(msg)

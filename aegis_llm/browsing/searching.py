@@ -10,7 +10,8 @@ import msgspec
 
 from aegis_llm import codec
 from aegis_llm.browsing import details
-from aegis_llm.browsing.places import SearchPlace
+from aegis_llm.browsing.keyspace import servers
+from aegis_llm.browsing.places import MOST_OF_A_MOMENT, SearchPlace
 from aegis_llm.browsing.values import Page
 from aegis_llm.keys import SCHEMA
 from aegis_llm.stores.redis_about import indexes
@@ -21,13 +22,15 @@ _FIELDS = {"doc": "documents", "tag": "tags", "model": "model"}
 _WORD = re.compile(r"\w+")
 _NEWEST = 9_999_999_999_999
 _WIDEST_MS = 1 << 43
-_MOST_OF_A_MOMENT = 2000
 _NARROWEST_MS = 1 << 10
 
 
 def index_ids(client: Any, namespace: str) -> tuple[str, ...] | None:
-    """Return the ids of the namespace's indexes; None: there is no Query Engine, or no right."""
-    names = indexes(client)
+    """Return the ids of the namespace's indexes; None: there is no Query Engine, or no right.
+
+    A cluster has the exact tier only.
+    """
+    names = indexes(client) if servers(client) is None else None
     prefix = f"aegis:{SCHEMA}:{namespace}:i:"
     if names is None:
         return None
@@ -68,16 +71,20 @@ def page(
     total = 0
     for index_id in ids:
         name = f"aegis:{SCHEMA}:{namespace}:i:{index_id}"
-        total += _count(client, name, query, 0, _NEWEST)
-        found += _newest(client, name, query, place.before_ms, wanted)
+        total += _total(client, name) if query == "*" else _count(client, name, query, 0, _NEWEST)
+        found += _newest(client, name, query, place.before_ms, wanted + 1)
     found.sort(key=lambda row: (-row.created_ms, row.key))
     shown = found[place.skip : wanted]
     following = ""
-    if shown and len(found) >= wanted:
+    if shown and len(found) > wanted:
         last = shown[-1].created_ms
         same = sum(row.created_ms == last for row in found[:wanted])
         following = str(SearchPlace(last, same))
-    rows = [(row.exact, row.size, row.entry) for row in shown if row.entry is not None]
+    rows = [
+        details.Found(row.exact, row.size, row.entry, row.key)
+        for row in shown
+        if row.entry is not None
+    ]
     return Page(
         entries=details.seen(client, namespace, rows),
         next=following,
@@ -119,7 +126,7 @@ def _newest(client: Any, name: str, query: str, before_ms: int, wanted: int) -> 
     if _count(client, name, query, last, last) == len(found) - len(newer):
         return found
     # The server gives any of those of one moment: all are asked for, so that each comes once.
-    return newer + _rows(client, name, query, last, last, _MOST_OF_A_MOMENT)
+    return newer + _rows(client, name, query, last, last, MOST_OF_A_MOMENT)
 
 
 def _rows(
@@ -146,6 +153,12 @@ def _rows(
 def _now_ms(client: Any) -> int:
     """Return the time by the server's clock, from which windows are counted."""
     return int(client.time()[0]) * 1000
+
+
+def _total(client: Any, name: str) -> int:
+    """Return how many entries an index has; to search for all would take as long as there are."""
+    told = client.execute_command("FT.INFO", name)
+    return details.whole(dict(zip(told[::2], told[1::2], strict=False)).get(b"num_docs")) or 0
 
 
 def _count(client: Any, name: str, query: str, least: int, before_ms: int) -> int:

@@ -10,6 +10,7 @@ from aegis_llm.browsing.counting import Stock
 from aegis_llm.errors import StoreTrouble
 
 _FRESH_S = 30.0
+_AGAIN_S = 3.0
 _PAUSE_S = 0.01
 _REST = 10
 """Counting takes at most one part in so many of the time."""
@@ -28,6 +29,8 @@ class Stocktaking:
         self._thread: threading.Thread | None = None
         self._due = 0.0
         self._stock: Stock | None = None
+        self.trouble = ""
+        """Why the last count failed; empty: it did not."""
 
     def latest(self) -> Stock | None:
         """Return the last complete count, else what is counted so far; None: nothing yet."""
@@ -55,7 +58,9 @@ class Stocktaking:
                 time.sleep(_PAUSE_S)  # the pages go first
                 if stock.complete or self._stock is None or not self._stock.complete:
                     self._stock = stock
-        except StoreTrouble:
-            self._stock = None  # whoever shows it asks Redis too, and says so
+            self.trouble = ""
+        except StoreTrouble as exc:
+            self._stock, self.trouble = None, exc.reason
         took = time.monotonic() - started
-        self._due = time.monotonic() + max(_FRESH_S, _REST * took)
+        rest = _AGAIN_S if self.trouble else _FRESH_S
+        self._due = time.monotonic() + max(rest, _REST * took)

@@ -14,8 +14,9 @@ Via = Literal["scan", "search"]
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """One entry as it is stored.
 
-    `key` is its key in the exact tier. `hits` and `used_ms` (since the epoch) are None where
-    nothing counts them, `ttl_ms` where it never expires. `size` is that of its value in bytes.
+    `key` is its key in the exact tier, or in the semantic one where it is there alone. `hits` and
+    `used_ms` (since the epoch) are None where nothing counts them, `ttl_ms` where it never
+    expires. `size` is that of its value in bytes.
     """
 
     entry: Entry
@@ -32,8 +33,14 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tail(self) -> str:
-        """What its key has after the id: model and temperature."""
-        return self.key.split(":", 5)[5] if self.key.count(":") > 4 else ""
+        """What its key in the exact tier has after the id: model and temperature."""
+        parts = self.key.split(":", 5)
+        return parts[5] if len(parts) > 5 and not self.reworded_only else ""
+
+    @property
+    def reworded_only(self) -> bool:
+        """Whether a reworded question finds it, and an identical request no longer does."""
+        return self.key.split(":", 4)[3:4] == ["s"]
 
     def plain(self) -> dict[str, Any]:
         """Return what a person asks about, as plain data."""
@@ -51,6 +58,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
             "documents": list(entry.documents),
             "tags": list(entry.tags),
             "key": self.key,
+            "reworded_only": self.reworded_only,
         }
 
 

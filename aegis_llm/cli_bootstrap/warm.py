@@ -12,6 +12,7 @@ from rich.table import Table
 
 from aegis_llm.bootstrap.warming import Warmed, WarmedRedis, WarmedServer, bootstrap
 from aegis_llm.cli_bootstrap import exits
+from aegis_llm.cli_options import Namespace, RedisUrl
 from aegis_llm.cli_parts import NAMES, Framework, console, refuse, sentences
 from aegis_llm.config import AegisConfig
 from aegis_llm.errors import ConfigError
@@ -44,8 +45,8 @@ def warm(
     num_parallel: Annotated[
         int | None, typer.Option(help="Slots to fill with it, else four.")
     ] = None,
-    redis_url: Annotated[str | None, typer.Option(help="Else AEGIS_REDIS_URL.")] = None,
-    namespace: Annotated[str | None, typer.Option(help="Else AEGIS_NAMESPACE.")] = None,
+    redis_url: RedisUrl = None,
+    namespace: Namespace = None,
     redis: Annotated[bool, typer.Option(help="Look at Redis and make the index.")] = True,
     framework: Annotated[
         Framework, typer.Option(help="Whose index; each names the embedder in its own way.")

@@ -12,15 +12,15 @@ from aegis_llm.cli_browsing import tables
 from aegis_llm.cli_browsing.moving import export, take_in
 from aegis_llm.cli_browsing.parts import (
     AsJson,
-    Namespace,
-    RedisUrl,
     Yes,
     agree,
     browsing,
     print_json,
     say,
+    to_the_end,
     where,
 )
+from aegis_llm.cli_options import Namespace, RedisUrl
 from aegis_llm.cli_parts import console, refuse
 from aegis_llm.names import names_given
 
@@ -53,7 +53,8 @@ def stats(
             return
         say(f"Namespace {where(browser)}")
         console.print(tables.counted(stock, _now_ms()))
-        say(f"checked hits by meaning: right {labels.right:,}, wrong {labels.wrong:,}")
+        told = f"right {labels.right:,}, wrong {labels.wrong:,}" if labels else "may not be read"
+        say(f"checked hits by meaning: {told}")
 
 
 def list_entries(
@@ -84,9 +85,10 @@ def list_entries(
         print_json(told | {"via": found.via, "total": found.total})
         return
     if not entries:
-        say("Nothing is found." if search else "Nothing is cached there.")
+        nothing = "Nothing is found." if search else "Nothing is cached there."
+        say("No more entries." if page else nothing)
         return
-    console.print(tables.listed(entries, _now_ms()))
+    console.print(tables.listed(entries, _now_ms(), console.width))
     total = "" if found.total is None else f" of {found.total:,}"
     more = f"; more: --page {found.next}" if found.next else ""
     say(f"{len(entries):,} entries{total}, {_order(found.via)}{more}")
@@ -135,7 +137,8 @@ def clear(redis_url: RedisUrl = None, namespace: Namespace = None, yes: Yes = Fa
     """Delete all that is cached in a namespace: answers and vectors, in every process."""
     with browsing(redis_url, namespace) as browser:
         agree(f"Delete everything that is cached in {where(browser)}?", yes=yes)
-        browser.clear()
+        with to_the_end("It may be deleted in part or not at all; do it again."):
+            browser.clear()
         say(f"Everything that was cached in {where(browser)} is deleted.")
 
 

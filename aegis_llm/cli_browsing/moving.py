@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +17,15 @@ from aegis_llm.browsing import Imported
 from aegis_llm.browsing.lines import LONGEST
 from aegis_llm.cli_browsing.parts import (
     AsJson,
-    Namespace,
-    RedisUrl,
     Yes,
     agree,
     browsing,
     print_json,
     say,
+    to_the_end,
     where,
 )
+from aegis_llm.cli_options import Namespace, RedisUrl
 from aegis_llm.cli_parts import refuse
 from aegis_llm.errors import ConfigError
 
@@ -44,9 +45,12 @@ def export(
     with browsing(redis_url, namespace) as browser:
         lines = browser.export(vectors=vectors)
         first = next(lines)  # before a file is made: Redis answers
-        with _written(file, force=force) as out:
+        with (
+            to_the_end("The export did not come to its end; there is no file with all of it."),
+            _written(file, force=force) as out,
+        ):
             out.write(first)
-            count = sum(out.write(line) > 0 for line in lines)
+            count = sum(out.write(line) > 0 for line in lines) - 1  # the last one is no entry
         if str(file) != "-":
             say(f"{count:,} entries of {where(browser)} are in {file}.")
 
@@ -66,20 +70,18 @@ def take_in(
     Each line is checked, and what is no entry is refused. What an answer says cannot be checked:
     import what you trust.
 
-    Exit status: 3 when lines were refused.
+    Exit status: 3 when lines were refused, or the end of the export is missing.
     """
     with browsing(redis_url, namespace) as browser, _read(file) as source:
         if overwrite:
             agree(f"Write over entries of {where(browser)}?", yes=yes)
-        try:
+        with to_the_end("The import did not come to its end: do it again, to no harm."):
             done = browser.take_in(_lines(source, file), overwrite=overwrite)
-        except ConfigError as exc:
-            refuse(f"{exc}.")
         if as_json:
             print_json({"v": 1, **msgspec.to_builtins(done)})
         else:
             _tell(done, where(browser))
-    if done.refused:
+    if done.refused or not done.whole:
         raise typer.Exit(3)
 
 
@@ -94,6 +96,8 @@ def _tell(done: Imported, place: str) -> None:
     for count, note in notes:
         if count:
             say(f"{count:,} {note}.")
+    if not done.whole:
+        say("The end of the export is missing: it was cut off, and there was more.")
     for number, why in done.told:
         say(f"  line {number}: {why}")
 
@@ -116,20 +120,30 @@ def _lines(source: IO[bytes], file: Path) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _written(file: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """Open a file that only its owner may read."""
+    """Open a file that only its owner may read; it bears its name once it is whole."""
     if str(file) == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    how = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
-    try:
-        number = os.open(file, how, _PRIVATE)
-    except FileExistsError:
+    if file.exists() and not force:
         refuse(f"{file} is there already; --force writes over it.")
+    whole = file.is_file() or not file.exists()  # else a device or a pipe, which stays what it is
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}") if whole else file
+    try:
+        with _opened(part, anew=whole) as out:
+            yield out
+        if whole:
+            part.replace(file)
     except OSError as exc:
         refuse(f"{file} cannot be written: {exc.strerror}.")
-    with os.fdopen(number, "wb") as out:
-        yield out
+    finally:
+        if whole:
+            part.unlink(missing_ok=True)
+
+
+def _opened(file: Path, *, anew: bool) -> IO[bytes]:
+    how = os.O_WRONLY | (os.O_CREAT | os.O_EXCL if anew else 0)
+    return os.fdopen(os.open(file, how, _PRIVATE), "wb")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -10,15 +12,11 @@ import msgspec
 import typer
 
 from aegis_llm.browsing import Browser
-from aegis_llm.cli_parts import console, refuse, sentences
+from aegis_llm.cli_parts import aside, console, refuse, sentences
 from aegis_llm.config import AegisConfig, safe_url
 from aegis_llm.errors import ConfigError, StoreTrouble
-from aegis_llm.explanation.words import in_words
+from aegis_llm.explanation.words import in_words, printable
 
-RedisUrl = Annotated[
-    str | None, typer.Option(help="Else AEGIS_REDIS_URL, else redis://localhost:6379.")
-]
-Namespace = Annotated[str | None, typer.Option(help="Else AEGIS_NAMESPACE, else default.")]
 Metrics = Annotated[
     str | None,
     typer.Option(help="Metrics endpoint of a process that serves, http://HOST:PORT/metrics."),
@@ -45,18 +43,25 @@ def browsing(redis_url: str | None, namespace: str | None) -> Iterator[Browser]:
             refuse(f"{exc}.")
         try:
             yield browser
+        except ConfigError as exc:
+            refuse(f"{exc}.")
         except StoreTrouble as exc:
             where = safe_url(config.cache.redis_url)
-            console.print(
-                f"Redis at {where}: {exc.reason} ({in_words(exc.reason)}).",
-                style="red",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            detail = str(exc).removeprefix(exc.reason).replace(": ", "; ", 1)
+            warn(f"Redis at {where}: {exc.reason} ({in_words(exc.reason)}){detail}.", style="red")
             raise typer.Exit(1) from None
         finally:
             browser.close()
+
+
+@contextmanager
+def to_the_end(sentence: str) -> Iterator[None]:
+    """Say how it stands when Redis stops answering on the way."""
+    try:
+        yield
+    except StoreTrouble:
+        warn(sentence)
+        raise
 
 
 def where(browser: Browser) -> str:
@@ -69,17 +74,30 @@ def agree(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        typer.confirm(question, abort=True)
+        if not _at_terminal():
+            raise typer.Abort
+        typer.confirm(question, abort=True, err=True)
     except typer.Abort:
-        console.print("Nothing was changed; --yes does it without asking.", style="yellow")
+        warn("Nothing was changed; --yes does it without asking.")
         raise typer.Exit(1) from None
+
+
+def _at_terminal() -> bool:
+    """Return whether a person answers; what comes by a pipe is no answer of one."""
+    return sys.stdin.isatty()
 
 
 def say(sentence: str) -> None:
     """Print a sentence as it is."""
-    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(sentence: str, style: str = "yellow") -> None:
+    """Print a sentence beside the result."""
+    aside.print(printable(sentence), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """Print data as indented JSON."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """Print data as indented JSON; what could tell a terminal something is escaped."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))

@@ -13,10 +13,13 @@ from aegis_llm.browsing import Seen, Stock
 from aegis_llm.explanation.words import ago, shown
 
 UNKNOWN = "unknown"
+_NARROW = 60
 
 
-def listed(entries: Iterable[Seen], now_ms: int) -> Table:
-    """Return entries as rows."""
+def listed(entries: Iterable[Seen], now_ms: int, width: int) -> Table:
+    """Return entries as rows; where the terminal is narrow, the text stands below the rest."""
+    if width < _NARROW:
+        return _narrow(entries, now_ms)
     table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column("entry", no_wrap=True)
     table.add_column("age", justify="right", no_wrap=True)
@@ -26,14 +29,31 @@ def listed(entries: Iterable[Seen], now_ms: int) -> Table:
         table.add_row(
             one.entry_id[:12],
             age(now_ms - one.entry.created_ms),
-            "?" if one.hits is None else f"{one.hits:,}",
-            Text.assemble(
-                (shown(one.entry.question or "(no question kept)", 100), "bold"),
-                "\n",
-                shown(one.entry.answer.text or "(no text)", 120),
-            ),
+            _hits(one),
+            _texts(one),
         )
     return table
+
+
+def _narrow(entries: Iterable[Seen], now_ms: int) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 0, 1, 0))
+    table.add_column(overflow="fold")
+    for one in entries:
+        facts = f"{one.entry_id[:12]}  {age(now_ms - one.entry.created_ms)}  {_hits(one)} hits\n"
+        table.add_row(Text.assemble((facts, "dim"), _texts(one)))
+    return table
+
+
+def _hits(one: Seen) -> str:
+    return "?" if one.hits is None else f"{one.hits:,}"
+
+
+def _texts(one: Seen) -> Text:
+    return Text.assemble(
+        (shown(one.entry.question or "(no question kept)", 100), "bold"),
+        "\n",
+        shown(one.entry.answer.text or "(no text)", 120),
+    )
 
 
 def told(one: Seen, now_ms: int) -> Table:
@@ -54,6 +74,8 @@ def told(one: Seen, now_ms: int) -> Table:
         "size": f"{one.size:,} bytes",
         "key": shown(one.key, 300),
     }
+    if one.reworded_only:
+        rows["answers"] = "reworded questions; Redis has lost what answers an identical request"
     return pairs(rows)
 
 

@@ -19,12 +19,11 @@ from aegis_llm.browsing.overview import Overview, View
 from aegis_llm.cli_browsing.parts import (
     AsJson,
     Metrics,
-    Namespace,
-    RedisUrl,
     browsing,
     print_json,
     where,
 )
+from aegis_llm.cli_options import Namespace, RedisUrl
 from aegis_llm.cli_parts import console, refuse
 from aegis_llm.errors import ConfigError
 from aegis_llm.explanation.words import in_words

@@ -9,16 +9,24 @@ import typer
 
 from aegis_llm.cli_browsing.parts import (
     Metrics,
-    Namespace,
-    RedisUrl,
     browsing,
     config_of,
     say,
     where,
 )
 from aegis_llm.cli_browsing.top import source_of
-from aegis_llm.cli_parts import Framework, OllamaEmbedder
-from aegis_llm.config import Matching
+from aegis_llm.cli_options import (
+    DEFAULT_EMBEDDING_MODEL,
+    CalibrationFile,
+    EmbeddingId,
+    EmbeddingModel,
+    HowSure,
+    Namespace,
+    OllamaUrl,
+    RedisUrl,
+    Whose,
+)
+from aegis_llm.cli_parts import OllamaEmbedder
 from aegis_llm.errors import MissingExtraError
 
 _NEEDED = ("starlette", "jinja2", "uvicorn")
@@ -29,18 +37,12 @@ def ui(
     metrics: Metrics = None,
     redis_url: RedisUrl = None,
     namespace: Namespace = None,
-    embedding_model: Annotated[str, typer.Option(help="That the entries were made with.")] = (
-        "all-minilm"
-    ),
-    framework: Annotated[
-        Framework, typer.Option(help="Whose entries: each names its embedder in its own way.")
-    ] = "langchain",
-    embedding_id: Annotated[
-        str | None, typer.Option(help="The embedder's name in the index, if it was given one.")
-    ] = None,
-    ollama_url: Annotated[str | None, typer.Option(help="Else OLLAMA_HOST.")] = None,
-    matching: Annotated[Matching, typer.Option(help="How sure a hit has to be.")] = "strict",
-    calibration: Annotated[str | None, typer.Option(help="A file of `calibrate`.")] = None,
+    embedding_model: EmbeddingModel = DEFAULT_EMBEDDING_MODEL,
+    framework: Whose = "langchain",
+    embedding_id: EmbeddingId = None,
+    ollama_url: OllamaUrl = None,
+    matching: HowSure = "strict",
+    calibration: CalibrationFile = None,
 ) -> None:
     """Serve a page on this machine that shows how the cache does and what it holds.
 

@@ -91,9 +91,13 @@ def in_words(reason: str) -> str:
 
 def shown(text: str, width: int = 160) -> str:
     """Return a text fit for one line of a terminal: short, printable, without lone surrogates."""
-    line = " ".join(text[: 4 * width].split())
-    line = "".join(c if c.isprintable() else "\ufffd" for c in line)
+    line = printable(" ".join(text[: 4 * width].split()))
     return line if len(line) <= width and len(text) <= 4 * width else line[: width - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Return a text that tells a terminal nothing but its characters and ends of lines."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def ago(seconds: float) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from redis import RedisError
+from redis.exceptions import RedisClusterException
 
 from aegis_llm.errors import StoreTrouble
 from aegis_llm.stores.link import Link
@@ -32,7 +33,7 @@ class Lending:
                 yield client
             finally:
                 client.close()
-        except (RedisError, OSError) as exc:
+        except (RedisError, RedisClusterException, OSError) as exc:
             raise StoreTrouble(self._link.failed(exc).reason) from exc
         except Exception as exc:
             if garbled(exc):

@@ -1,4 +1,9 @@
-"""Who may see the page: a token that works once, a cookie after it, and a token for each form."""
+"""Who may see the page: a token that works once, a cookie after it, and a token for each form.
+
+A browser sends the cookies of a host to all of its ports: to whatever else listens on this
+machine, another user's program among it. So all pages lie under a path that only this page knows,
+and the cookie is of that path.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ class Access:
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(32)
+        self.place = f"/{secrets.token_hex(16)}"
         self._session = secrets.token_urlsafe(32)
         self._lock = threading.Lock()
         self._entered = False

@@ -1,12 +1,10 @@
 """What stands before every page: only this machine's browser, only its own pages, only with a key.
 
-A page of another site can make the browser send requests here. It cannot set the `Host` header, it
-has not the cookie (`SameSite=Strict`), and it cannot read the token of a form.
+A page of another site can make the browser send requests here. It cannot set the `Host` header,
+does not know the path, has not the cookie (`SameSite=Strict`), and cannot read a form's token.
 """
 
 from __future__ import annotations
-
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -55,7 +53,8 @@ class Guard:
             return
         refusal = self._refusal(scope)
         answers = refusal or self._app
-        await answers(scope, _bounded(receive), self._sealed(send))
+        inside = {**scope, "root_path": self._access.place}
+        await answers(inside, _bounded(receive), self._sealed(send))
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -68,12 +67,12 @@ class Guard:
             return PlainTextResponse("A page of another site may not do that.\n", 403)
         if not _length_fits(headers):
             return PlainTextResponse("That is too much at once.\n", 413)
-        if scope["path"].startswith("/static/"):
-            return None
-        if self._access.knows(self._session(headers)):
-            return None
-        if scope["method"] == "GET" and scope["path"] == "/enter":
-            return self._enter(scope)
+        place = self._access.place
+        if scope["path"].startswith(f"{place}/"):
+            if any(map(self._access.knows, self._sessions(headers))):
+                return None
+            if scope["method"] == "GET" and scope["path"] == f"{place}/enter":
+                return self._enter(scope)
         return PlainTextResponse(f"{_NO_KEY}\n", 403)
 
     def _enter(self, scope: Scope) -> Response:
@@ -81,16 +80,15 @@ class Guard:
         session = self._access.enter(query.removeprefix("token="))
         if session is None:
             return PlainTextResponse(f"{_NO_KEY}\n", 403)
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(self.cookie, session, path="/", httponly=True, samesite="strict")
+        place = self._access.place
+        answer = RedirectResponse(f"{place}/", 303)
+        answer.set_cookie(self.cookie, session, path=place, httponly=True, samesite="strict")
         return answer
 
-    def _session(self, headers: Headers) -> str:
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
-        except CookieError:
-            return ""
-        return found.value if found is not None else ""
+    def _sessions(self, headers: Headers) -> list[str]:
+        """Return the values of our cookie, whatever others of this machine have set beside it."""
+        parts = [part.partition("=") for part in headers.get("cookie", "").split(";")]
+        return [value.strip() for name, _, value in parts if name.strip() == self.cookie]
 
     def _sealed(self, send: Send) -> Send:
         async def sealed(message: Message) -> None:

@@ -52,6 +52,7 @@ class Pages:
             "namespace": browser.namespace,
             "server": safe_url(browser.service.rules.cache.redis_url),
             "form_token": access.form_token,
+            "at": access.place,
         }
         for name in made.list_templates():
             made.get_template(name)  # read and compiled before the first page is asked for
@@ -111,7 +112,8 @@ class Pages:
             within_s=_SEARCH_S,
         )
         kept = {"q": text} | ({"everywhere": "1"} if everywhere else {})
-        following = f"/entries?{urlencode(kept | {'page': found.next})}" if found.next else ""
+        query = urlencode(kept | {"page": found.next})
+        following = f"{self._access.place}/entries?{query}" if found.next else ""
         return self._shown(
             "entries.html", found=found, text=text, everywhere=everywhere, now_ms=_now_ms(),
             following=following, first="page" not in request.query_params,
@@ -160,7 +162,7 @@ class Pages:
             if one.entry.question:
                 told = self._trying.against(field(form, "question"), one.entry.question)
             return self._why(form, one=one, told=told)
-        names = ("question", "model", "system", "tenant", "user")
+        names = ("question", "model", "system", "options", "tenant", "user")
         explanation = self._trying.explained(*(field(form, name) for name in names))
         return self._why(form, explanation=explanation)
 
@@ -175,7 +177,7 @@ class Pages:
         return self._shown("try.html", asked=asked, other=other, told=told)
 
     def _why(self, form: Form, **given: Any) -> Response:
-        names = ("question", "system", "tenant", "user")
+        names = ("question", "system", "options", "tenant", "user")
         fields: dict[str, Any] = {name: field(form, name) for name in names}
         fields["model"] = field(form, "model") or "llama3.1:8b"
         fields |= {"one": None, "told": None, "explanation": None}
@@ -205,9 +207,9 @@ class Pages:
         return HTMLResponse(self._templates.get_template(template).render(**given), status)
 
 
-def moved(_: Request) -> Response:
+def moved(request: Request) -> Response:
     """Lead someone who has the key from the link to the first page."""
-    return RedirectResponse("/", 303)
+    return RedirectResponse(f"{request.scope['root_path']}/", 303)
 
 
 def field(form: Form, name: str) -> str:

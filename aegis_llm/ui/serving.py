@@ -39,7 +39,8 @@ class Page:
         self._socket = _listening(port)
         self.port = int(self._socket.getsockname()[1])
         access = Access()
-        self.url = f"http://{HOST}:{self.port}/enter?token={access.token}"
+        self.base = f"http://{HOST}:{self.port}{access.place}"
+        self.url = f"{self.base}/enter?token={access.token}"
         self.overview = Overview(browser, source)
         app = application(browser, self.overview, trying, access, self.port)
         self._server = uvicorn.Server(

@@ -9,6 +9,7 @@ from typing import Any
 from aegis_llm.explanation.words import ago, in_words
 
 _SNIPPET = 220
+_TURNING = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e"), "\ufffd")
 _ORDER = ("hit_local", "hit_exact", "hit_semantic", "coalesced", "miss", "bypass", "failed")
 
 
@@ -19,8 +20,13 @@ def age(milliseconds: float) -> str:
 
 def snippet(text: str) -> str:
     """Return the beginning of a text on one line."""
-    line = " ".join(text[: 4 * _SNIPPET].split())
+    line = visible(" ".join(text[: 4 * _SNIPPET].split()))
     return line if len(line) <= _SNIPPET else line[: _SNIPPET - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """Return a text whose letters stand where they are: nothing in it turns others round."""
+    return text.translate(_TURNING)
 
 
 def moment(at_ms: int) -> str:
@@ -50,6 +56,7 @@ def bar(outcomes: Mapping[str, float]) -> list[dict[str, Any]]:
 FILTERS: dict[str, Callable[..., Any]] = {
     "age": age,
     "snippet": snippet,
+    "visible": visible,
     "moment": moment,
     "count": count,
     "in_words": in_words,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aegis_llm.cli_explain import Comparison, compare, explained
+from aegis_llm.cli_explain import Comparison, compare, explained, options_of
 from aegis_llm.cli_parts import OllamaEmbedder, is_text
 from aegis_llm.config import AegisConfig
 from aegis_llm.control import cache_control
@@ -37,17 +37,19 @@ class Trying:
         return compare(*texts, self._config.cache, self._embedder)
 
     def explained(
-        self, question: str, model: str, system: str, tenant: str, user: str
+        self, question: str, model: str, system: str, options: str, tenant: str, user: str
     ) -> Explanation:
-        """Return what the cache would do with a question, asked so.
+        """Return what the cache would do with a question, asked so; `options` are JSON.
 
         Raises:
-            ConfigError: The question or the model is empty.
+            ConfigError: The question or the model is empty, or the options are none.
         """
         if not model.strip():
             msg = "the model is empty; give the one that the application asks"
             raise ConfigError(msg)
         body: dict[str, Any] = {"model": model.strip()}
+        if options.strip():
+            body["options"] = options_of(options)
         body["messages"] = [{"role": "user", "content": checked(question)}]
         if system.strip():
             body["messages"].insert(0, {"role": "system", "content": system})

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import math
+import socket
+import threading
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -14,9 +19,11 @@ from aegis_llm.browsing.endpoint import NoFiguresError, endpoint
 from aegis_llm.browsing.figures import Figures, figures_of, quantile
 from aegis_llm.browsing.overview import Overview
 from aegis_llm.browsing.stocktaking import Stocktaking
+from aegis_llm.config import AegisConfig
 from aegis_llm.errors import ConfigError, StoreTrouble
 from aegis_llm.testing import OllamaSimulator
 from tests.browsing.kit import entry, store
+from tests.redis_server import RedisServer
 
 TEXT = """# HELP aegis_requests_total Requests.
 # TYPE aegis_requests_total counter
@@ -125,6 +132,47 @@ def test_an_endpoint_without_metrics_is_a_sentence(ollama: OllamaSimulator) -> N
         endpoint("http://user:secret@127.0.0.1:1/")()
 
 
+def test_no_password_of_an_endpoint_is_told(ollama: OllamaSimulator) -> None:
+    host = ollama.base_url.removeprefix("http://")
+    for path in ("metrics", "api/version"):
+        with pytest.raises(NoFiguresError) as caught:
+            endpoint(f"http://user:hunter2@{host}/{path}?token=hunter2")()
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.fixture
+def endless() -> Iterator[str]:
+    """The address of an endpoint whose answer does not end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as visitor, contextlib.suppress(OSError):
+                visitor.sendall(b"HTTP/1.1 200 \x1b[31mOK\r\n\r\n")
+                while True:
+                    visitor.sendall(b"# nothing\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        thread.join()
+
+
+def test_an_endpoint_that_never_ends_is_left(
+    endless: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("aegis_llm.browsing.endpoint")
+    monkeypatch.setattr(module, "_WHOLE_S", 0.05)
+    monkeypatch.setattr(module, "_MOST_BYTES", 1 << 40)
+    with pytest.raises(NoFiguresError, match="holds no metrics"):
+        endpoint(endless)()
+
+
+@pytest.mark.parametrize("value", ["1e308", "+Inf", "-Inf", "NaN", "-3"])
+def test_a_count_that_is_none_is_left_out(value: str) -> None:
+    told = figures_of(f"aegis_saved_seconds_total {value}\naegis_slots {value}\n")
+    assert (told.saved_s, told.slots) == (None, None)
+
+
 def test_a_look_says_what_does_not_answer(browser: Browser) -> None:
     view = Overview(browser, endpoint("http://127.0.0.1:1/metrics")).look()
     assert view.no_figures.startswith("no metrics at")
@@ -139,3 +187,22 @@ def test_a_count_that_fails_shows_nothing() -> None:
     taking.latest()
     taking.wait(10)
     assert taking.latest() is None
+    assert taking.trouble == "redis_down"
+
+
+def test_a_user_of_redis_who_may_little_sees_what_he_may(namespace: str) -> None:
+    with RedisServer() as server, server.client() as client:
+        store(server.url, namespace, entry(0))
+        reader = ("on", ">pw", f"~aegis:v1:{namespace}:*", "+@read", "+ping")
+        client.execute_command("ACL", "SETUSER", "reader", *reader)
+        client.execute_command("ACL", "SETUSER", "nobody", "on", ">pw", "~*", "+ping")
+        for user, trouble in (("reader", ""), ("nobody", "redis_no_permission")):
+            url = server.url.replace("//", f"//{user}:pw@")
+            config = AegisConfig().with_options(namespace=namespace, redis_url=url)
+            with contextlib.closing(Browser(config)) as browser:
+                overview = Overview(browser, None)
+                overview.look()
+                overview.stocktaking.wait(10)
+                view = overview.look()
+                assert (view.redis_trouble, view.stock is None) == (trouble, bool(trouble))
+                assert browser.labels() is None

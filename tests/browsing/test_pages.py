@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from aegis_llm.browsing import Browser, Page
+from aegis_llm.browsing import Browser, Page, Seen
 from aegis_llm.browsing.searching import query_of
 from aegis_llm.config import AegisConfig
 from aegis_llm.errors import ConfigError, StoreTrouble
+from aegis_llm.values import Entry
 from tests.browsing.kit import entry, key_of, now_ms, numbers, store
 from tests.redis_server import RedisServer
 
@@ -60,6 +61,34 @@ def test_everywhere_shows_what_the_index_lacks(browser: Browser, redis_url: str)
     assert all_numbers(browser) == [0]
     assert sorted(all_numbers(browser, everywhere=True)) == [0, 1]
     assert all_numbers(browser, "answer 1", everywhere=True) == [1]
+
+
+def test_what_only_a_reworded_question_finds_is_listed_shown_and_rejected(
+    browser: Browser, redis_url: str
+) -> None:
+    """Redis has evicted the key of the exact tier: the entry still answers."""
+    store(redis_url, browser.namespace, *map(entry, range(20)))
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(*(key_of(browser.namespace, entry(n)) for n in (3, 4)))
+    assert browser.search("").total == 20
+    assert all_numbers(browser) == list(range(20))
+    assert sorted(all_numbers(browser, everywhere=True)) == list(range(20))
+    assert all_numbers(browser, "answer 3", everywhere=True) == [3]
+    for found in (browser.show(entry(3).key), browser.show(entry(3).key[:9])):
+        assert found is not None
+        assert (found.entry, found.reworded_only, found.tail) == (entry_like(found, 3), True, "")
+        assert found.ttl_ms
+    kept = browser.show(entry(5).key)
+    assert kept is not None
+    assert not kept.reworded_only
+    assert browser.reject(entry(3).key)
+    assert browser.show(entry(3).key) is None
+    assert 3 not in all_numbers(browser) + all_numbers(browser, everywhere=True)
+
+
+def entry_like(found: Seen, number: int) -> Entry:
+    times = {"created_ms": found.entry.created_ms, "expires_ms": found.entry.expires_ms}
+    return entry(number, **times)
 
 
 def test_an_empty_index_hides_no_entry(browser: Browser, redis_url: str) -> None:
@@ -175,7 +204,18 @@ def test_the_first_digits_are_enough_if_they_name_one(browser: Browser, redis_ur
         assert browser.show(none) is None
 
 
-@pytest.mark.parametrize("place", ["x", "s1", "s0-1-2-3", "f-1-0", "s0-99999999999999999999999-0"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "x",
+        "s1",
+        "s0-1-2-3",
+        "f-1-0",
+        "s0-99999999999999999999999-0",
+        "s0-18446744073709551616-0",
+        "f1-999999",
+    ],
+)
 def test_a_place_that_is_none_is_refused(browser: Browser, place: str) -> None:
     with pytest.raises(ConfigError, match="names no page"):
         browser.page(place)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
-from typer.testing import Result
+from rich.console import Console
+from typer.testing import CliRunner, Result
 
-from aegis_llm.browsing import Browser
+from aegis_llm.browsing import Browser, Imported, Seen
+from aegis_llm.cli import app
+from aegis_llm.cli_browsing import parts
+from aegis_llm.cli_browsing.tables import listed
 from aegis_llm.config import AegisConfig
-from tests.browsing.kit import entry, key_of, store
+from tests.browsing.kit import entry, key_of, now_ms, store
+from tests.redis_server import RedisServer
 
 Run = Callable[..., Result]
 
@@ -100,7 +105,7 @@ def test_invalidate_asks_and_needs_a_name(run: Run, redis_url: str, namespace: s
     store(redis_url, namespace, entry(0))
     assert "Nothing was changed" in run("invalidate", "--document", "d", code=1).output
     assert "0 answers removed" in run("invalidate", "--tag", "t", "--yes").output
-    assert "needs a document" in run("invalidate", "--yes", code=1).output
+    assert "needs a document" in run("invalidate", "--yes", code=2).output
 
 
 def test_what_is_exported_is_imported(
@@ -130,7 +135,7 @@ def test_a_broken_line_is_told_and_the_status_says_so(
     done = run("import", str(file), where=other, code=3)
     assert "1 entries stored" in done.output
     assert "2 lines were refused" in done.output
-    assert "line 3" in done.output
+    assert "line 4" in done.output
     data = json.loads(run("import", str(file), "--json", where=other, code=3).output)
     assert (data["kept"], data["refused"]) == (1, 2)
 
@@ -158,5 +163,156 @@ def test_memory_and_a_bad_url_are_refused(run: Run) -> None:
 
 
 def test_an_unknown_page_is_refused(run: Run) -> None:
-    done: Any = run("list", "--page", "x", code=1)
-    assert "names no page" in done.output
+    assert "names no page" in run("list", "--page", "x", code=2).output
+
+
+def test_digits_of_several_entries_are_refused(run: Run, redis_url: str, namespace: str) -> None:
+    store(redis_url, namespace, *(entry(n, key=f"{n}".rjust(64, "a")) for n in (1, 2)))
+    assert "2 entries begin with" in run("show", "a" * 12, code=2).output
+
+
+def test_what_a_hostile_file_says_tells_the_terminal_nothing(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "evil.jsonl"
+    header = {"aegis_export": 1, "namespace": "n", "version": 0, "sequence": 0, "exported_ms": 1}
+    evil = "\x1b]0;x\x07\u202e\x9b31m"
+    file.write_text("\n".join(map(json.dumps, (header, {evil: 1}, {"entry": {evil: 1}}))))
+    refused = [run("import", str(file), code=3).output]
+    for first in ({**header, evil: 1}, {**header, "aegis_export": evil}):
+        file.write_text(json.dumps(first))
+        refused.append(run("import", str(file), code=2).output)
+    for said in refused:
+        assert "\ufffd" in said
+        assert not any(c in said for c in evil if not c.isprintable())
+
+
+def test_json_tells_a_terminal_nothing_either(run: Run, redis_url: str, namespace: str) -> None:
+    evil = "\x1b[2J\u202e\x9b31m\U000e0001 \u65e5\u672c"
+    store(redis_url, namespace, entry(0, question=evil))
+    said = run("list", "--json").output
+    assert all(c.isprintable() or c == "\n" for c in said)
+    assert "\u65e5\u672c" in said
+    assert json.loads(said)["entries"][0]["question"] == evil
+
+
+def test_a_yes_that_comes_by_a_pipe_is_none(
+    command: Run, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(redis_url, namespace, entry(0))
+    given = ["cache", "clear", "--redis-url", redis_url, "--namespace", namespace]
+    done = CliRunner().invoke(app, given, input="y\n")
+    assert (done.exit_code, left(redis_url, namespace)) == (1, 1)
+    monkeypatch.setattr(parts, "_at_terminal", lambda: True)
+    assert CliRunner().invoke(app, given, input="n\n").exit_code == 1
+    assert left(redis_url, namespace) == 1
+    done = CliRunner().invoke(app, given, input="y\n")
+    assert (done.exit_code, left(redis_url, namespace)) == (0, 0)
+
+
+def test_an_export_that_stops_on_the_way_leaves_what_was_there(
+    run: Run, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "out.jsonl"
+    file.write_text("the last one")
+    file.chmod(0o644)
+    real = Browser.export
+    with RedisServer() as server:
+        store(server.url, namespace, *map(entry, range(5)))
+
+        def cut(browser: Browser, *, vectors: bool = True) -> Iterator[bytes]:
+            lines = real(browser, vectors=vectors)
+            yield next(lines)
+            server.kill()
+            yield from lines
+
+        with monkeypatch.context() as dying:
+            dying.setattr(Browser, "export", cut)
+            said = run("export", str(file), "--force", url=server.url, code=1).output
+        assert "did not come to its end" in said
+        assert (file.read_text(), list(tmp_path.iterdir())) == ("the last one", [file])
+        server.start()
+        run("export", str(file), "--force", url=server.url)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "aegis_export" in file.read_text()
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_import_that_stops_on_the_way_can_be_done_again(
+    run: Run, redis_url: str, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "out.jsonl"
+    store(redis_url, namespace, *map(entry, range(300)))
+    run("export", str(file))
+    real = Browser.take_in
+    with RedisServer() as server:
+
+        def dying(browser: Browser, lines: Iterator[bytes], *, overwrite: bool) -> Imported:
+            def until(number: int) -> Iterator[bytes]:
+                for at, line in enumerate(lines):
+                    if at == number:
+                        server.kill()
+                    yield line
+
+            return real(browser, until(250), overwrite=overwrite)
+
+        with monkeypatch.context() as context:
+            context.setattr(Browser, "take_in", dying)
+            said = run("import", str(file), url=server.url, code=1).output
+        assert "do it again" in said
+        server.start()
+        assert "300 entries stored" in run("import", str(file), url=server.url).output
+
+
+def test_what_is_cleared_in_part_is_told(
+    run: Run, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Browser.clear
+    with RedisServer() as server:
+        store(server.url, namespace, entry(0))
+
+        def dying(browser: Browser) -> None:
+            browser.store.ready(5)
+            server.kill()
+            real(browser)
+
+        monkeypatch.setattr(Browser, "clear", dying)
+        said = run("clear", "--yes", url=server.url, code=1).output
+    assert "in part or not at all" in said
+    assert "redis_down" in said
+
+
+def test_an_export_that_was_cut_off_is_told(
+    run: Run, redis_url: str, namespace: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "out.jsonl"
+    store(redis_url, namespace, *map(entry, range(5)))
+    run("export", str(file))
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:3]))
+    done = run("import", str(file), where=f"{namespace}-b", code=3)
+    assert "2 entries stored" in done.output
+    assert "was cut off" in done.output
+
+
+def test_a_device_stays_a_device(run: Run, redis_url: str, namespace: str) -> None:
+    store(redis_url, namespace, entry(0))
+    run("export", os.devnull, "--force")
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+def test_after_the_last_page_there_is_no_more(run: Run, redis_url: str, namespace: str) -> None:
+    store(redis_url, namespace, *map(entry, range(3)))
+    assert json.loads(run("list", "--json", "--limit", "3").output)["next"] == ""
+    place = json.loads(run("list", "--json", "--limit", "2").output)["next"]
+    run("clear", "--yes")
+    assert "No more entries" in run("list", "--page", place).output
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_list_fits_the_terminal(width: int) -> None:
+    one = Seen(entry=entry(0, question="How? " * 30), key="k", size=1)
+    console = Console(width=width, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(listed([one], now_ms(), width))
+    told = capture.get()
+    assert max(map(len, told.splitlines())) <= width
+    assert one.entry_id[:12] in told
+    assert "Answer 0." in told

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import get_type_hints
 
 import pytest
 from rich.console import Console
@@ -17,6 +18,8 @@ from aegis_llm.browsing import Stock
 from aegis_llm.browsing.figures import figures_of
 from aegis_llm.browsing.overview import View
 from aegis_llm.cli_browsing.top import shown
+from aegis_llm.cli_browsing.ui import ui
+from aegis_llm.cli_explain import explain
 from aegis_llm.errors import MissingExtraError
 from tests.browsing.kit import entry, store
 from tests.browsing.test_counting import TEXT
@@ -107,3 +110,10 @@ def test_ui_says_that_its_port_is_in_use(command: Run, redis_url: str) -> None:
     assert done.exit_code == 1
     assert f"port {port} of 127.0.0.1 cannot be used" in done.output
     assert "token" not in done.output
+
+
+def test_ui_and_explain_take_the_same_options() -> None:
+    hints = [get_type_hints(command, include_extras=True) for command in (ui, explain)]
+    shared = hints[0].keys() & hints[1].keys() - {"return"}
+    assert {"embedding_model", "framework", "matching", "redis_url"} <= shared
+    assert all(hints[0][name] is hints[1][name] for name in shared)

@@ -287,7 +287,7 @@ def test_where_redis_does_not_evict_no_entry_is_looked_at(
 
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
 def test_sentinel_and_cluster_invalidate_too(kind: str, runner: asyncio.Runner | None) -> None:
-    with cluster() as node, RedisServer(modules=False) as primary, sentinel(primary) as port:
+    with cluster() as (node,), RedisServer(modules=False) as primary, sentinel(primary) as port:
         url = (
             f"redis+cluster://127.0.0.1:{node.port}"
             if kind == "cluster"

@@ -21,7 +21,7 @@ NS = "app"
 
 @pytest.fixture(scope="module")
 def urls() -> Iterator[dict[str, str]]:
-    with cluster() as node, RedisServer(modules=False) as primary, sentinel(primary) as port:
+    with cluster() as (node,), RedisServer(modules=False) as primary, sentinel(primary) as port:
         yield {
             "cluster": f"redis+cluster://127.0.0.1:{node.port}",
             "sentinel": f"redis+sentinel://127.0.0.1:{port}/{SERVICE}",

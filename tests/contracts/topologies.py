@@ -1,4 +1,4 @@
-"""A cluster of one node, and a Sentinel with its primary, from the program of the tests' Redis."""
+"""A cluster, and a Sentinel with its primary, from the program of the tests' Redis."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.contracts.kit import until
 from tests.redis_server import RedisServer
 
 SERVICE = "main"
+_SLOTS = 16384
 
 
 def free_port() -> int:
@@ -27,14 +28,31 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[RedisServer]:
-    """A cluster whose one node holds all slots."""
-    with RedisServer(modules=False, cluster_enabled="yes", cluster_port=free_port()) as node:
-        node.pid  # noqa: B018 - skips where there is no server of our own
-        with node.client() as client:
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            until(lambda: client.cluster("INFO")["cluster_state"] == "ok")
-        yield node
+def cluster(count: int = 1) -> Iterator[list[RedisServer]]:
+    """A cluster whose nodes share all slots."""
+    with contextlib.ExitStack() as ends:
+        nodes: dict[RedisServer, int] = {}
+        for number in range(count):
+            bus = free_port()
+            server = RedisServer(modules=False, cluster_enabled="yes", cluster_port=bus)
+            ends.enter_context(server)
+            server.pid  # noqa: B018 - skips where there is no server of our own
+            nodes[server] = bus
+            slots = (number * _SLOTS // count, (number + 1) * _SLOTS // count - 1)
+            with server.client() as client:
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
+                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+                for known, port in nodes.items():
+                    if known is not server:
+                        client.execute_command("CLUSTER", "MEET", "127.0.0.1", known.port, port)
+        until(lambda: all(_joined(node, count) for node in nodes))
+        yield list(nodes)
+
+
+def _joined(node: RedisServer, count: int) -> bool:
+    with node.client() as client:
+        told = client.cluster("INFO")
+    return bool(told["cluster_state"] == "ok" and int(told["cluster_known_nodes"]) == count)
 
 
 @contextlib.contextmanager

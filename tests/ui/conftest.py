@@ -34,11 +34,18 @@ def serve(redis_server: RedisServer, _simulator: OllamaSimulator) -> Iterator[Se
     """Serves a page until the module's tests are over."""
     with contextlib.ExitStack() as ends:
 
-        def served(url: str = redis_server.url, source: Source = here, port: int = 0) -> Page:
+        def served(
+            url: str = redis_server.url,
+            source: Source = here,
+            port: int = 0,
+            embedding_id: str | None = None,
+        ) -> Page:
             config = AegisConfig().with_options(redis_url=url, namespace="ui-pages")
             browser = Browser(config)
             ends.callback(browser.close)
-            embedder = ends.enter_context(OllamaEmbedder("all-minilm", _simulator.base_url))
+            named = {"embedding_id": embedding_id}
+            embedder = OllamaEmbedder("all-minilm", _simulator.base_url, **named)
+            ends.enter_context(embedder)
             trying = Trying(config, embedder)
             ends.callback(trying.close)
             page = Page(browser, source, trying, port)
@@ -72,13 +79,12 @@ def page(_entered: tuple[Page, httpx.Cookies], redis_url: str, ollama: Any) -> P
 @pytest.fixture
 def visitor(page: Page, _entered: tuple[Page, httpx.Cookies]) -> Iterator[Visitor]:
     """Someone who opened the printed link."""
-    base = f"http://127.0.0.1:{page.port}"
-    with httpx.Client(base_url=base, cookies=_entered[1], follow_redirects=True) as client:
+    with httpx.Client(base_url=page.base, cookies=_entered[1], follow_redirects=True) as client:
         yield Visitor(client)
 
 
 @pytest.fixture
 def stranger(page: Page) -> Iterator[httpx.Client]:
     """Someone who did not."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{page.port}") as client:
+    with httpx.Client(base_url=page.base) as client:
         yield client

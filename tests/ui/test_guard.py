@@ -15,6 +15,7 @@ from tests.ui.conftest import Serve
 from tests.ui.visitor import Visitor
 
 PATHS = ["/", "/entries", "/entries/" + "a" * 64, "/why", "/try", "/nothing"]
+PATHS += ["/static/style.css", "/static/icon.svg", "/static/"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -23,6 +24,27 @@ def test_without_the_link_nothing_is_shown(stranger: httpx.Client, path: str) ->
     assert reply.status_code == 403
     assert "link that aegis-llm ui printed" in reply.text
     assert "namespace" not in reply.text
+
+
+@pytest.mark.parametrize("path", ["/", "/entries", "/enter", "/static/style.css", "/try"])
+def test_nothing_lies_beside_the_path_that_only_the_link_names(
+    visitor: Visitor, page: Page, path: str
+) -> None:
+    """A browser sends the cookie of a host to every port: it must be of a path none can guess."""
+    origin = f"http://127.0.0.1:{page.port}"
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items())
+    token = page.url.partition("?")[2]
+    for where in (path, f"/{'0' * 32}{path}", f"{page.base.removeprefix(origin)}x{path}"):
+        reply = httpx.get(f"{origin}{where}?{token}", headers={"cookie": cookies})
+        assert reply.status_code == 403
+    assert visitor.read("/try")
+
+
+def test_cookies_of_other_programs_are_no_matter(visitor: Visitor, page: Page) -> None:
+    ours = "; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items())
+    for others in ('a[b]=1; x={"a": 1}', 'sess:ion="a; b c', f"aegis_ui_{page.port}=x", "=; ;"):
+        for told in (f"{others}; {ours}", f"{ours}; {others}"):
+            assert httpx.get(f"{page.base}/try", headers={"cookie": told}).status_code == 200
 
 
 def test_the_link_opens_the_page_once_and_a_wrong_one_never(serve: Serve) -> None:
@@ -40,6 +62,7 @@ def test_the_link_opens_the_page_once_and_a_wrong_one_never(serve: Serve) -> Non
     assert "HttpOnly" in told
     assert "SameSite=strict" in told
     assert str(page.port) in told.partition("=")[0]
+    assert f"Path=/{page.base.rpartition('/')[2]};" in told
     assert right not in told
 
 
@@ -139,7 +162,7 @@ def test_every_answer_forbids_scripts_frames_and_copies(visitor: Visitor, path: 
 @pytest.mark.parametrize("path", ["/", "/entries", "/why", "/try"])
 def test_nothing_is_asked_of_other_machines(visitor: Visitor, path: str) -> None:
     source = visitor.read(path)
-    assert re.findall(r'(?:src|href|action)="(?!/|#)[^"]*"', source) == []
+    assert re.findall(r'(?:src|href|action)="(?!/[0-9a-f]{32}/|#)[^"]*"', source) == []
     assert "<script" not in source
     assert "style=" not in source
 

@@ -16,10 +16,12 @@ from aegis_llm.config import AegisConfig
 from aegis_llm.names import names_of
 from aegis_llm.plan import Put
 from aegis_llm.stores.document_commands import records
+from aegis_llm.stores.redis_commands import set_exact
 from aegis_llm.testing import OllamaSimulator
 from aegis_llm.ui.serving import Page
 from aegis_llm.values import Answer, ToolCall
 from tests.browsing.kit import entry, key_of, store
+from tests.contracts.topologies import cluster
 from tests.redis_server import RedisServer
 from tests.ui.conftest import Serve
 from tests.ui.visitor import Visitor, text_of
@@ -72,7 +74,8 @@ def test_entries_are_paged_and_searched(visitor: Visitor, redis_url: str, namesp
     assert "part 24 " in text_of(first)
     assert "part 25 " not in text_of(first)
     following = first.partition('rel="next"')[2].partition('href="')[2].partition('"')[0]
-    assert "part 25 " in visitor.seen(following.replace("&amp;", "&"))
+    place = following.replace("&amp;", "&").partition("/entries")[2]
+    assert "part 25 " in visitor.seen(f"/entries{place}")
     assert "1 found" in visitor.seen("/entries?q=part+42")
     assert "20 found" in visitor.seen("/entries?q=doc:doc-1")
     assert "Answer 42." in visitor.seen("/entries?q=answer+42&everywhere=1")
@@ -141,6 +144,22 @@ def test_what_is_stored_is_text_and_never_markup(
         assert "&lt;script&gt;" in source
 
 
+def test_nothing_stored_turns_the_letters_round(
+    visitor: Visitor, page: Page, redis_url: str, namespace: str
+) -> None:
+    evil = "invoice\u202egnp.exe"
+    one = entry(
+        0, question=evil, answers=(Answer(evil),), documents=(evil,), tags=("t",), model=evil
+    )
+    store(redis_url, namespace, one)
+    sources = [visitor.read("/entries"), visitor.read(f"/why?entry={one.key}")]
+    sources += [counted(visitor, page), visitor.read(f"/entries/{one.key}")]
+    for source in sources:
+        assert "invoice\ufffdgnp.exe" in source
+        assert "\u202e" not in re.sub(r'value="[^"]*"', "", source)
+    assert f'value="{evil}"' in sources[-1]  # it is that document which is invalidated
+
+
 def test_a_search_is_shown_as_text(visitor: Visitor) -> None:
     source = visitor.client.get("/entries", params={"q": EVIL, "page": ""}).text
     assert "<script" not in source
@@ -194,13 +213,30 @@ def test_redis_down_is_a_page_that_says_so(serve: Serve) -> None:
         with httpx.Client(follow_redirects=True) as client:
             assert client.get(page.url).status_code == 200
             server.kill()
-            base = f"http://127.0.0.1:{page.port}"
+            base = page.base
             overview = client.get(f"{base}/")
             entries = client.get(f"{base}/entries")
     assert overview.status_code == 200
     assert "Redis does not answer" in text_of(overview.text)
     assert entries.status_code == 503
     assert "Redis does not answer (redis_down)" in text_of(entries.text)
+
+
+def test_a_cluster_is_listed_and_cared_for(serve: Serve, namespace: str) -> None:
+    with cluster() as (node,):
+        page = serve(url=f"redis+cluster://127.0.0.1:{node.port}")
+        with node.client() as client:
+            for one in map(entry, range(30)):
+                client.execute_command(*set_exact(key_of(namespace, one), codec.encode(one), 9999))
+        base = page.base
+        with httpx.Client(base_url=base, follow_redirects=True) as client:
+            visitor = Visitor(client)
+            visitor.read(page.url)
+            assert "in no order: 25 on this page" in visitor.seen("/entries")
+            assert "Answer 7." in visitor.seen(f"/entries/{entry(7).key}")
+            assert "removed" in visitor.sent(f"/entries/{entry(7).key}/reject")
+            assert "no such entry" in visitor.seen(f"/entries/{entry(7).key}", 404)
+            assert "entries 29" in text_of(counted(visitor, page))
 
 
 @pytest.mark.parametrize("path", ["/", "/entries", "/why", "/try"])
