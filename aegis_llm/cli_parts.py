@@ -13,6 +13,7 @@ import ollama
 import typer
 from rich.console import Console
 
+from aegis_llm.bootstrap.probing.server import login_of
 from aegis_llm.config import safe_url
 from aegis_llm.errors import AegisError, EmbedTrouble
 from aegis_llm.explanation.words import printable
@@ -102,7 +103,8 @@ class OllamaEmbedder:
         self.model = model
         self.embedding_id = embedding_id or NAMES[framework].format(model)
         try:
-            self._client = ollama.Client(host=url, timeout=_TIMEOUT_S)
+            bare, login = login_of(url) if url else (None, {})
+            self._client = ollama.Client(host=bare, headers=login, timeout=_TIMEOUT_S)
         except (ValueError, httpx.InvalidURL):
             refuse(f"The address of Ollama, {safe_url(url or 'OLLAMA_HOST')}, is not usable.")
         self.url = str(self._client._client.base_url)

@@ -69,7 +69,7 @@ def cached(
         asked=dict(Counter(one.label for one in through)),
         hits=dict(Counter(one.label for one in hits)),
         outcomes=dict(Counter(_outcome(one) for one in through)),
-        hit_rate=mean_of_rounds([sum(map(is_hit, part)) / len(part) for part in rounds], seed),
+        hit_rate=mean_of_rounds([sum(map(is_hit, part)) / len(part) for part in rounds]),
         wrong=sum(one.right is False for one in hits),
         hit=quantiles([[one for one in part if is_hit(one)] for part in rounds], _latency, seed),
         miss=quantiles(
@@ -92,7 +92,7 @@ def is_hit(one: Sent) -> bool:
 def trouble(one: Sent) -> str:
     """Return why the cache failed at a request; empty: it did not."""
     _, _, reason = one.outcome.partition(" ")
-    return reason if reason.startswith(_TROUBLE) else ""
+    return reason.partition(";")[0] if reason.startswith(_TROUBLE) else ""
 
 
 def _unstored(one: Sent) -> str:

@@ -44,9 +44,12 @@ def _throughput(bend: Knee) -> Claim:
     if len(bend.levels) > 1:
         first, best = bend.levels[0], max(bend.levels, key=lambda one: one.together.value)
         alone, most = first.together.value, best.together.value
-        measured = (
-            f"{per_s(alone)} tokens/s with {first.callers} caller, at most {per_s(most)} with "
-            f"{best.callers} ({most / alone - 1:+.0%})"
+        few = f"{first.callers} caller{'' if first.callers == 1 else 's'}"
+        measured = f"{per_s(alone)} tokens/s with {few}, "
+        measured += (
+            "no more with others"
+            if best is first
+            else (f"at most {per_s(most)} with {best.callers} ({most / alone - 1:+.0%})")
         )
     slots = "" if bend.slots is None else f" This server has {bend.slots}."
     return Claim(
@@ -99,7 +102,7 @@ def _answer(cache: Cached | None) -> Claim:
             f"median {seconds(cache.around.p50.value)} to {seconds(cache.through.p50.value)}"
         )
         if cache.faster is not None:
-            measured += f", mean {cache.faster:.2g} times as fast"
+            measured += f", mean {1 / cache.faster:.2g} times as long"
     return Claim(
         "Response time with the cache",
         "500 ms to 50 ms (10 times)",

@@ -11,7 +11,8 @@ from aegis_llm.bench.statistics import Estimate, estimate, estimates, mean_of_ro
 from aegis_llm.bench.values import Kind, Phase, Sent, Way
 from aegis_llm.bootstrap.verifying.overlap import Span, at_once
 
-_LEAST_READ = 32
+_LEAST_READ = 96
+"""Tokens of a prompt: some of each are those of the template, which are read once and kept."""
 Value = Callable[[Sent], float | None]
 
 
@@ -76,8 +77,8 @@ def figures(place: int, phase: Phase, sent: Sequence[Sent], seed: int) -> Figure
         ttft=quantiles(rounds, lambda one: one.ttft, seed),
         latency=quantiles(rounds, lambda one: one.latency, seed),
         stream=_middle(rounds, stream_speed, seed),
-        aggregate=mean_of_rounds(_over_wall(rounds, lambda one: one.written), seed),
-        rate=mean_of_rounds(_over_wall(rounds, lambda _: 1), seed),
+        aggregate=mean_of_rounds(_over_wall(rounds, lambda one: one.written)),
+        rate=mean_of_rounds(_over_wall(rounds, lambda _: 1)),
         wait=quantiles(rounds, lambda one: one.wait, seed),
         load=quantiles(rounds, lambda one: one.load, seed),
         prefill=_middle(rounds, prefill_speed, seed) if alone else None,

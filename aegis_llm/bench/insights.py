@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from aegis_llm.bench.figures import by_round, prefill_speed, values
-from aegis_llm.bench.statistics import Estimate, estimate, quantile
+from aegis_llm.bench.figures import Value, by_round, prefill_speed, values
+from aegis_llm.bench.statistics import Estimate, estimate, mean_of_rounds, quantile
 from aegis_llm.bench.values import Sent
 
 _LOADED_S = 0.1
@@ -40,7 +40,7 @@ class Prefix(msgspec.Struct, frozen=True, kw_only=True):
     reused: float | None = None
 
 
-def cold_start(place: int, sent: Sequence[Sent], seed: int) -> Cold | None:
+def cold_start(place: int, sent: Sequence[Sent]) -> Cold | None:
     """Return what the cold starts took; None: there were none."""
     rounds = by_round([one for one in sent if one.phase == place and not one.error])
     cold = [[one for one in part if one.label == "cold"] for part in rounds]
@@ -48,9 +48,9 @@ def cold_start(place: int, sent: Sequence[Sent], seed: int) -> Cold | None:
     if not any(cold):
         return None
     return Cold(
-        load=estimate(values(cold, lambda one: one.load), 0.5, seed),
-        ttft=estimate(values(cold, lambda one: one.ttft), 0.5, seed),
-        warm_ttft=estimate(values(warm, lambda one: one.ttft), 0.5, seed),
+        load=_mean(cold, lambda one: one.load),
+        ttft=_mean(cold, lambda one: one.ttft),
+        warm_ttft=_mean(warm, lambda one: one.ttft),
     )
 
 
@@ -71,10 +71,15 @@ def prefix(place: int, sent: Sequence[Sent], seed: int) -> Prefix | None:
     ]
     reused = quantile(shares, 0.5)
     return Prefix(
-        first=estimate(values(first, lambda one: one.ttft), 0.5, seed),
+        first=_mean(first, lambda one: one.ttft),
         later=estimate(values(later, lambda one: one.ttft), 0.5, seed),
         reused=None if reused is None else min(1.0, max(0.0, reused)),
     )
+
+
+def _mean(rounds: Sequence[Sequence[Sent]], of: Value) -> Estimate | None:
+    """Return the mean of what comes once a round: too few for a quantile."""
+    return mean_of_rounds([value for part in values(rounds, of) for value in part])
 
 
 def stays_loaded(load_s: float | None) -> bool | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from aegis_llm.bench.changes import Section, Table
 from aegis_llm.bench.results import Results
-from aegis_llm.bench.telling import Section, Table, how_to_read, sections
+from aegis_llm.bench.telling import how_to_read, sections
 
 
 def markdown(found: Results) -> str:
     """Return the whole report."""
-    lines = [f"# aegis-llm bench: {found.model.name}", ""]
+    lines = [f"# aegis-llm bench: {_plain(found.model.name)}", ""]
     lines += _all(sections(found))
     lines += ["## How to read this", ""]
     lines += [f"- {said}" for said in how_to_read()]
@@ -22,7 +23,7 @@ def _all(parts: Iterable[Section]) -> list[str]:
     for part in parts:
         lines += [f"## {part.title}", ""]
         for said in part.said:
-            lines += [said, ""]
+            lines += [_plain(said), ""]
         for table in part.tables:
             lines += [*_table(table), ""]
     return lines
@@ -36,4 +37,9 @@ def _table(table: Table) -> list[str]:
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line that is no HTML: names and errors come from a server."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")

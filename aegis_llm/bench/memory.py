@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import redis.exceptions
 from aegis_llm.bench.sending import Around, DownError
 from aegis_llm.bench.values import Sample
 from aegis_llm.bootstrap.probing.commands import CommandError, Run, run_command
+from aegis_llm.bootstrap.probing.elsewhere import optional
 from aegis_llm.errors import AegisError
 from aegis_llm.stores.redis_clients import sync_client
 
 _TIMEOUT_S = 2.0
+_MEBIBYTES = re.compile(r"([0-9]{1,9})(?: MiB)?")
 
 
 class Memory:
@@ -46,6 +48,7 @@ class Memory:
         self._run = run
         self._root = root
         self._gpus = self._host = here
+        self._told = False
 
     async def look(self, at: float, when: str, phase: str = "") -> Sample:
         """Return what is in use now."""
@@ -71,7 +74,8 @@ class Memory:
         if not self._gpus:
             return None
         found = gpu_used(self._run)
-        self._gpus = found is not None
+        # Who never told is not asked again; who did may be slow once, under load.
+        self._gpus = self._told = self._told or found is not None
         return found
 
     def _main(self) -> int | None:
@@ -96,28 +100,40 @@ class Memory:
 
 
 def gpu_used(run: Run = run_command) -> int | None:
-    """Return the bytes in use on all NVIDIA GPUs, by nvidia-smi, else NVML; None: not known."""
+    """Return the bytes in use on all NVIDIA GPUs, by nvidia-smi, else NVML; None: not known.
+
+    GPUs that do not tell are left out: the memory of a DGX Spark (GB10) or a Jetson is the main
+    memory, and nvidia-smi says `[N/A]` of it, NVML that it is not supported.
+    """
     try:
         said = run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"])
-        numbers = [int(line) for line in said.split() if line.isdigit()]
-        if numbers:  # a GPU with unified memory says [N/A]: it is in the main memory
-            return sum(numbers) << 20
     except CommandError:
-        pass
-    return _by_library()
+        return _by_library()
+    cells = [_MEBIBYTES.fullmatch(line.strip()) for line in said.splitlines()]
+    numbers = [int(cell[1]) for cell in cells if cell]
+    return sum(numbers) << 20 if numbers else _by_library()
 
 
 def _by_library() -> int | None:
-    try:
-        pynvml: Any = import_module("pynvml")
-    except ImportError:
+    nvml = optional("pynvml")
+    if nvml is None:
         return None
     try:
-        pynvml.nvmlInit()
-        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
-        return sum(int(pynvml.nvmlDeviceGetMemoryInfo(one).used) for one in handles)
+        nvml.nvmlInit()
     except Exception:  # noqa: BLE001 - its errors share no public base in all versions
         return None
+    used = []
+    try:
+        for index in range(int(nvml.nvmlDeviceGetCount())):
+            with contextlib.suppress(Exception):  # this one does not tell, the next one may
+                handle = nvml.nvmlDeviceGetHandleByIndex(index)
+                used.append(int(nvml.nvmlDeviceGetMemoryInfo(handle).used))
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    finally:
+        with contextlib.suppress(Exception):
+            nvml.nvmlShutdown()
+    return sum(used) if used else None
 
 
 def host_used(root: Path = Path("/")) -> int | None:

@@ -11,6 +11,7 @@ from aegis_llm.bench.results import Results
 from aegis_llm.bench.shown import seconds
 from aegis_llm.bench.statistics import Estimate
 from aegis_llm.bench.values import Sent
+from aegis_llm.bench.ways import shown_way
 from aegis_llm.simulate.words import per_s
 
 _WIDE, _HIGH = 440, 250
@@ -23,8 +24,8 @@ def speed(found: Results) -> str:
     """Return tokens a second together, and times, by callers."""
     plain = [
         one for phase, one in zip(found.phases, found.figures, strict=True)
-        if phase.kind == "load" and phase.way == "around" and not phase.mixed
-        and one.name != "baseline"
+        if phase.kind == "load" and phase.way == shown_way(found.phases) and not phase.mixed
+        and not one.name.startswith("baseline")
     ]  # fmt: skip
     if not plain:
         return ""
@@ -48,7 +49,12 @@ def speed(found: Results) -> str:
 def timeline(found: Results) -> str:
     """Return what each request of one round of the stress phase did when."""
     place = next(
-        (n for n, one in enumerate(found.phases) if one.mixed and one.way == "around"), None
+        (
+            n
+            for n, one in enumerate(found.phases)
+            if one.mixed and one.way == shown_way(found.phases)
+        ),
+        None,
     )
     own = [one for one in found.requests if one.phase == place and one.total is not None]
     if place is None or not own:
@@ -70,7 +76,7 @@ def timeline(found: Results) -> str:
     parts.append(_legend(names, high - 22))
     for tick in _ticks(end, 6):
         x = 15 + tick * scale
-        parts.append(_text(x, high - 4, seconds(tick) if tick else "0", "middle"))
+        parts.append(_when(x, high - 4, tick, wide))
     return _svg(wide, high, parts, "Timeline of the stress phase")
 
 
@@ -126,7 +132,7 @@ def memory(found: Results) -> str:
         return ""
     most = max(value for _, points, _ in series for _, value in points) or 1.0
     last = max(at for _, points, _ in series for at, _ in points) or 1.0
-    parts = [_title("GiB in use")]
+    parts = [_title("GiB in use, over the time of the bench")]
     wide = 2 * _WIDE
     for tick in _ticks(most, 4):
         y = _y(tick, most)
@@ -140,6 +146,9 @@ def memory(found: Results) -> str:
             for at, value in points
         )
         parts.append(f'<polyline class="{kind}" points="{path}"/>')
+    for tick in _ticks(last, 6):
+        x = _LEFT + tick / last * (wide - _LEFT - _RIGHT)
+        parts.append(_when(x, _HIGH - _BOTTOM + 14, tick, wide))
     parts.append(_legend([(name, kind) for name, _, kind in series], _HIGH - 8))
     return _svg(wide, _HIGH, parts, "Memory during the bench")
 
@@ -230,6 +239,14 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
+def _when(x: float, y: float, at: float, wide: int) -> str:
+    """Return a time below an axis; at its right end it is not cut."""
+    said = seconds(at) if at else "0"
+    if x > wide - _LEFT / 2:
+        return _text(wide - 2, y, said, "end")
+    return _text(x, y, said, "middle")
+
+
 def _rect(x: float, y: float, wide: float, high: float, kind: str) -> str:
     return (
         f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{max(0.0, wide):.1f}" '
@@ -238,7 +255,8 @@ def _rect(x: float, y: float, wide: float, high: float, kind: str) -> str:
 
 
 def _svg(wide: int, high: float, parts: Sequence[str], label: str) -> str:
+    kind = ' class="wide"' if wide > _WIDE else ""
     return (
-        f'<svg viewBox="0 0 {wide} {high}" style="max-width:{wide}px" role="img" '
+        f'<svg{kind} viewBox="0 0 {wide} {high}" style="max-width:{wide}px" role="img" '
         f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )

@@ -17,6 +17,8 @@ _QUICK_S = 45.0
 _LONGER = 4
 _BOTH: tuple[Way, ...] = ("around", "through")
 _FITS = 0.8
+THROUGH = ", through"
+"""Ends the name of a load phase that goes through the package."""
 
 
 class Step(NamedTuple):
@@ -111,7 +113,7 @@ def phases_of(settings: Settings) -> tuple[Phase, ...]:
 
 
 def _load_phases(settings: Settings, way: Way) -> list[Phase]:
-    mark = "" if way == "around" else ", through"
+    mark = "" if way == "around" else THROUGH
 
     def load(name: str, callers: int, requests: int, *, mixed: bool = False) -> Phase:
         return Phase(
@@ -137,22 +139,37 @@ def order(phases: Sequence[Phase], settings: Settings) -> list[Step]:
     """Return the steps: each round has every phase once, each in another order.
 
     So a machine that gets hotter, or is shared, disturbs all phases alike and not the last ones.
-    The two ways through the same traffic come one after the other, each first in turn. What
-    unloads the model or waits comes at the end of a round, the keep-alive once.
+    The two ways of the same traffic come one after the other, each first in turn. What unloads
+    the model or waits comes at the end of a round, the keep-alive once.
     """
     steps: list[Step] = []
     for turn in range(settings.rounds):
         random = Random(f"{settings.seed} order {turn}")  # noqa: S311 - the same ones are the point
-        mixed = [n for n, one in enumerate(phases) if one.kind in ("load", "prefix")]
+        twins: dict[str, list[int]] = {}
+        for n, one in enumerate(phases):
+            if one.kind in ("load", "prefix"):
+                twins.setdefault(one.name.removesuffix(THROUGH), []).append(n)
+        mixed = list(twins.values())
         random.shuffle(mixed)
         cache = [n for n, one in enumerate(phases) if one.kind == "cache"]
         cold = [n for n, one in enumerate(phases) if one.kind == "cold"]
         turned = cache[::-1] if turn % 2 else cache
-        steps += [Step(n, turn) for n in [*mixed, *turned, *cold]]
+        near = [n for at, pair in enumerate(mixed) for n in pair[:: -1 if (at + turn) % 2 else 1]]
+        steps += [Step(n, turn) for n in [*near, *turned, *cold]]
     steps += [Step(n, 0) for n, one in enumerate(phases) if one.kind == "keep_alive"]
     if settings.budget_s is not None:  # what takes little first: the end may come early
-        steps.sort(key=lambda one: (one.round, phases[one.phase].requests))
+        steps.sort(key=lambda one: (one.round, _urgency(phases[one.phase])))
     return steps
+
+
+def _urgency(phase: Phase) -> tuple[int, int, bool]:
+    """Return what of a round comes first where time is short.
+
+    What takes little does; the cache traffic says little without its half that goes through the
+    package, and how long a load takes nobody knows beforehand.
+    """
+    kinds = {"cache": 1, "cold": 2}
+    return kinds.get(phase.kind, 0), phase.requests, phase.way != "through"
 
 
 def rounds_of(phase: Phase, settings: Settings) -> int:

@@ -30,6 +30,10 @@ class Ruler(NamedTuple):
         """Return how many words make a prompt of about so many tokens."""
         return max(1, round((tokens - self.fixed) / self.each))
 
+    def tokens(self, words: int) -> float:
+        """Return about how many tokens a prompt of so many words is."""
+        return self.fixed + words * self.each
+
 
 class Ask(NamedTuple):
     """One request of the cache traffic; requests of the same `meaning` have the same answer."""
@@ -54,7 +58,7 @@ def cold(seed: int, mark: str, words: int, run: str = "") -> Messages:
     `run` names the run: a server may still hold the prompts of another one with the same seed.
     """
     random = _random(seed, mark)
-    first = f"Story {_number(mark, run)}: "
+    first = f"{_number(mark, run)}: "  # first of all: what stands before it is read once
     listed = " ".join(random.choice(WORDS) for _ in range(words))
     return [{"role": "user", "content": f"{first}{_TASK} {listed}."}]
 

@@ -22,6 +22,8 @@ from aegis_llm.bench.values import (
     Sent,
     Settings,
 )
+from aegis_llm.bench.verdicts import Compared
+from aegis_llm.bench.ways import ways
 from aegis_llm.errors import ConfigError
 
 COLUMNS = Sent.__struct_fields__
@@ -33,6 +35,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         begun: When, UTC, RFC 3339.
         partial: Why it ended early; empty: all was measured.
+        ways: What the package costs, where the load phases went both ways.
         requests: One row for each, in the order of `columns`.
     """
 
@@ -52,6 +55,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: KeepAlive | None = None
     prefix: Prefix | None = None
     cache: Cached | None = None
+    ways: tuple[Compared, ...] = ()
     memory: tuple[Sample, ...] = ()
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
@@ -69,7 +73,7 @@ def results(recorded: Recorded) -> Results:
     sent, phases, seed = recorded.sent, recorded.phases, recorded.settings.seed
     found = tuple(figures(place, one, sent, seed) for place, one in enumerate(phases))
     places = {one.kind: place for place, one in enumerate(phases)}
-    cold = cold_start(places["cold"], sent, seed) if "cold" in places else None
+    cold = cold_start(places["cold"], sent) if "cold" in places else None
     shared = prefix(places["prefix"], sent, seed) if "prefix" in places else None
     semantic = recorded.model.embedder is not None
     cache = cached(phases, sent, seed, semantic=semantic)
@@ -89,6 +93,7 @@ def results(recorded: Recorded) -> Results:
         keep_alive=recorded.keep_alive,
         prefix=shared,
         cache=cache,
+        ways=ways(phases, sent),
         memory=tuple(recorded.samples),
         claims=claims(found, bend, cold, cache),
         notes=tuple(recorded.notes),
@@ -115,7 +120,7 @@ def decode(data: bytes, name: str) -> Results:
     """
     try:
         head = msgspec.json.decode(data, type=_Head)
-    except (msgspec.DecodeError, UnicodeError) as exc:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
         msg = f"{name} is no results file of `aegis-llm bench`: {exc}"
         raise ConfigError(msg) from None
     if head.kind != "aegis-llm bench":
@@ -128,7 +133,7 @@ def decode(data: bytes, name: str) -> Results:
         raise ConfigError(msg)
     try:
         return msgspec.json.decode(data, type=Results)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         msg = f"{name} is damaged: {exc}; measure again"
         raise ConfigError(msg) from None
 

@@ -10,9 +10,17 @@ from typing import Any
 
 import msgspec
 
-from aegis_llm.bench import prompts
+from aegis_llm.bench import prompts, values
 from aegis_llm.bench.memory import Memory
-from aegis_llm.bench.plan import Speed, Step, fitted, order, phases_of, prompt_length
+from aegis_llm.bench.plan import (
+    THROUGH,
+    Speed,
+    Step,
+    fitted,
+    order,
+    phases_of,
+    prompt_length,
+)
 from aegis_llm.bench.prompts import Messages, Ruler
 from aegis_llm.bench.sending import Around, DownError, Way, moment
 from aegis_llm.bench.values import KeepAlive, Phase, Recorded, Sent
@@ -23,6 +31,8 @@ _LOOK_S = 1.0
 _SHORT, _LONG = 20, 120
 _ENDS = [".", "\n"]
 _LONGER = 4
+_LEAST_S, _SPARE_S = 20.0, 8.0
+_CUT = 0.7
 Tell = Callable[[int, int, str], None]
 """Called before each step with its number, their count and the name of its phase."""
 
@@ -74,21 +84,33 @@ class Bench:
             if self.through is None:
                 steps = [one for one in steps if recorded.phases[one.phase].way == "around"]
             await self._look("rest")
-            for number, step in enumerate(steps):
-                if settings.budget_s is not None and self._now() > settings.budget_s:
-                    recorded.partial = (
-                        f"the time of {settings.budget_s:.0f} s was over after {number} of "
-                        f"{len(steps)} steps"
-                    )
-                    break
-                self.tell(number, len(steps), recorded.phases[step.phase].name)
-                await self._step(step)
+            # A load that took longer than the whole budget leaves time to measure something.
+            budget_s = max(settings.budget_s or 0.0, self._now() + _LEAST_S)
+            await self._steps(steps, None if settings.budget_s is None else budget_s)
             await self._look("after")
         except DownError as exc:
             msg = f"Ollama answers no more: {exc}"
             raise self._stopped(msg) from exc
         finally:
             recorded.seconds = round(self._now(), 3)
+
+    async def _steps(self, steps: Sequence[Step], budget_s: float | None) -> None:
+        """Take the steps; none is begun after the budget, nor goes on long after it."""
+        for number, step in enumerate(steps):
+            self.tell(number, len(steps), self.recorded.phases[step.phase].name)
+            if budget_s is None:
+                await self._step(step)
+                continue
+            left = budget_s - self._now()
+            try:
+                if left <= 0:
+                    raise TimeoutError
+                async with asyncio.timeout(left + _SPARE_S):
+                    await self._step(step)
+            except TimeoutError:
+                over = f"the time of {budget_s:.0f} s was over"
+                self.recorded.partial = f"{over} after {number} of {len(steps)} steps"
+                break
 
     def _stopped(self, reason: str) -> StoppedError:
         self.recorded.partial = reason
@@ -144,9 +166,8 @@ class Bench:
         async def caller() -> None:
             for place in places:
                 words = self.ruler.words(prompt_length(phase, place))
-                # The way is part of the mark: the second one must not find the first one's prompt.
-                mark = f"{phase.name} {step.round} {place}"
-                messages = self._prompt(mark, words)
+                mark = f"{phase.name.removesuffix(THROUGH)} {step.round} {place}"
+                messages = self._prompt(mark, words, phase.way)
                 await self._send(step, phase, place, messages, "cold")
 
         async with self._watched(phase):
@@ -165,7 +186,7 @@ class Bench:
             return
         for place, label in enumerate(("cold", "warm")):
             words = self.ruler.words(phase.prompt_tokens)
-            messages = self._prompt(f"cold {step.round} {place}", words)
+            messages = self._prompt(f"cold {step.round} {place}", words, phase.way)
             await self._send(step, phase, place, messages, label)
 
     async def _cache(self, step: Step, phase: Phase) -> None:
@@ -179,7 +200,7 @@ class Bench:
         found = KeepAlive(paused_s=settings.pause_s)
         for place in range(phase.requests):
             words = self.ruler.words(phase.prompt_tokens)
-            messages = self._prompt(f"keep-alive {place}", words)
+            messages = self._prompt(f"keep-alive {place}", words, phase.way)
             sent = await self._send(step, phase, place, messages, "warm")
             if place == 0:
                 expires = moment((await self.around.loaded(name) or {}).get("expires_at"))
@@ -208,11 +229,18 @@ class Bench:
         body = self._body(messages, phase.output_tokens, sentence=phase.kind == "cache")
         sent = await way.send(body, blank, question)
         self.recorded.sent.append(sent)
+        if sent.read and phase.kind in ("load", "cold"):
+            asked = prompt_length(phase, place)
+            if sent.read < _CUT * min(asked, self.ruler.tokens(self.ruler.words(asked))):
+                self._note(f"the server reads {sent.read:,} tokens of prompts of {asked:,}: the "
+                           "context of a slot is too small for them")  # fmt: skip
         return sent
 
-    def _prompt(self, mark: str, words: int) -> Messages:
+    def _prompt(self, mark: str, words: int, way: values.Way) -> Messages:
+        """Return a prompt; both ways have the same words, and find nothing of each other."""
         recorded = self.recorded
-        return prompts.cold(recorded.settings.seed, mark, words, recorded.run)
+        run = recorded.run if way == "around" else f"{recorded.run}{THROUGH}"
+        return prompts.cold(recorded.settings.seed, mark, words, run)
 
     def _asking(self, mark: str, question: str) -> Messages:
         recorded = self.recorded

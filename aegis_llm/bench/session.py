@@ -19,6 +19,7 @@ from aegis_llm.bench.running import Bench, Tell
 from aegis_llm.bench.sending import Around
 from aegis_llm.bench.through import Same, Through, bench_config
 from aegis_llm.bench.values import Recorded
+from aegis_llm.bootstrap.probing.server import login_of
 from aegis_llm.config import AegisConfig, safe_url
 from aegis_llm.keys import normal_model
 from aegis_llm.ports import Embedder
@@ -57,13 +58,17 @@ async def measure(recorded: Recorded, job: Job) -> None:
     Raises:
         StoppedError: The server answers no more, or never did.
     """
-    base = str(ollama.Client(host=job.url)._client.base_url)
+    bare, login = login_of(job.url)
+    known = ollama.Client(host=bare, headers=login)._client
+    base = str(known.base_url)
     # As many connections as callers: none may wait for one here.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
     timeout = httpx.Timeout(job.timeout_s, connect=10.0)
     async with (
-        httpx.AsyncClient(base_url=base, limits=limits, timeout=timeout) as client,
-        _through(recorded, job, base) as through,
+        httpx.AsyncClient(
+            base_url=base, headers=known.headers, limits=limits, timeout=timeout
+        ) as client,
+        _through(recorded, job, base, login) as through,
     ):
         around = Around(client, time.perf_counter)
         memory = Memory(
@@ -73,13 +78,21 @@ async def measure(recorded: Recorded, job: Job) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _through(recorded: Recorded, job: Job, base: str) -> AsyncIterator[Through | None]:
+async def _through(
+    recorded: Recorded, job: Job, base: str, login: dict[str, str]
+) -> AsyncIterator[Through | None]:
     if job.config is None:
         yield None
         return
     config = bench_config(job.config, f"bench-{secrets.token_hex(4)}")
     way = Through(
-        base, config, job.embedder, time.perf_counter, _same(recorded), timeout_s=job.timeout_s
+        base,
+        config,
+        job.embedder,
+        time.perf_counter,
+        _same(recorded),
+        timeout_s=job.timeout_s,
+        login=login,
     )
     try:
         why = await asyncio.to_thread(way.ready, _READY_S)

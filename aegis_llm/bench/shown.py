@@ -11,14 +11,14 @@ _MIB = 1 << 20
 
 def seconds(value: float) -> str:
     """Return a time: `85 us`, `3.4 ms`, `240 ms`, `2.35 s`, `12.1 min`."""
-    if value < 0.0001:
+    if value < 0.00009995:
         return f"{value * 1e6:.0f} us"
-    if value < 0.01:
+    if value < 0.009995:
         return f"{value * 1000:.2f} ms"
-    if value < 1:
+    if value < 0.9995:
         return f"{value * 1000:.0f} ms"
-    if value < 120:
-        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    if value < 119.95:
+        return f"{value:.2f} s" if value < 9.995 else f"{value:.1f} s"
     return f"{value / 60:,.1f} min"
 
 

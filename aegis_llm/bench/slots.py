@@ -9,7 +9,8 @@ import msgspec
 
 from aegis_llm.bench.figures import Figures
 from aegis_llm.bench.statistics import Estimate
-from aegis_llm.bench.values import Phase
+from aegis_llm.bench.values import Phase, Way
+from aegis_llm.bench.ways import shown_way
 
 _WORTHWHILE = 1.1
 _WAITED = 0.1
@@ -44,16 +45,21 @@ class Knee(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def knee(phases: Sequence[Phase], found: Sequence[Figures]) -> Knee:
-    """Return how the sum of all answers grows with the callers, straight to the server."""
+    """Return how the sum of all answers grows with the callers.
+
+    Straight to the server, or where nothing went there through the package; that sends no more
+    requests than it takes for slots, so the slots themselves are not seen then.
+    """
+    way = shown_way(phases)
     plain = [
         (phase, one)
         for phase, one in zip(phases, found, strict=True)
-        if phase.kind == "load" and phase.way == "around" and one.aggregate is not None
+        if phase.kind == "load" and phase.way == way and one.aggregate is not None
     ]
     at_least = max((one.at_once or 0 for _, one in plain), default=0)
     # Callers who waited while fewer answers were written than they are had no slot.
     waited = [phase.callers for phase, one in plain if _waited(one)]
-    slots = at_least if waited and max(waited) > at_least > 0 else None
+    slots = at_least if waited and max(waited) > at_least > 0 and way == "around" else None
     levels: dict[int, Estimate] = {}
     for phase, one in plain:
         same = levels.get(phase.callers)
@@ -70,7 +76,7 @@ def knee(phases: Sequence[Phase], found: Sequence[Figures]) -> Knee:
         knee=bend,
         sure=sure,
         levels=listed,
-        sentence=_sentence(listed, slots, at_least, bend, sure=sure),
+        sentence=_sentence(listed, slots, at_least, bend, sure=sure, way=way),
     )
 
 
@@ -111,8 +117,9 @@ def _gain(few: int, many: int) -> float:
 
 
 def _sentence(
-    levels: Sequence[Level], slots: int | None, at_least: int, bend: int | None, *, sure: bool
-) -> str:
+    levels: Sequence[Level], slots: int | None, at_least: int, bend: int | None, *, sure: bool,
+    way: Way,
+) -> str:  # fmt: skip
     if not levels or bend is None:
         return "Too few levels were measured to say where more callers stop to help."
     first = levels[0]
@@ -123,8 +130,14 @@ def _sentence(
     else:
         said += f", {best.together.value / first.together.value:.2f} times those of "
         said += f"{first.callers}"
-    said += "" if bend == levels[-1].callers else f"; beyond {bend} they hardly grow"
+    if best is not first and bend != levels[-1].callers:
+        said += f"; beyond {bend} they hardly grow"
     said += ". "
+    if way == "through":
+        return said + (
+            f"{at_least} answers were written at once at most; how many slots the server has is "
+            "seen only around the package (--way around)."
+        )
     if slots is None:
         return said + (
             f"At least {at_least} answers were written at once: the server has that many slots or "

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from aegis_llm.bench.caching import HITS, Cached
-from aegis_llm.bench.comparing import Comparison
+from aegis_llm.bench.changes import Section, Table, ways_section
 from aegis_llm.bench.figures import Figures, Quantiles, p50, p95, p99
 from aegis_llm.bench.insights import stays_loaded
 from aegis_llm.bench.results import Results
 from aegis_llm.bench.shown import percent, rates, seconds, size, times
 from aegis_llm.bench.statistics import Estimate
 from aegis_llm.bench.values import KeepAlive, Sample
-from aegis_llm.simulate.words import per_s
 
 _CENTURY_S = 3.2e9
-
-
-class Table(NamedTuple):
-    """A table; the first column names the row, the others are to the right."""
-
-    head: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-
-class Section(NamedTuple):
-    """A title, what is said below it, and tables."""
-
-    title: str
-    said: list[str]
-    tables: list[Table]
-    picture: str = ""
 
 
 def sections(found: Results) -> list[Section]:
@@ -40,8 +22,10 @@ def sections(found: Results) -> list[Section]:
     made += [_slots(found), _loads(found)]
     if found.cache is not None:
         made.append(_cache(found.cache))
+    if found.ways:
+        made.append(ways_section(found.ways))
     if found.memory:
-        made.append(_memory(found.memory))
+        made.append(_memory(found))
     made.append(_claims(found))
     if found.notes:
         made.append(Section("Notes", list(found.notes), []))
@@ -58,7 +42,8 @@ def how_to_read() -> list[str]:
         "are the server's own times.",
         "Waited is what is left of the server's time after load, prompt and answer. With one slot "
         "it is the wait for that slot. With several, since Ollama 0.30, it also holds the wait "
-        "while other prompts are read: a wait alone does not mean that slots are missing.",
+        "while other prompts are read: a wait alone does not mean that slots are missing. Through "
+        "the package it is all that was neither load nor prompt nor answer, its queue included.",
         "A prompt's tokens a second are told where prompts were new and alone only: cached tokens "
         "are counted and take no time, and next to others a prompt's time holds theirs.",
     ]
@@ -81,7 +66,7 @@ def _about(found: Results) -> Section:
     ]  # fmt: skip
     said = [f"Begun {found.begun}."]
     if found.partial:
-        said.insert(0, f"PARTIAL: {found.partial}. What is below was measured before that.")
+        said.insert(0, f"PARTIAL: {found.partial}. Below is what was measured.")
     return Section("What was measured", said, [Table(("", ""), rows)])
 
 
@@ -182,7 +167,8 @@ def _cache(cache: Cached) -> Section:
         "Outcomes: " + ", ".join(f"{name} {number}" for name, number in outcomes) + ".",
     ]
     if cache.faster is not None:
-        said.append(f"The mean request is {cache.faster:.2f} times as fast through the package.")
+        said.append(f"The mean request takes {1 / cache.faster:.2f} times as long through the "
+                    "package as around it.")  # fmt: skip
     if not cache.semantic:
         said.append("There was no embedding model, so rewordings could not hit.")
     if cache.unstored:
@@ -200,8 +186,8 @@ def _cache(cache: Cached) -> Section:
     return Section("Cache", said, tables, "cache")
 
 
-def _memory(samples: Sequence[Sample]) -> Section:
-    rows = []
+def _memory(found: Results) -> Section:
+    rows, samples = [], found.memory
     for name, when in (
         ("before", "before"), ("at rest, loaded", "rest"), ("peak", ""), ("after", "after")
     ):  # fmt: skip
@@ -210,6 +196,9 @@ def _memory(samples: Sequence[Sample]) -> Section:
             rows.append((name, *(size(_most(own, field)) for field in _FIELDS)))
     head = ("", "model", "of that on GPUs", "all GPUs", "main memory", "Redis")
     said = ["GPUs, main memory and Redis are what is in use in all, whoever uses it."]
+    if found.machine.gpus and _most(samples, "gpu") is None and _most(samples, "host") is not None:
+        said.append("The GPU does not tell how much is in use: where it shares the main memory, "
+                    "as a DGX Spark or a Jetson does, it is part of that.")  # fmt: skip
     return Section("Memory", said, [Table(head, rows)], "memory")
 
 
@@ -224,30 +213,6 @@ def _claims(found: Results) -> Section:
     rows = [(one.claim, one.claimed, one.measured, one.why) for one in found.claims]
     head = ("what a study of 2025 promises", "promised", "measured here", "why it differs")
     return Section("Promised and measured", [], [Table(head, rows)], "")
-
-
-def comparison_tables(found: Comparison) -> Iterator[Section]:
-    """Return a comparison as tables: what changed first."""
-    changed = [one for one in found.figures if one.verdict in ("worse", "better")]
-    changed.sort(key=lambda one: one.verdict, reverse=True)
-    rest = [one for one in found.figures if one.verdict not in ("worse", "better")]
-    head = ("phase", "figure", "before", "after", "change", "99 %", "verdict")
-    for title, rows in (("Changed", changed), ("Within noise, or too few to say", rest)):
-        made = [
-            (one.phase, one.figure, _unit(one.before, one.unit), _unit(one.after, one.unit),
-             f"{one.ratio - 1:+.1%}",
-             "-" if one.low is None or one.high is None
-             else f"{one.low - 1:+.1%} to {one.high - 1:+.1%}",
-             one.verdict)
-            for one in rows
-        ]  # fmt: skip
-        yield Section(title, [] if made else ["Nothing."], [Table(head, made)] if made else [])
-
-
-def _unit(value: float, unit: str) -> str:
-    if unit == "s":
-        return seconds(value)
-    return percent(value) if unit == "share" else f"{per_s(value)}/s"
 
 
 def _loads_of(found: Results) -> list[Figures]:

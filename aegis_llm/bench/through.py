@@ -11,6 +11,7 @@ import httpx
 import ollama
 
 from aegis_llm.answering import Answering
+from aegis_llm.bench.cleaning import sweep
 from aegis_llm.bench.sending import Clock, Watch, what
 from aegis_llm.bench.values import Sent
 from aegis_llm.config import AegisConfig
@@ -51,6 +52,7 @@ class Through:
         embedder: For the semantic tier; None: exact repeats alone.
         same: Tells whether a hit was right.
         timeout_s: The longest that a request may take.
+        login: Headers with which the server is asked.
     """
 
     def __init__(
@@ -61,12 +63,17 @@ class Through:
         clock: Clock,
         same: Same,
         timeout_s: float,
+        login: Mapping[str, str],
     ) -> None:
-        self._models = OllamaModels(url, {})
+        options = {"headers": dict(login)}
+        self._models = OllamaModels(url, options)
+        self._place = (config.cache.redis_url or "memory://", config.cache.namespace)
         self._answering = Answering(build(config, embedder))
         self._answering.service.digests.register(self._models)
-        first = ollama.AsyncClient(host=url, timeout=timeout_s)
-        client = LoopClient(lambda: ollama.AsyncClient(host=url, timeout=timeout_s), first)
+        first = ollama.AsyncClient(host=url, timeout=timeout_s, **options)
+        client = LoopClient(
+            lambda: ollama.AsyncClient(host=url, timeout=timeout_s, **options), first
+        )
         self._http = first
         self._client = ScheduledAsyncClient([client], fleet_of([self._models], config.scheduler))
         self._clock = clock
@@ -126,15 +133,16 @@ class Through:
 
     async def clear(self) -> None:
         """Delete what was stored, as far as Redis can be reached; the rest goes by its age."""
+        self._answering.service.hits.forget()  # nor are hits written down afterwards
         with contextlib.suppress(AegisError, OSError):
             await self._answering.service.store.aclear()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections, and delete what else is left: a version, digests, an index."""
         await self._http.close()  # type: ignore[no-untyped-call]  # ollama's, untyped
         with contextlib.suppress(AegisError, OSError):
             await self._answering.service.store.aclose()
-        await asyncio.sleep(0)
+        await asyncio.to_thread(sweep, *self._place)
 
 
 def _answers(parts: list[Any]) -> list[Answer]:

@@ -109,11 +109,15 @@ class Sent(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def wait(self) -> float | None:
-        """What is left of the server's time: waiting for a slot, or for others' prompts."""
+        """What is left of the server's time: waiting for a slot, or for others' prompts.
+
+        Through the package also its queue, where the waiting is done there, and its look-up.
+        """
         if self.total is None:
             return None
         known = (self.load or 0.0) + (self.prefill or 0.0) + (self.decode or 0.0)
-        return max(0.0, self.total - known)
+        whole = max(self.total, self.latency) if self.outcome else self.total
+        return max(0.0, whole - known)
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

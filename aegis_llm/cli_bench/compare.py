@@ -10,9 +10,10 @@ import typer
 from rich import box
 from rich.table import Table
 
-from aegis_llm.bench.comparing import THRESHOLD, Comparison, compare
+from aegis_llm.bench.changes import comparison_tables
+from aegis_llm.bench.comparing import Comparison, compare
 from aegis_llm.bench.results import Results, decode
-from aegis_llm.bench.telling import comparison_tables
+from aegis_llm.bench.verdicts import THRESHOLD
 from aegis_llm.cli_parts import console, refuse
 from aegis_llm.errors import ConfigError
 
@@ -29,7 +30,7 @@ def compare_command(
 ) -> None:
     """Say for each figure whether it is better, worse or within noise.
 
-    A figure is better or worse when its whole 99 % interval lies beyond the threshold; see
+    A figure is better or worse when its whole 99.9 % interval lies beyond the threshold; see
     docs/bench.md.
 
     Exit status: 0 when nothing is worse, 1 when something is, 2 when a file is not usable or the

@@ -17,7 +17,7 @@ from aegis_llm.bench.values import Phase, Settings
 from aegis_llm.cli_parts import console
 from aegis_llm.simulate.words import per_s
 
-_IN_WORDS = ("Slots", "Loading and staying", "Cache", "Notes")
+_IN_WORDS = ("Slots", "Loading and staying", "Cache", "Around the package and through it", "Notes")
 
 
 def show_plan(phases: Sequence[Phase], settings: Settings, speed: Speed, why: str) -> None:
@@ -50,7 +50,8 @@ def effects(settings: Settings) -> list[str]:
     """Return what a bench does to others on the server."""
     said = ["It takes the slots of the server: who uses it meanwhile waits, and disturbs."]
     if settings.cold:
-        said.append(f"It unloads {settings.model} {settings.rounds} times (--no-cold: never).")
+        times = "once" if settings.rounds == 1 else f"{settings.rounds} times"
+        said.append(f"It unloads {settings.model or 'the model'} {times} (--no-cold: never).")
     if settings.cache:
         said.append("It stores entries in a namespace of its own, and deletes them at the end.")
     if settings.budget_s is not None:

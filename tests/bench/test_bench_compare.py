@@ -7,11 +7,13 @@ from random import Random
 import msgspec
 import pytest
 
-from aegis_llm.bench.comparing import Compared, Comparison, compare
+from aegis_llm.bench.comparing import Comparison, compare
 from aegis_llm.bench.plan import phases_of
+from aegis_llm.bench.ratios import OVER_ALL
 from aegis_llm.bench.results import Results, decode, encode
 from aegis_llm.bench.slots import Knee
 from aegis_llm.bench.values import Machine, Model, Recorded, Sent, Settings
+from aegis_llm.bench.verdicts import Compared
 from aegis_llm.errors import ConfigError
 
 SETTINGS = Settings(
@@ -21,7 +23,8 @@ SETTINGS = Settings(
 
 
 def made(seed: int, slower: float = 1.0, noise: float = 0.1, settings: Settings = SETTINGS,
-         errors: int = 0, version: str = "0.33.0") -> Results:  # fmt: skip
+         errors: int = 0, version: str = "0.33.0", drifts: float | None = None
+         ) -> Results:  # fmt: skip
     """Results of a server that takes `slower` times as long, with noise of each round and call."""
     random = Random(seed)
     recorded = Recorded(settings=settings, phases=phases_of(settings))
@@ -30,7 +33,7 @@ def made(seed: int, slower: float = 1.0, noise: float = 0.1, settings: Settings 
     at = 0.0
     for place, phase in enumerate(recorded.phases):
         for turn in range(settings.rounds):
-            drift = random.gauss(1.0, noise / 4)
+            drift = random.gauss(1.0, noise / 4 if drifts is None else drifts)
             for n in range(phase.requests):
                 long = slower * drift * (1 + n % 3) * max(0.3, random.gauss(1.0, noise))
                 failed = "down: gone" if errors and n < errors else ""
@@ -68,6 +71,30 @@ def test_a_file_is_the_same_as_itself() -> None:
 def test_the_same_server_measured_again_is_within_noise_nearly_always() -> None:
     alarms = sum(compare(made(2 * n), made(2 * n + 1)).regressed for n in range(12))
     assert alarms <= 1
+
+
+def test_a_machine_on_which_rounds_differ_by_a_tenth_gives_no_alarms() -> None:
+    """Four rounds of seven phases: some phase looks steady by chance, and must not be believed."""
+    busy = msgspec.structs.replace(SETTINGS, levels=(1, 2, 4, 8), stress=8, rounds=4)
+    alarms = sum(
+        compare(*(made(2 * n + k, settings=busy, drifts=0.1) for k in (0, 1))).regressed
+        for n in range(30)
+    )
+    assert alarms <= 1
+
+
+def test_what_is_slower_everywhere_is_found_though_no_phase_is_sure() -> None:
+    wide = msgspec.structs.replace(SETTINGS, levels=(1, 2, 4, 8), stress=8)
+    found = compare(made(1, settings=wide, noise=0.2), made(2, 1.25, settings=wide, noise=0.2))
+    assert of(found, OVER_ALL, "answer, p50").verdict == "worse"
+    assert of(found, "baseline", "answer, p50").verdict == "within noise"
+
+
+def test_a_damaged_time_of_zero_is_no_crash() -> None:
+    one = made(1)
+    zero = [msgspec.structs.replace(each, ttft=0.0, latency=0.0) for each in one.requests]
+    compare(one, msgspec.structs.replace(one, requests=tuple(zero)))
+    compare(msgspec.structs.replace(one, requests=tuple(zero)), one)
 
 
 @pytest.mark.parametrize(("slower", "verdict"), [(1.3, "worse"), (0.7, "better")])
@@ -132,6 +159,7 @@ def test_a_results_file_is_read_as_it_was_written() -> None:
         (b'{"v": 1}', "no results file"),
         (b'{"v": 7, "kind": "aegis-llm bench"}', "version 7"),
         (b'{"v": 1, "kind": "aegis-llm bench"}', "damaged"),
+        (b'{"v": 1, "x": ' + b"[" * 100_000, "no results file"),
     ],
 )
 def test_what_is_no_results_file_of_this_version_is_refused(data: bytes, said: str) -> None:

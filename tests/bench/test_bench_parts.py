@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +17,10 @@ from aegis_llm.bench.markdown import markdown
 from aegis_llm.bench.page import page
 from aegis_llm.bench.plan import Speed, check, cost, fitted, order, phases_of, quick
 from aegis_llm.bench.results import results
+from aegis_llm.bench.shown import seconds
 from aegis_llm.bench.slots import knee
-from aegis_llm.bench.statistics import estimate
-from aegis_llm.bench.values import Phase, Recorded, Sent, Settings
+from aegis_llm.bench.statistics import estimate, mean_of_rounds
+from aegis_llm.bench.values import Machine, Model, Phase, Recorded, Sample, Sent, Settings
 from aegis_llm.errors import ConfigError
 
 MODEL = Settings(model="m:1b")
@@ -108,7 +110,37 @@ def test_rounds_that_differ_widen_the_interval_though_each_is_steady() -> None:
     assert steady is not None
     assert drifting is not None
     assert (steady.low, steady.high) == (1.0, 1.0)
-    assert (drifting.low, drifting.high) == (1.0, 3.0)
+    assert drifting.low is not None
+    assert drifting.high is not None
+    assert drifting.low < 1.0 < 3.0 < drifting.high
+
+
+def test_an_interval_of_95_percent_holds_the_truth_95_times_of_a_hundred() -> None:
+    random = np.random.default_rng(5)
+    medians = means = 0
+    for _ in range(200):
+        rounds = np.exp(random.normal(0, 0.1, (4, 1)) + random.normal(0, 0.1, (4, 12)))
+        median = estimate([list(each) for each in rounds], 0.5, draws=200)
+        mean = mean_of_rounds(list(random.normal(5, 1, 4)))
+        assert median is not None
+        assert mean is not None
+        medians += (median.low or 9) <= 1.0 <= (median.high or 0)
+        means += (mean.low or 9) <= 5.0 <= (mean.high or 0)
+    assert medians >= 184
+    assert 184 <= means <= 197
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.5, 6), (0.95, 72), (0.99, 368)])
+def test_an_interval_needs_values_beyond_it_and_three_rounds(share: float, n: int) -> None:
+    def one(count: int, rounds: int) -> float | None:
+        numbers = [float(1 + k % 7) for k in range(count)]
+        found = estimate([numbers[k::rounds] for k in range(rounds)], share, draws=50)
+        assert found is not None
+        return found.high
+
+    assert one(n - 1, 3) is None
+    assert one(n, 3) is not None
+    assert one(n, 2) is None
 
 
 def test_a_p99_of_few_values_has_no_interval() -> None:
@@ -184,3 +216,38 @@ def test_a_report_of_nothing_is_a_report() -> None:
     found = results(Recorded(settings=MODEL, partial="no answer"))
     assert "no answer" in markdown(found)
     assert "no answer" in page(found)
+
+
+def test_markdown_holds_what_a_server_says_as_text_on_one_line() -> None:
+    recorded = Recorded(settings=MODEL, model=Model(name="a<b>|c\nd"), partial="x\n# <i>y</i>")
+    text = markdown(results(recorded))
+    assert text.startswith("# aegis-llm bench: a&lt;b>|c d\n")
+    assert "<i>" not in text
+    assert "\n# " not in text[1:]
+
+
+def test_a_figure_and_its_unit_and_an_interval_stay_on_one_line_of_the_page() -> None:
+    recorded = Recorded(settings=Settings(model="m"), phases=phases_of(MODEL))
+    recorded.sent += [
+        Sent(0, n % 3, n, n, 0.1, 1.0, 1.0 + n, 100, 20, 1.0, 0.0, 0.1, 0.9) for n in range(9)
+    ]
+    text = page(results(recorded))
+    assert "\xa0to\xa0" in text
+    assert "100\xa0ms\xa0/ 100\xa0ms\xa0/ 100\xa0ms" in text
+
+
+def test_a_gpu_that_shares_the_main_memory_is_said_to() -> None:
+    recorded = Recorded(settings=MODEL, machine=Machine(gpus=("NVIDIA GB10",)))
+    recorded.samples += [Sample(at=0.0, when="rest", vram=5 << 30, host=9 << 30)]
+    assert "shares the main memory" in markdown(results(recorded))
+    recorded.samples += [Sample(at=1.0, when="load", gpu=6 << 30, host=9 << 30)]
+    assert "shares the main memory" not in markdown(results(recorded))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.00008, "80 us"), (0.0099996, "10 ms"), (0.99996, "1.00 s"), (9.996, "10.0 s"),
+     (119.99, "2.0 min"), (0.4, "400 ms")],
+)  # fmt: skip
+def test_times_have_their_unit_and_no_rounding_to_the_next_one(value: float, said: str) -> None:
+    assert seconds(value) == said
