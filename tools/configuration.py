@@ -78,6 +78,7 @@ def _environment() -> Iterator[str]:
         "| `OLLAMA_HOST` | the address, where none is given | LangChain's classes, the commands;"
         " LlamaIndex' classes take `base_url` |"
     )
+    yield "| `XDG_CACHE_HOME` | the folder of the private Redis, else `~/.cache` | `embedded://` |"
 
 
 def _changed(variable: str, probe: str) -> str:

@@ -50,7 +50,8 @@ def effects(settings: Settings) -> list[str]:
     """Return what a bench does to others on the server."""
     said = ["It takes the slots of the server: who uses it meanwhile waits, and disturbs."]
     if settings.cold:
-        said.append(f"It unloads {settings.model} {settings.rounds} times (--no-cold: never).")
+        model = settings.model or "the model"
+        said.append(f"It unloads {model} {settings.rounds} times (--no-cold: never).")
     if settings.cache:
         said.append("It stores entries in a namespace of its own, and deletes them at the end.")
     if settings.budget_s is not None:

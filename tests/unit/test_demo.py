@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
 import pytest
 
-from aegis_llm.demo import Stage
-from aegis_llm.testing import OllamaSimulator
+from aegis_llm import cli
+from aegis_llm.demo import Row, Stage, loaded
+from aegis_llm.errors import MissingExtraError
+from aegis_llm.testing import MiniLM, OllamaSimulator
 
 
 @pytest.mark.parametrize(
@@ -31,3 +37,59 @@ def test_a_simulated_ollama_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -
         assert stage.simulated
         assert stage.notes[0].startswith("no Ollama answers at OLLAMA_HOST=http://127.0.0.1:1:")
         assert len(stage.embed(["Is it quick?"])[0]) == 384
+
+
+def test_vectors_that_are_made_up_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEGIS_REDIS_URL", "memory://")
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    monkeypatch.setattr(MiniLM, "available", lambda: False)
+    with Stage(timing="fast") as stage:
+        assert stage.notes[1].startswith("no weights of all-MiniLM-L6-v2: ")
+
+
+class Point(NamedTuple):
+    """Stands for an entry point."""
+
+    name: str
+    load: Any
+
+
+def _absent() -> None:
+    raise MissingExtraError("langchain_aegis", "langchain")
+
+
+def _shown(_: Stage) -> Iterator[Row]:
+    yield from ()
+
+
+def test_a_demo_whose_framework_is_absent_is_left_out_and_named() -> None:
+    points: Any = [Point("langchain", _absent), Point("llama-index", lambda: _shown)]
+    found, missing = loaded(points)
+    assert found == {"llama-index": _shown}
+    (said,) = missing
+    assert said.endswith("pip install 'aegis-llm[langchain]'")
+
+
+@pytest.mark.parametrize(("points", "status"), [((), 2), ((Point("langchain", _absent),), 2)])
+def test_without_any_framework_the_demo_says_what_to_install(
+    points: tuple[Point, ...],
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "demos", lambda: list(points))
+    monkeypatch.setattr(sys, "argv", ["aegis-llm", "demo"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == status
+    extra = "langchain" if points else "all"
+    assert f"pip install 'aegis-llm[{extra}]'" in capsys.readouterr().err
+
+
+def test_an_error_keeps_the_brackets_of_its_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "app", _absent)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "pip install 'aegis-llm[langchain]'" in capsys.readouterr().err
