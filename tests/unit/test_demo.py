@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from aegis_llm import cli
-from aegis_llm.demo import Row, Stage, loaded
+from aegis_llm.demo import ASKS, Row, Stage, loaded, wrong
 from aegis_llm.errors import MissingExtraError
 from aegis_llm.testing import MiniLM, OllamaSimulator
+from aegis_llm.values import Origin
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,19 @@ def test_vectors_that_are_made_up_are_said_to_be(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(MiniLM, "available", lambda: False)
     with Stage(timing="fast") as stage:
         assert stage.notes[1].startswith("no weights of all-MiniLM-L6-v2: ")
+        assert not stage.knows_rewordings
+
+
+@pytest.mark.parametrize(
+    ("label", "rewordings", "found"),
+    [("reworded ask", True, 1), ("reworded ask", False, 0), ("same ask", False, 1)],
+)
+def test_a_rewording_may_miss_only_where_the_vectors_tell_too_little(
+    label: str, rewordings: bool, found: int
+) -> None:
+    (ask,) = [one for one in ASKS if one.label == label]
+    missed = [Row(ask, "", Origin("miss", "no_candidate"), 0.0, 0.0)]
+    assert len(wrong(missed, rewordings=rewordings)) == found
 
 
 class Point(NamedTuple):
