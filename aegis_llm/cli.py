@@ -57,7 +57,10 @@ def demo(
         refuse(f"There is no demo {only!r}; there are: {names}")
     found, missing = loaded([point for point in points if not only or point.name == only])
     if not found:
-        refuse("; ".join(missing) or "No demo is installed: pip install 'aegis-llm[all]'")
+        refuse(
+            "; ".join(missing)
+            or "No demo is installed: it needs the extra langchain or llama-index"
+        )
     failed = False
     changes = []
     with Stage() as stage:
