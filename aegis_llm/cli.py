@@ -15,8 +15,9 @@ from aegis_llm import cli_bench, cli_bootstrap, cli_cache
 from aegis_llm.cli_calibrate import calibrate
 from aegis_llm.cli_explain import explain
 from aegis_llm.cli_learning import labels, reject
+from aegis_llm.cli_parts import flow_help, refuse, tell_wrong
 from aegis_llm.cli_simulate import simulate
-from aegis_llm.demo import ASKS, Row, Stage, demos, wrong
+from aegis_llm.demo import ASKS, Row, Stage, demos, loaded, wrong
 from aegis_llm.errors import AegisError
 
 app = typer.Typer(
@@ -50,26 +51,33 @@ def demo(
 ) -> None:
     """Ask a real RAG chain five questions and show where each answer came from."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    found = [point for point in demos() if not only or point.name == only]
+    points = demos()
+    if only and only not in {point.name for point in points}:
+        names = ", ".join(point.name for point in points)
+        refuse(f"There is no demo {only!r}; there are: {names}")
+    found, missing = loaded([point for point in points if not only or point.name == only])
     if not found:
-        names = ", ".join(point.name for point in demos()) or "none; install aegis-llm[all]"
-        console.print(f"No demo {only!r} is installed. Installed: {names}", style="red")
-        raise typer.Exit(2)
+        refuse(
+            "; ".join(missing)
+            or "No demo is installed: it needs the extra langchain or llama-index"
+        )
     failed = False
     changes = []
     with Stage() as stage:
         for note in stage.notes:
-            console.print(f"[bold]{note}[/bold]")
+            console.print(note, style="bold", markup=False)
         console.print()
         for ask in ASKS:
             console.print(f"  {ask.label:16} {ask.question}", highlight=False)
         console.print()
-        for point in found:
-            module = sys.modules[point.load().__module__]
-            rows = list(point.load()(stage))
+        for name, show in found.items():
+            module = sys.modules[show.__module__]
+            rows = list(show(stage))
             console.print(_table(module.TITLE, rows))
-            changes.append((point.name, *module.CHANGE))
-            failed = failed or bool(wrong(rows))
+            changes.append((name, *module.CHANGE))
+            failed = failed or bool(wrong(rows, rewordings=stage.knows_rewordings))
+    for said in missing:
+        console.print(f"Left out: {said}", markup=False, highlight=False)
     console.print("\nIn your own chain change one line:")
     for name, before, after in changes:
         console.print(f"  {name}", highlight=False)
@@ -103,7 +111,7 @@ def _why(row: Row) -> str:
     if origin.similarity is not None:
         return f"similarity {origin.similarity:.2f}"
     if origin.hit:
-        return f"looked up in {origin.lookup_ms:.1f} ms"
+        return f"look-up {origin.lookup_ms:.1f} ms"
     return origin.reason
 
 
@@ -111,10 +119,13 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:,.1f} ms"
 
 
+flow_help(app)
+
+
 def main() -> None:
     """Run the command; an error of the package is one line, not a traceback."""
     try:
         app()
     except AegisError as exc:
-        console.print(str(exc), style="red")
+        tell_wrong(str(exc))
         sys.exit(1)

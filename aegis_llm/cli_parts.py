@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,9 +31,27 @@ aside = Console(stderr=True)
 """What is not the result: whoever sends that to a file or a program sees it still."""
 
 
+def flow_help(app: typer.Typer) -> None:
+    """Let the help of all commands break its lines where the terminal ends.
+
+    Typer keeps the line breaks of a docstring in all but its first paragraph.
+    """
+    for command in app.registered_commands:
+        command.help = _flowed(command.help or inspect.getdoc(command.callback) or "")
+    for inner in app.registered_groups:
+        if (group := inner.typer_instance) is not None:
+            if isinstance(group.info.help, str):
+                group.info.help = _flowed(inspect.cleandoc(group.info.help))
+            flow_help(group)
+
+
+def _flowed(text: str) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
 def refuse(sentence: str) -> NoReturn:
     """Show what is wrong with what was given, and stop."""
-    _say(sentence)
+    tell_wrong(sentence)
     raise typer.Exit(2)
 
 
@@ -46,14 +65,14 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except AegisError as exc:
-        _say(str(exc))
+        tell_wrong(str(exc))
         raise typer.Exit(1) from None
     finally:
         logger.setLevel(levels[0])
         httpx_logger.setLevel(levels[1])
 
 
-def _say(sentence: str) -> None:
+def tell_wrong(sentence: str) -> None:
     """Show what is wrong; the terminal breaks the line, so that a path in it can be copied."""
     aside.print(printable(sentence), style="red", markup=False, highlight=False, soft_wrap=True)
 

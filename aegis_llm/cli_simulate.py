@@ -111,6 +111,8 @@ def simulate(
     Exit status: 0 when there is a plan, 1 when the Ollama of --from does not answer, 2 when
     something that was given is not usable.
     """
+    if rate is None and concurrent is None and trace is None:
+        refuse("nothing is asked for; give --rate, --concurrent or --trace.")
     try:
         parallels = _numbers(num_parallel)
         nothing = target_ttft is None and target_latency is None

@@ -1,6 +1,6 @@
 """A RAG service: warm before its first request, streams, keeps tenants apart, says where from.
 
-Needs `pip install 'aegis-llm[langchain]' fastapi uvicorn`, an Ollama with `llama3.1:8b` and
+Needs `pip install '.[langchain]' fastapi uvicorn`, an Ollama with `llama3.1:8b` and
 `all-minilm` (OLLAMA_HOST) and a Redis (AEGIS_REDIS_URL); without Redis it answers all the same.
 Run it with `python examples/fastapi_rag.py` (PORT, else 8000).
 """

@@ -1,6 +1,6 @@
 """A LangGraph agent whose steps are answered from Redis when they repeat; its tools run again.
 
-Needs `pip install 'aegis-llm[agents]'`, an Ollama with `llama3.1:8b` (OLLAMA_HOST) and a Redis
+Needs `pip install '.[agents]'`, an Ollama with `llama3.1:8b` (OLLAMA_HOST) and a Redis
 (AEGIS_REDIS_URL).
 """
 

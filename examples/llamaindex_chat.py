@@ -1,6 +1,6 @@
 """A LlamaIndex chat engine over documents, streamed, whose repeated turns come from Redis.
 
-Needs `pip install 'aegis-llm[llama-index]'`, an Ollama with `llama3.1:8b` and `all-minilm`
+Needs `pip install '.[llama-index]'`, an Ollama with `llama3.1:8b` and `all-minilm`
 (`OLLAMA_HOST`, else this machine) and a Redis (`AEGIS_REDIS_URL`, else this machine).
 """
 

@@ -1,6 +1,6 @@
 """A LlamaIndex query engine on Ollama whose repeated questions are answered from Redis.
 
-Needs `pip install 'aegis-llm[llama-index]'`, an Ollama with `llama3.1:8b` and `all-minilm`
+Needs `pip install '.[llama-index]'`, an Ollama with `llama3.1:8b` and `all-minilm`
 (`OLLAMA_HOST`, else this machine) and a Redis (`AEGIS_REDIS_URL`, else this machine). Without the
 Redis it answers all the same, only not from a cache.
 """

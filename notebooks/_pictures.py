@@ -55,23 +55,25 @@ plt.rcParams.update(
 def answer_times(rows: Sequence[Asked], title: str) -> Figure:
     """Draw how long each answer took, and where it came from."""
     figure, axes = plt.subplots(figsize=(8, 1.1 + 0.42 * len(rows)))
+    ticked = ""
     for place, row in enumerate(rows):
         colour, at = OUTCOMES[row.origin.outcome], 1000 * row.seconds
         axes.hlines(place, 0.1, at, color=colour, linewidth=3)
         axes.plot(at, place, "o", color=colour, markersize=8)
         if row.first is not None and row.first < 0.8 * row.seconds:
             axes.plot(1000 * row.first, place, "|", color=BLACK, markersize=14)
+            ticked = "; black line: first token of a stream"
         axes.text(at * 1.25, place, _told(row), va="center")
     axes.set_yticks(range(len(rows)), [row.label for row in rows])
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.set_xscale("log")
     slowest = max(1000 * row.seconds for row in rows)
-    axes.set_xlim(0.1, slowest * 200)
+    axes.set_xlim(0.1, slowest * 600)
     axes.set_xticks([tick for tick in TICKS if tick <= slowest * 10])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.set_xlabel("time until the whole answer is there, in ms (logarithmic)")
+    axes.set_xlabel(f"time until the whole answer is there, in ms (logarithmic){ticked}")
     axes.set_title(title)
     return figure
 

@@ -21,7 +21,6 @@ import numpy as np
 
 from aegis_llm import Origin, observe
 from aegis_llm.demo import Stage
-from aegis_llm.testing import MiniLM
 
 
 def servers(**simulated: Any) -> Stage:
@@ -34,11 +33,6 @@ def servers(**simulated: Any) -> Stage:
     stage.__enter__()
     atexit.register(stage.__exit__, None, None, None)
     print("\n".join(stage.notes))
-    if stage.simulated and not MiniLM.available():
-        print("all-MiniLM-L6-v2 is not installed (docs/notebooks.md says how): its place takes a")
-        print(
-            "stand-in that knows no meaning, so hits by meaning are other ones than they should be"
-        )
     return stage
 
 

@@ -9,6 +9,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -38,10 +39,13 @@ def _functions(group: typer.Typer, path: str) -> Iterator[tuple[str, Callable[..
             name = command.name or command.callback.__name__.replace("_", "-")
             yield f"{path} {name}", command.callback
     for inner in group.registered_groups:
-        if inner.typer_instance is not None:
-            names = (inner.name, inner.typer_instance.info.name)
+        if (below := inner.typer_instance) is not None:
+            names = (inner.name, below.info.name)
             name = next(name for name in names if isinstance(name, str))
-            yield from _functions(inner.typer_instance, f"{path} {name}")
+            own = below.registered_callback
+            if own is not None and own.callback is not None:  # it does something by itself
+                yield f"{path} {name}", own.callback
+            yield from _functions(below, f"{path} {name}")
 
 
 def _parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any, ParameterInfo, Any]]:
@@ -49,6 +53,8 @@ def _parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any, Parame
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
         kind, default = hints[name], parameter.default
+        if kind is typer.Context:
+            continue
         told: ParameterInfo = OptionInfo()
         if get_origin(kind) is Annotated:
             kind, *notes = get_args(kind)
@@ -83,6 +89,8 @@ def _takes(kind: Any, told: ParameterInfo) -> str:
     inner = [arg for arg in get_args(kind) if arg is not type(None)]
     if get_origin(kind) in (Union, types.UnionType) and len(inner) == 1:
         return _takes(inner[0], told)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return ", ".join(f"`{choice.value}`" for choice in kind)
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in inner)
     if get_origin(kind) in (list, tuple, Sequence) and inner:

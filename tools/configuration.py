@@ -25,7 +25,7 @@ _HEAD = """\
 
 Settings are frozen and checked when they are made. Give them
 
-- to the model itself, where the last column names it: this wins;
+- to the model itself, where it has a field of that name (below each table): this wins;
 - by name to `AegisCache`, `AegisMiddleware`, `cache_chain` and `AegisQueryEngine`, all of them;
 - in `aegis=AegisConfig(...)` (`config=` of `AegisCache` and `AegisMiddleware`), for everything;
 - in the environment, with `aegis=AegisConfig.from_env()`: nothing else reads it for a model.
@@ -78,6 +78,7 @@ def _environment() -> Iterator[str]:
         "| `OLLAMA_HOST` | the address, where none is given | LangChain's classes, the commands;"
         " LlamaIndex' classes take `base_url` |"
     )
+    yield "| `XDG_CACHE_HOME` | the folder of the private Redis, else `~/.cache` | `embedded://` |"
 
 
 def _changed(variable: str, probe: str) -> str:
@@ -93,19 +94,24 @@ def _changed(variable: str, probe: str) -> str:
 
 
 def _table(section: type[Any]) -> Iterator[str]:
-    yield "| setting | type | default | what it takes | what it does | a field of |"
-    yield "|---|---|---|---|---|---|"
+    yield "| setting | default | what it takes | what it does |"
+    yield "|---|---|---|---|"
     told = _attributes(section)
+    takers: dict[str, list[str]] = {}
     for field in fields(section):
         cells = (
             f"`{field.name}`",
-            f"`{field.type}`",
             f"`{_default(field)}`",
             _range(section, field.name),
             told[field.name],
-            ", ".join(f"`{name}`" for name in _takers(field.name)),
         )
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+        for name in _takers(field.name):
+            takers.setdefault(name, []).append(f"`{field.name}`")
+    if takers:
+        yield ""
+    for name, settings in takers.items():
+        yield f"- Fields of `{name}` itself: {', '.join(settings)}."
 
 
 def _default(field: Field[Any]) -> str:

@@ -72,7 +72,9 @@ def bench(
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that a request may take.")] = 600.0,
     seed: Annotated[int, typer.Option(help="Another one sends other prompts.")] = 0,
-    force: Annotated[bool, typer.Option(help="Write over results that are there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over results that are there.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure an Ollama: speed, waiting, loads, memory, slots, and what the cache brings.

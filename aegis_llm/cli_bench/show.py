@@ -50,8 +50,9 @@ def effects(settings: Settings) -> list[str]:
     """Return what a bench does to others on the server."""
     said = ["It takes the slots of the server: who uses it meanwhile waits, and disturbs."]
     if settings.cold:
+        model = settings.model or "the model"
         times = "once" if settings.rounds == 1 else f"{settings.rounds} times"
-        said.append(f"It unloads {settings.model or 'the model'} {times} (--no-cold: never).")
+        said.append(f"It unloads {model} {times} (--no-cold: never).")
     if settings.cache:
         said.append("It stores entries in a namespace of its own, and deletes them at the end.")
     if settings.budget_s is not None:

@@ -32,7 +32,7 @@ class For(StrEnum):
 def quant(
     model: Annotated[str, typer.Argument(help="A model: llama3.1:8b.")],
     url: Annotated[
-        str | None, typer.Option(help="The Ollama that has it, http://localhost:11434.")
+        str | None, typer.Option(help="The Ollama that has it; else OLLAMA_HOST, else localhost.")
     ] = None,
     host_facts: Annotated[
         Path | None, typer.Option(help="Instead of this machine: a file that describes another.")
@@ -47,10 +47,15 @@ def quant(
         float | None, typer.Option(help="What one answer alone shall have, 30.")
     ] = None,
     goal: Annotated[
-        For, typer.Option("--for", help="What to weigh when not everything can be had.")
+        For,
+        typer.Option(
+            "--for",
+            metavar="GOAL",
+            help="What to weigh when not everything can be had: throughput, latency, memory.",
+        ),
     ] = For.throughput,
     beside: Annotated[
-        str, typer.Option(help="Other models that shall stay loaded: nomic-embed-text,qwen3:8b.")
+        str, typer.Option(help="Other models that shall stay loaded, with commas.")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -56,7 +56,7 @@ def tune(
         int | None, typer.Option(help="Of the longest answer, else 500.")
     ] = None,
     models: Annotated[
-        str, typer.Option(help="llama3.1:8b,nomic-embed-text; else those on the server.")
+        str, typer.Option(help="Models, with commas; else those on the server.")
     ] = "",
     goal: Annotated[
         Goal, typer.Option("--for", help="What to weigh when not everything can be had.")

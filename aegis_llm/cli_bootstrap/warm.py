@@ -63,6 +63,8 @@ def warm(
     missing), 2 when something that was given is not usable, 3 when all was done and something is
     not as it should be (a model partly on the CPU, no Redis).
     """
+    if not models and embed_model is None:
+        refuse("there is nothing to warm; give --models or --embed-model.")
     try:
         config = AegisConfig.from_env().cache
         settings: dict[str, Any] = {

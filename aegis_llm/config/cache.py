@@ -40,8 +40,9 @@ class CacheConfig:
     """Settings of the cache.
 
     Attributes:
-        redis_url: `redis://`, `rediss://`, `unix://`, `embedded://` or `memory://`. A secret:
-            it is never shown with its password.
+        redis_url: `redis://`, `rediss://`, `unix://`, `embedded://` or `memory://`; with the exact
+            tier alone `redis+sentinel://` and `redis+cluster://`. A secret: it is never shown with
+            its password.
         namespace: Separates applications on one Redis (letters, digits, `_`, `-`, `.`).
         ttl: Seconds an entry lives, counted from its storing (not sliding).
         ttl_jitter: Share of `ttl` (0 to 0.5) taken off at random, against expiry in step.

@@ -56,6 +56,7 @@ _WORDS = {
     "redis_loading": "Redis is loading its data",
     "redis_breaker_open": "Redis failed three times in a row and is left alone for a while",
     "redis_starting": "Redis was not reached in time",
+    "embedded_unavailable": "no private Redis can be started here",
     "redis_no_permission": "the user of Redis may not do that",
     "embedding_timeout": "the embedding model took too long",
     "embedding_failed": "the embedding model failed",

@@ -29,6 +29,7 @@ REASONS: Final = frozenset(
         " route_text route_random router_failed tools_bound tool_message images"
         " identity_not_parsed refresh redis_timeout redis_down redis_auth redis_loading"
         " redis_error redis_slow redis_starting index_starting redis_breaker_open redis_full"
+        " embedded_unavailable"
         " redis_readonly redis_no_permission foreign_value index_missing no_query_engine"
         " no_embedder unreadable_entry embedding_timeout embedding_failed embedding_unusable"
         " embedding_breaker_open leader_left leader_failed asked model_unknown invalid_text"

@@ -24,6 +24,8 @@ _LOST = (
     ConnectionError, httpx.ConnectTimeout, httpx.NetworkError, httpx.RemoteProtocolError,
     httpx.ProxyError,
 )  # fmt: skip
+_UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout)
+_WHERE = "No Ollama can be reached at {}: start it (ollama serve), or give its address (base_url)."
 
 
 class Enter(NamedTuple):
@@ -72,6 +74,8 @@ def send_plan(
             if lost:
                 fleet.lost(place)
             if last or not (lost or is_busy(exc)):
+                if isinstance(exc, _UNREACHED):
+                    exc.add_note(_WHERE.format(fleet.links[place].name))
                 raise
             tried.add(place)
             pause = 0.0 if fleet.has_others(job.model, tried) else pause_after(attempt, random())

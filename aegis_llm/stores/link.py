@@ -112,7 +112,8 @@ class Link:
         reason = error.reason if isinstance(error, StoreTrouble) else reason_of(error)
         if counts_for_breaker(reason) or garbled(error):
             self._breaker.failure(time.monotonic())
-        self.say(reason)
+        # What is missing on this machine for a private server only its own sentence says.
+        self.say(str(error) if reason == "embedded_unavailable" else reason)
         return StoreTrouble(reason)
 
     def say(self, reason: str) -> None:

@@ -6,6 +6,7 @@ them. A question asked is near one stored question of its scope (cosine about 0.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from aegis_llm.values import Answer, Control, Entry, Request
 from benchmarks.common.parts import ANSWER, DIGEST, MODEL, Bench, request
 
 DIMENSION = 384
-EMBEDDING_ID = "bench"
+EMBEDDING_ID = "OllamaEmbeddings model=all-minilm:latest"  # so that the score decides
 ASKED = 200  # questions for each size of scope
 SMALL = 4
 Vectors = NDArray[np.float32]
@@ -57,8 +58,8 @@ def sizes(total: int) -> list[int]:
     return sorted({SMALL, 100, 1000, 3000, 5000, total // 10, total // 2})
 
 
-def load(bench: Bench, total: int) -> Corpus:
-    """Fill the index with `total` entries and return it with its questions."""
+def load(bench: Bench, total: int, edition: tuple[bytes, ...]) -> Corpus:
+    """Fill the index with `total` entries of an edition and return it with its questions."""
     random = np.random.default_rng(total)
     corpus = Corpus(total, SemanticIndex(bench.namespace, EMBEDDING_ID, DIMENSION))
     centres = _unit(random.standard_normal((max(1, total // 20), DIMENSION)))
@@ -71,7 +72,7 @@ def load(bench: Bench, total: int) -> Corpus:
             vectors = _near(random, chosen, 0.7)
             asked = corpus.asked.setdefault(size, [])
             system = f"Scope {first}: answer in one sentence."
-            scope = _scope(request(system, _stored(first)))
+            scope = _scope(request(system, _stored(first)), edition)
             with client.pipeline(transaction=False) as pipe:
                 for place in range(size):
                     key = corpus.index.prefix + f"{first + place:064x}"
@@ -104,18 +105,19 @@ def _scopes(total: int) -> Iterator[int]:
         yield SMALL
 
 
-def _scope(stored: Request) -> str:
+def _scope(stored: Request, edition: tuple[bytes, ...]) -> str:
     question = str(stored.messages[1]["content"])
-    return scope_hash(stored, DIGEST, Control(), 1, 0, len(question))
+    return scope_hash(stored, DIGEST, Control(), 1, 0, len(question), edition)
 
 
 def _fields(number: int, scope: str, vector: Vectors) -> list[object]:
     key = f"{number:064x}"
+    now_ms = int(time.time() * 1000)
     entry = Entry(
         key=key,
         answers=(Answer(text=ANSWER, done_reason="stop", completion_tokens=200),),
-        created_ms=1,
-        expires_ms=1 << 52,
+        created_ms=now_ms,
+        expires_ms=now_ms + 24 * 3600 * 1000,
         model=MODEL,
         digest=DIGEST,
         scope=scope,

@@ -122,7 +122,7 @@ def test_a_bad_trace_is_one_sentence(
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ((), "give one of rate, concurrent and trace"),
+        ((), "give --rate, --concurrent or --trace"),
         (("--rate", "1", "--concurrent", "2"), "rate and concurrent is not usable; give one"),
         (("--rate", "-1"), "rate=-1.0 is not usable"),
         (("--rate", "0"), "rate=0.0"),

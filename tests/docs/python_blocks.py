@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from tests.docs.blocks import Block
 
@@ -20,7 +20,7 @@ class Session:
     """Runs blocks with shared names; what they only name (`chain`, ...) is made by `names`.
 
     A line that ends in `# -> VALUE` is compared with what its expression is: `...` in the value
-    stands for anything, and two blanks end it.
+    stands for anything, and two blanks end it. Of `print(...)` it is what is printed.
     """
 
     def __init__(self, names: Mapping[str, Factory], edit: Callable[[str], str]) -> None:
@@ -45,7 +45,12 @@ class Session:
         code, expected = _compiled(block, self._edit(block.code))
         missing = (_read(block) - space.keys()) & self._names.keys()
         space.update({name: self._names[name]() for name in sorted(missing)})
-        space["_told"] = told.__setitem__
+
+        def noted(line: int, value: Any) -> Any:
+            told[line] = value
+            return value
+
+        space["_told"] = noted
         ran = eval(code, space)
         if inspect.iscoroutine(ran):
             asyncio.run(ran)
@@ -65,13 +70,30 @@ def _compiled(block: Block, source: str) -> tuple[CodeType, dict[int, str]]:
         said = _TOLD.search(lines[line - block.line])
         if said is not None:
             expected[line] = said["text"]
-            call = ast.Call(ast.Name("_told", ast.Load()), [ast.Constant(line), parent.value], [])
-            parent.value = ast.copy_location(call, parent.value)
+            value = parent.value
+            shown = value if _prints_one(value) else None  # what it prints is what is meant
+            told = shown.args[0] if shown else value
+            call = ast.copy_location(
+                ast.Call(ast.Name("_told", ast.Load()), [ast.Constant(line), told], []), told
+            )
+            if shown:
+                shown.args[0] = call
+            else:
+                parent.value = call
     said = {n for n, text in enumerate(lines, block.line) if _TOLD.search(text)}
     assert said == expected.keys(), f"{block.where}: `# ->` stands behind what is no expression"
     ast.fix_missing_locations(tree)
     code = compile(tree, block.page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return code, expected
+
+
+def _prints_one(value: ast.expr) -> TypeGuard[ast.Call]:
+    return (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id == "print"
+        and len(value.args) == 1
+    )
 
 
 def _read(block: Block) -> set[str]:

@@ -162,7 +162,9 @@ def _redis(words: list[str], edit: Callable[[str], str]) -> str:
 def _pip(where: str, words: list[str]) -> None:
     assert words[1] == "install", where
     project = (ROOT / "pyproject.toml").read_text()
-    for extra in re.findall(r"aegis-llm\[([\w,-]+)\]", " ".join(words)):
+    named = " ".join(words)
+    assert "aegis-llm" not in named, f"{where}: on the index that is another project"
+    for extra in re.findall(r"\.\[([\w,-]+)\]", named):
         for name in extra.split(","):
             assert re.search(rf"^{name} = \[", project, re.MULTILINE), f"{where}: no extra {name}"
 

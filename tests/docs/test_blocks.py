@@ -104,6 +104,12 @@ def test_marks_stand_above_a_block() -> None:
         assert len(marked.findall(path.read_text())) == len(used), shown(path)
 
 
+def test_nothing_is_installed_by_a_name_that_is_another_project_s() -> None:
+    by_name = re.compile(r"pip install [^`#\n]*(aegis-llm|langchain-aegis)")
+    for path in [*PAGES, *(ROOT / "examples").glob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]:
+        assert not by_name.search(path.read_text()), shown(path)
+
+
 def test_every_example_of_the_readme_is_there() -> None:
     for path in PAGES:
         for name in re.findall(r"\bexamples/(\w+\.py)\b", path.read_text()):

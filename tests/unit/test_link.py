@@ -207,3 +207,11 @@ def test_what_a_person_can_repair_says_how(
 
 def test_a_trouble_keeps_its_reason(link: Link) -> None:
     assert link.failed(StoreTrouble("index_missing")).reason == "index_missing"
+
+
+def test_a_private_server_that_cannot_be_says_in_the_log_what_is_missing(
+    link: Link, caplog: pytest.LogCaptureFixture
+) -> None:
+    trouble = link.failed(StoreTrouble("embedded_unavailable", "pip install something"))
+    assert trouble.reason == "embedded_unavailable"
+    assert "embedded_unavailable: pip install something; requests go to" in caplog.text

@@ -344,3 +344,18 @@ def test_what_the_queue_says_is_the_callers() -> None:
 def test_who_is_gone_and_who_is_busy(error: Exception) -> None:
     assert is_lost(error) != is_busy(error)
     assert is_busy(error) == isinstance(error, ResponseError)
+
+
+def test_a_server_that_is_not_there_is_named_with_what_to_do() -> None:
+    rig = Rig(1)
+    with pytest.raises(httpx.ConnectError) as caught:
+        rig.send(rig.failing(httpx.ConnectError("Connection refused"), 0), retries=1)
+    (note,) = caught.value.__notes__
+    assert note.startswith("No Ollama can be reached at http://0: start it")
+
+
+def test_a_connection_that_is_lost_later_gets_no_such_advice() -> None:
+    rig = Rig(1)
+    with pytest.raises(httpx.ReadError) as caught:
+        rig.send(rig.failing(httpx.ReadError("reset"), 0), retries=1)
+    assert not hasattr(caught.value, "__notes__")
