@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -126,6 +127,7 @@ def _harmless(word: str, one: str, other: str, plain: tuple[bool, bool]) -> bool
     return cased.islower() or (len(cased) >= _SHORTEST_NAME and cased[1:].islower())
 
 
+@lru_cache(maxsize=1024)
 def _caseless(text: str) -> bool:
     """Tell whether a text is written in a way that says nothing about its words."""
     if text.islower() or text.isupper():
@@ -135,6 +137,7 @@ def _caseless(text: str) -> bool:
     return capitals >= _FEW and capitals > _TITLE_SHARE * len(words)
 
 
+@lru_cache(maxsize=1024)
 def _forms(text: str) -> _Forms:
     found: _Forms = {}
     opens = True

@@ -13,7 +13,8 @@ class Decision(msgspec.Struct, frozen=True):
     `reason` is "" on acceptance, else the first veto, "below_threshold" or "below_score". `score`
     is P(same) from 0 to 1, None where no calibrated score was made; `threshold` is what the score
     (or, without one, the similarity) had to reach, None where nothing could help. `grey`: no
-    veto, and a score so near the threshold that a judge is worth asking.
+    veto, and a score so near the threshold that a judge is worth asking. `certain`: a farther
+    question that is surer would not make the answer any safer.
     """
 
     accept: bool
@@ -22,6 +23,7 @@ class Decision(msgspec.Struct, frozen=True):
     vetoes: tuple[str, ...] = ()
     threshold: float | None = None
     grey: bool = False
+    certain: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -86,16 +86,15 @@ class Matcher:
         """Return the surest candidate that may be served; the reason is that of the nearest.
 
         The order of the candidates does not matter. A candidate without the text of its question
-        is refused, since no gate can look at it.
+        is refused, since no gate can look at it. When the nearest one is certain, the others are
+        not looked at: reading and scoring them is most of what a hit costs.
         """
         ranked = sorted(candidates, key=_nearness, reverse=True)
         if not ranked:
             return Verdict(None, "no_candidate")
-        known = [(one.question, one.similarity) for one in ranked if one.question is not None]
-        decisions = iter(self._weigh(asked, known))
-        weighed = [
-            (one, next(decisions) if one.question is not None else _UNKNOWN) for one in ranked
-        ]
+        weighed = self._pairs(asked, ranked[:1])
+        if not weighed[0][1].certain:
+            weighed += self._pairs(asked, ranked[1:])
         accepted = [pair for pair in weighed if pair[1].accept]
         if accepted:
             best = max(accepted, key=_sureness)
@@ -104,6 +103,15 @@ class Matcher:
         grey = [pair for pair in weighed if pair[1].grey]
         worth = max(grey, key=_sureness)[0] if grey else None
         return Verdict(None, first.reason, first, worth)
+
+    def _pairs(
+        self, asked: str, candidates: Sequence[Candidate]
+    ) -> list[tuple[Candidate, Decision]]:
+        known = [(one.question, one.similarity) for one in candidates if one.question is not None]
+        decisions = iter(self._weigh(asked, known))
+        return [
+            (one, next(decisions) if one.question is not None else _UNKNOWN) for one in candidates
+        ]
 
     def _weigh(
         self, asked: str, known: Sequence[tuple[str, float]], *, every: bool = False
@@ -122,11 +130,11 @@ class Matcher:
         scores = (
             iter(())
             if self._verifier is None
-            else iter(self._verifier.scores(pairs, similarities))
+            else iter(self._verifier.judged(pairs, similarities))
         )
-        return [self._scored(next(scores)) if one is None else one for one in found]
+        return [self._scored(*next(scores)) if one is None else one for one in found]
 
-    def _scored(self, score: float) -> Decision:
+    def _scored(self, score: float, certain: bool) -> Decision:
         accept = score >= self.threshold
         return Decision(
             accept,
@@ -134,6 +142,7 @@ class Matcher:
             score=score,
             threshold=self.threshold,
             grey=not accept and score >= self._grey,
+            certain=accept and certain,
         )
 
     def _ruled(
@@ -146,7 +155,9 @@ class Matcher:
         one, other = reading(asked), reading(cached)
         worded = one.has_words and other.has_words
         if asked == cached or (worded and same_text(asked, cached)):
-            return Decision(True, score=1.0 if scored else None, threshold=self.threshold)
+            return Decision(
+                True, score=1.0 if scored else None, threshold=self.threshold, certain=True
+            )
         if not worded:
             return _refused("no_words")
         if max(len(asked), len(cached)) > LONGEST:
@@ -159,14 +170,14 @@ class Matcher:
             if strict is None and not one.reads_as(other):
                 strict = "veto_words"
             if strict is None:
-                return Decision(True, threshold=least)
+                return Decision(True, threshold=least, certain=not scored)
             return _refused(strict, strict)
         return self._gated(Pair(asked, cached), every=every)
 
     def _gated(self, pair: Pair, *, every: bool) -> Decision | Pair:
         """Return the pair if it has to be scored, else what corrections or vetoes decide."""
         if pair.corrected:
-            return Decision(True, score=SURE, threshold=self.threshold)
+            return Decision(True, score=SURE, threshold=self.threshold, certain=True)
         if pair.other_correction:
             return _refused("veto_correction", "veto_correction")
         facts = (pair.a.facts, pair.b.facts)

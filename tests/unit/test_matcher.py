@@ -11,6 +11,7 @@ from aegis_llm import CacheConfig, ConfigError
 from aegis_llm.matching import Matcher
 from aegis_llm.matching.calibration import Calibration, dump
 from aegis_llm.matching.matcher import CAUTIOUS, FLOOR, is_calibrated
+from aegis_llm.matching.reading import reading
 from aegis_llm.matching.verifier import SURE, shipped
 from aegis_llm.testing import MiniLM
 from aegis_llm.values import Answer, Candidate, Entry
@@ -150,6 +151,23 @@ def test_the_surest_candidate_is_chosen_not_the_nearest() -> None:
         verdict = Matcher().choose(ASKED, found)
         assert verdict.candidate is sure
         assert verdict.reason == ""
+
+
+def test_the_others_are_not_read_when_the_nearest_is_certain() -> None:
+    matcher = Matcher()
+    near = candidate("How can I reset my password?", 0.97, "near")
+    unsure = candidate(USERNAME, 0.98, "unsure")
+    far = [candidate(f"How do I reset my password, number {n}?", 0.8, str(n)) for n in range(3)]
+    assert matcher.decide(PASSWORD, str(near.question), near.similarity).certain
+    assert not matcher.decide(PASSWORD, str(unsure.question), unsure.similarity).certain
+
+    reading.cache_clear()
+    assert matcher.choose(PASSWORD, [*far, near]).candidate is near
+    assert reading.cache_info().misses == 2
+
+    reading.cache_clear()
+    assert matcher.choose(PASSWORD, [*far, near, unsure]).candidate is near
+    assert reading.cache_info().misses == 6
 
 
 def test_a_grey_pair_is_pointed_out_to_the_judge() -> None:
