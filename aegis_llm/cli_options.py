@@ -10,7 +10,7 @@ from aegis_llm.cli_parts import Framework
 from aegis_llm.config import Matching
 
 RedisUrl = Annotated[
-    str | None, typer.Option(help="Else AEGIS_REDIS_URL, else redis://localhost:6379.")
+    str | None, typer.Option(help="Else AEGIS_REDIS_URL, else the Redis on localhost:6379.")
 ]
 Namespace = Annotated[str | None, typer.Option(help="Else AEGIS_NAMESPACE, else default.")]
 EmbeddingModel = Annotated[
