@@ -12,12 +12,13 @@ from contextlib import aclosing, closing
 from itertools import islice
 from typing import TypeVar
 
+from aegis_llm.lookup import Lookup
 from aegis_llm.metrics.failures import GivenUpError
 from aegis_llm.quiet import Quiet
 from aegis_llm.scheduler.streams import ENDED, LEFT, AsyncSharedStream, End, Reader, SharedStream
 from aegis_llm.scheduler.traffic import TRAFFIC
 from aegis_llm.scheduling import followed
-from aegis_llm.service import Lookup, Service
+from aegis_llm.service import Service
 from aegis_llm.values import Answer, Request
 
 log = logging.getLogger("aegis_llm")

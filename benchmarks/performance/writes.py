@@ -14,7 +14,8 @@ from langchain_redis import RedisCache
 
 from aegis_llm import plan as p
 from aegis_llm.control import cache_control
-from aegis_llm.service import Lookup, Service
+from aegis_llm.lookup import Lookup
+from aegis_llm.service import Service
 from aegis_llm.stores.index_redisvl import SemanticIndex
 from aegis_llm.stores.redis_commands import semantic_fields
 from aegis_llm.values import Answer

@@ -14,9 +14,10 @@ from aegis_llm.control import cache_control
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
 from aegis_llm.keys import keyless
+from aegis_llm.lookup import Lookup
 from aegis_llm.plan import UNREADABLE
 from aegis_llm.quiet import Quiet
-from aegis_llm.service import Lookup, Service
+from aegis_llm.service import Service
 from aegis_llm.values import Answer, Request
 from aegis_llm.wiring import say_once
 from langchain_aegis._asked import Question, request_of

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+from aegis_llm.lookup import Lookup
 from aegis_llm.quiet import Quiet
-from aegis_llm.service import Lookup
 from langchain_aegis._convert import copy_chunk, spared, with_origin
 from langchain_aegis._runs import tell_run
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from langchain_core.documents import Document
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from aegis_llm.service import Lookup
+from aegis_llm.lookup import Lookup
 from aegis_llm.values import Answer
 from aegis_llm.wiring import say_once
 from langchain_aegis._documents import documents_of

@@ -20,7 +20,8 @@ from aegis_llm.control import cache_control, current_control
 from aegis_llm.explanation import Explanation
 from aegis_llm.feedback import Feedback
 from aegis_llm.invalidating import Invalidating
-from aegis_llm.service import Lookup, Service
+from aegis_llm.lookup import Lookup
+from aegis_llm.service import Service
 from aegis_llm.values import Answer, Control, Request
 from aegis_llm.wiring import build, say_once, say_unjudged
 from langchain_aegis._documents import documents_of_surroundings, listen

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig, CacheConfig, SchedulerConfig
+from aegis_llm.lookup import Lookup
 from aegis_llm.ports import Embedder
 from aegis_llm.scheduler.flight import Flight
-from aegis_llm.service import Lookup
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.values import Answer, Request
 from aegis_llm.wiring import build

@@ -10,12 +10,13 @@ import pytest
 
 from aegis_llm import NotCachedError, cache_control, observe
 from aegis_llm import answering as answering_module
+from aegis_llm import lookup as lookup_module
 from aegis_llm import service as service_module
 from aegis_llm.answering import Answering
 from aegis_llm.config import AegisConfig
 from aegis_llm.errors import StoreTrouble
+from aegis_llm.lookup import Lookup
 from aegis_llm.quiet import Quiet
-from aegis_llm.service import Lookup
 from aegis_llm.stores.memory import MemoryStore
 from aegis_llm.values import Answer, Request
 from aegis_llm.wiring import build
@@ -27,8 +28,8 @@ NAMED = Request("m", ({"role": "user", "content": "Why?"},), identity="test")
 @pytest.fixture(autouse=True)
 def _talkative(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was said before."""
-    monkeypatch.setattr(service_module, "_quiet", Quiet())
-    monkeypatch.setattr(answering_module, "_quiet", Quiet())
+    for module in (service_module, lookup_module, answering_module):
+        monkeypatch.setattr(module, "_quiet", Quiet())
 
 
 class Broken(MemoryStore):

@@ -15,8 +15,8 @@ from llama_index.llms.ollama import Ollama
 from aegis_llm.control import Surroundings, current_control
 from aegis_llm.errors import NotCachedError
 from aegis_llm.keys import UncacheableError, keyless, request_from_body
+from aegis_llm.lookup import Lookup
 from aegis_llm.quiet import Quiet
-from aegis_llm.service import Lookup
 from aegis_llm.values import Entry, Origin, Request
 from llama_index.llms.aegis._chunks import (
     Growing,

@@ -14,7 +14,7 @@ from llama_index.core.instrumentation.events.span import (  # type: ignore[attr-
     SpanDropEvent,
 )
 
-from aegis_llm.service import Lookup
+from aegis_llm.lookup import Lookup
 from aegis_llm.values import Answer
 from aegis_llm.wiring import say_once
 from llama_index.llms.aegis._documents import documents_of

@@ -20,10 +20,11 @@ from aegis_llm.errors import ConfigError
 from aegis_llm.feedback import Feedback
 from aegis_llm.fingerprint import Teller
 from aegis_llm.invalidating import Invalidating
+from aegis_llm.lookup import Lookup
 from aegis_llm.plan import UNREADABLE
 from aegis_llm.quiet import Quiet
 from aegis_llm.replay import pieces
-from aegis_llm.service import Lookup, Service
+from aegis_llm.service import Service
 from aegis_llm.values import Answer, Request
 from aegis_llm.wiring import connect, say_once, say_unjudged, whole_config
 from llama_index.llms.aegis._documents import heard_by, listen
