@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -21,7 +23,9 @@ NOTEBOOKS = sorted(HERE.glob("[0-9]*.ipynb"))
 _LONGEST_S = 300
 
 
-def run(path: Path, more: str = "") -> nbformat.NotebookNode:
+def run(
+    path: Path, more: str = "", environment: Mapping[str, str] = os.environ
+) -> nbformat.NotebookNode:
     """Return the notebook with its outputs; `more` is code to run as its last cell.
 
     Raises:
@@ -35,7 +39,8 @@ def run(path: Path, more: str = "") -> nbformat.NotebookNode:
         # Through a socket in a private folder: over TCP others on the machine could join in.
         config = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
         client = NotebookClient(notebook, config=config, timeout=_LONGEST_S, resources=place)
-        asyncio.run(client.async_execute())  # `execute` leaves its event loop open
+        # `execute` would leave its event loop open.
+        asyncio.run(client.async_execute(env=dict(environment)))
     return notebook
 
 

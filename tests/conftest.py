@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+os.environ.pop("COLUMNS", None)  # workers of a parallel run have it; a test gives its own
 
 from aegis_llm import wiring
 from aegis_llm.metrics.registry import METRICS

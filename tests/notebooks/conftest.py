@@ -68,7 +68,7 @@ class Executed(NamedTuple):
 def running() -> ModuleType:
     """The module that runs notebooks."""
     for needed in ("nbclient", "ipykernel", "matplotlib"):
-        pytest.importorskip(needed, reason="pip install 'aegis-llm[notebooks]' nbclient")
+        pytest.importorskip(needed, reason="the extra notebooks and nbclient are absent")
     spec = importlib.util.spec_from_file_location("_run", HERE / "_run.py")
     assert spec is not None
     assert spec.loader is not None
@@ -82,22 +82,25 @@ def executed(
     running: ModuleType, redis_server: RedisServer
 ) -> Iterator[Callable[[str], Executed]]:
     """Return a notebook by its name; two run at a time, since most of their time is waiting."""
-    with pytest.MonkeyPatch.context() as patch, socket.socket() as closed:
+    with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # nobody listens there, and nobody else can
-        patch.setenv("OLLAMA_HOST", f"127.0.0.1:{closed.getsockname()[1]}")
-        patch.setenv("AEGIS_REDIS_URL", redis_server.url)
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        patch.delenv("MPLBACKEND", raising=False)
+        environment = {
+            **os.environ,
+            "OLLAMA_HOST": f"127.0.0.1:{closed.getsockname()[1]}",
+            "AEGIS_REDIS_URL": redis_server.url,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        environment.pop("MPLBACKEND", None)
         with ThreadPoolExecutor(2) as pool:
-            runs = {name: pool.submit(_run, running, name) for name in NAMES}
+            runs = {name: pool.submit(_run, running, name, environment) for name in NAMES}
             yield lambda name: _result(runs[name])
             for run in runs.values():
                 run.cancel()
 
 
-def _run(running: ModuleType, name: str) -> Executed:
+def _run(running: ModuleType, name: str, environment: dict[str, str]) -> Executed:
     more = "from matplotlib.text import Text\n" + LAST % VALUES[name]
-    notebook = running.run(HERE / f"{name}.ipynb", more)
+    notebook = running.run(HERE / f"{name}.ipynb", more, environment)
     printed, _, values = running.printed(notebook).partition("VALUES ")
     found, axes = json.loads(values)
     return Executed(printed, running.pictures(notebook), found, axes)
