@@ -19,8 +19,9 @@ _TIERS = {
     "hit_local": "local", "hit_exact": "exact", "hit_semantic": "semantic",
     "coalesced": "coalesced",
 }  # fmt: skip
-_LOOKUP_MS = [1000 * bound for bound in LOOKUP_S]
-_MS, _TOKENS, _SECONDS, _BUCKETS = range(4)
+LOOKUP_MS = [1000 * bound for bound in LOOKUP_S]
+MS, TOKENS, SECONDS, BUCKETS = range(4)
+"""What a row holds; its buckets follow."""
 _EMPTY = [0.0, 0, 0.0, *[0] * (len(LOOKUP_S) + 1)]
 Key = tuple[str, str, str]
 NOT_STORED, WRONG, RIGHT, VECTORS = "not_stored", "wrong", "right", "vectors"
@@ -41,19 +42,6 @@ class Cell:
         self.waits = [0] * (len(WAIT_S) + 1)
         self.waited_s = 0.0
 
-    def ended(self, origin: Origin, framework: str) -> None:
-        """Count a request that was answered."""
-        outcome = origin.outcome
-        row = self.rows.get((outcome, origin.reason, framework))
-        if row is None:
-            row = self._row(origin, framework)
-        ms = origin.lookup_ms
-        row[_BUCKETS + bisect_left(_LOOKUP_MS, ms)] += 1
-        row[_MS] += ms
-        if outcome != "miss":
-            row[_TOKENS] += origin.saved_tokens
-            row[_SECONDS] += origin.saved_s
-
     def add(self, kind: str, label: str, count: int = 1) -> None:
         """Count something that has no histogram."""
         key = (kind, label)
@@ -65,7 +53,7 @@ class Cell:
         self.waits[bisect_left(WAIT_S, seconds)] += 1
         self.waited_s += seconds
 
-    def _row(self, origin: Origin, framework: str) -> list[float]:
+    def row(self, origin: Origin, framework: str) -> list[float]:
         """Return the row of a request whose reason is told the first time, or in many words."""
         label = reason_label(origin.reason)
         key = (origin.outcome, label, framework if framework in FRAMEWORKS else "")
@@ -102,7 +90,7 @@ class Totals:
 
     def snapshot(self, started_ms: int, at_ms: int) -> Snapshot:
         """Return the counts, without queues and caches."""
-        counted = {key: int(sum(row[_BUCKETS:])) for key, row in sorted(self._rows.items())}
+        counted = {key: int(sum(row[BUCKETS:])) for key, row in sorted(self._rows.items())}
         vetoes: Counter[str] = Counter()
         for (outcome, reason, _), count in counted.items():
             if outcome == "miss" and (gate := gate_of(reason)):
@@ -122,8 +110,8 @@ class Totals:
             wrong_hits=self._told(WRONG),
             right_hits=self._told(RIGHT),
             vectors=self._told(VECTORS),
-            saved_tokens=int(sum(row[_TOKENS] for row in hits)),
-            saved_seconds=float(sum(row[_SECONDS] for row in hits)),
+            saved_tokens=int(sum(row[TOKENS] for row in hits)),
+            saved_seconds=float(sum(row[SECONDS] for row in hits)),
         )
 
     def _lookups(self) -> dict[str, Histogram]:
@@ -133,7 +121,7 @@ class Totals:
                 tier = _TIERS.get(outcome, "none")
                 tiers[tier] = _sum(tiers.get(tier, _EMPTY), row)
         return {
-            tier: Histogram(LOOKUP_S, tuple(map(int, row[_BUCKETS:])), row[_MS] / 1000)
+            tier: Histogram(LOOKUP_S, tuple(map(int, row[BUCKETS:])), row[MS] / 1000)
             for tier, row in sorted(tiers.items())
         }
 

@@ -219,7 +219,7 @@ def test_metrics_that_break_cost_no_answer(
     def broken(*_: Any, **__: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr("aegis_llm.metrics.tally.Cell.ended", broken)
+    monkeypatch.setattr("aegis_llm.metrics.tally.Cell.row", broken)
     monkeypatch.setattr("aegis_llm.metrics.tally.Cell.waited", broken)
     monkeypatch.setattr(METRICS, "listeners", (broken,))
     assert [call(cache, ask()), call(cache, ask())] == ["miss", "hit_local"]

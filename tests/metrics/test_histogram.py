@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_llm.metrics.histogram import LOOKUP_S, Histogram
-from aegis_llm.metrics.tally import Cell, Totals
+from aegis_llm.metrics.registry import Registry
 from aegis_llm.values import Origin
 
 MS = st.lists(st.floats(0, 20_000), min_size=1, max_size=60)
 
 
-def of(*cells: Cell) -> Histogram:
-    totals = Totals()
-    for cell in cells:
-        totals.add(cell)
-    return totals.snapshot(0, 0).lookups["local"]
+def of(*apart: list[float]) -> Histogram:
+    """The look-ups of threads that were told these milliseconds each."""
+    registry = Registry(lambda: 0)
 
+    def work(ms: list[float]) -> None:
+        for one in ms:
+            registry.ended(Origin("hit_local", lookup_ms=one), "", None)
 
-def told(ms: list[float]) -> Cell:
-    cell = Cell()
-    for one in ms:
-        cell.ended(Origin("hit_local", lookup_ms=one), "")
-    return cell
+    for ms in apart:
+        thread = threading.Thread(target=work, args=(ms,))
+        thread.start()
+        thread.join()
+    return registry.snapshot().lookups["local"]
 
 
 @given(MS, MS)
-def test_the_sum_of_two_cells_is_one_cell_of_both(one: list[float], other: list[float]) -> None:
-    apart, together = of(told(one), told(other)), of(told(one + other))
+def test_two_threads_count_what_one_would(
+    one: list[float], other: list[float]
+) -> None:
+    apart, together = of(one, other), of(one + other)
     assert apart.counts == together.counts
     assert apart.total == pytest.approx(together.total)
     assert together.count == len(one) + len(other)
@@ -37,7 +42,7 @@ def test_the_sum_of_two_cells_is_one_cell_of_both(one: list[float], other: list[
 
 @given(MS)
 def test_a_value_lies_in_the_bucket_of_the_least_bound_that_is_not_below(ms: list[float]) -> None:
-    cumulative = dict(of(told(ms)).cumulative())
+    cumulative = dict(of(ms).cumulative())
     for bound in LOOKUP_S:
         assert cumulative[repr(bound)] == sum(one <= 1000 * bound for one in ms)
     assert cumulative["+Inf"] == len(ms)
@@ -47,7 +52,7 @@ def test_a_value_lies_in_the_bucket_of_the_least_bound_that_is_not_below(ms: lis
 def test_a_quantile_lies_in_the_bucket_of_the_value_of_that_rank(
     ms: list[float], share: float
 ) -> None:
-    found = of(told(ms)).quantile(share)
+    found = of(ms).quantile(share)
     assert found is not None
     ranked = sorted(ms)[max(0, min(len(ms) - 1, -(-int(share * len(ms) * 1e9) // 10**9) - 1))]
     ends = [0.0, *LOOKUP_S, float("inf")]
