@@ -31,9 +31,7 @@ def of(*apart: list[float]) -> Histogram:
 
 
 @given(MS, MS)
-def test_two_threads_count_what_one_would(
-    one: list[float], other: list[float]
-) -> None:
+def test_two_threads_count_what_one_would(one: list[float], other: list[float]) -> None:
     apart, together = of(one, other), of(one + other)
     assert apart.counts == together.counts
     assert apart.total == pytest.approx(together.total)
