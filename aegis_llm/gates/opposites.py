@@ -33,6 +33,26 @@ _SUFFIXES: Final = tuple(
 OPPOSITES: Final[dict[str, frozenset[str]]] = {}
 """For each word, the words that mean its contrary in some use."""
 
+
+def _note(pair: str) -> None:
+    left, _, right = pair.partition("/")
+    for one in left.split(","):
+        for other in right.split(","):
+            OPPOSITES[one] = OPPOSITES.get(one, frozenset()) | {other}
+            OPPOSITES[other] = OPPOSITES.get(other, frozenset()) | {one}
+
+
+def _graded(word: str, ending: str) -> str:
+    """Return the comparative or superlative of a short adjective."""
+    if word.endswith("y"):
+        return word[:-1] + "i" + ending
+    if word.endswith("e"):
+        return word[:-1] + ending
+    vowels = [char in "aeiou" for char in word]
+    doubled = sum(vowels) == 1 and vowels[-2] and word[-1] not in "wxy"
+    return word + (word[-1] if doubled else "") + ending
+
+
 for _pair in split(
     "enable/disable activate/deactivate before/after more/less,fewer most/least,fewest"
     " first/last highest/lowest high/low higher/lower maximum/minimum max/min include/exclude"
@@ -108,13 +128,23 @@ for _pair in split(
     " daily/weekly,monthly,quarterly,yearly,annual weekly/monthly,quarterly,yearly,annual"
     " monthly/quarterly,yearly,annual,annually quarterly/yearly,annual,annually"
     " prince/princess actor/actress host/hostess waiter/waitress steward/stewardess"
-    " heir/heiress"
+    " heir/heiress closer,nearer/farther,further closest,nearest/farthest,furthest"
+    " greater/smaller,lesser,lower greatest/smallest,least,lowest"
+    " happy/sad loud,noisy/quiet safe/risky rare/common mild/severe broad/narrow wealthy/poor"
 ):
-    _left, _, _right = _pair.partition("/")
-    for _one in _left.split(","):
-        for _other in _right.split(","):
-            OPPOSITES[_one] = OPPOSITES.get(_one, frozenset()) | {_other}
-            OPPOSITES[_other] = OPPOSITES.get(_other, frozenset()) | {_one}
+    _note(_pair)
+
+for _pair in split(
+    "strong,tough/weak rich,wealthy/poor hard,tough/easy,simple,soft heavy/light dark/light,bright"
+    " hot,warm/cold,cool wide,broad/narrow deep/shallow loud,noisy/quiet,soft thick/thin,fine"
+    " clean/dirty tight/loose safe/risky happy/sad sharp/blunt,dull smooth/rough fresh/stale"
+    " sweet/sour wet/dry fat/thin,lean big,large/small,tiny long,tall/short fast,quick/slow"
+    " old/new,young early/late smart,clever/dumb cheap/dear bright/dull,dim healthy/sick"
+    " coarse/fine dense/sparse straight/curly mild/severe kind/cruel calm/rough rare/common"
+):
+    for _ending in ("er", "est"):
+        _note("/".join(",".join(_graded(_word, _ending) for _word in _side.split(","))
+                       for _side in _pair.split("/")))  # fmt: skip
 
 
 @lru_cache(maxsize=4096)

@@ -87,13 +87,14 @@ class Matcher:
 
         The order of the candidates does not matter. A candidate without the text of its question
         is refused, since no gate can look at it. When the nearest one is certain, the others are
-        not looked at: reading and scoring them is most of what a hit costs.
+        not looked at, unless one is the very question: an embedder may put another nearer for a
+        question mark. Reading and scoring them is most of what a hit costs.
         """
         ranked = sorted(candidates, key=_nearness, reverse=True)
         if not ranked:
             return Verdict(None, "no_candidate")
         weighed = self._pairs(asked, ranked[:1])
-        if not weighed[0][1].certain:
+        if not weighed[0][1].certain or _written(asked, ranked[1:]):
             weighed += self._pairs(asked, ranked[1:])
         accepted = [pair for pair in weighed if pair[1].accept]
         if accepted:
@@ -216,6 +217,11 @@ def _threshold(settings: CacheConfig, verifier: Verifier) -> float:
         return threshold_at(settings.max_wrong_hits)
     record = verifier.record
     return record.strict if settings.matching == "strict" else record.balanced
+
+
+def _written(asked: str, candidates: Sequence[Candidate]) -> bool:
+    """Tell whether the very question is among the candidates."""
+    return any(one.question is not None and same_text(asked, one.question) for one in candidates)
 
 
 def _sureness(weighed: tuple[Candidate, Decision]) -> tuple[float, tuple[float, str]]:

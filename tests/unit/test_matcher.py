@@ -170,6 +170,21 @@ def test_the_others_are_not_read_when_the_nearest_is_certain() -> None:
     assert reading.cache_info().misses == 6
 
 
+def test_the_very_question_is_served_though_a_certain_one_is_nearer() -> None:
+    asked = "How many players are on a football team?"
+    found = [
+        candidate(text, cosine(asked, text), key)
+        for key, text in (
+            ("other", "How many players are on the football team?"),
+            ("same", "How many players are on a football team"),
+        )
+    ]
+    assert found[0].similarity > found[1].similarity
+    assert Matcher().decide(asked, str(found[0].question), found[0].similarity).certain
+    for order in (found, found[::-1]):
+        assert Matcher().choose(asked, order).candidate is found[1]
+
+
 def test_a_grey_pair_is_pointed_out_to_the_judge() -> None:
     matcher = Matcher()
     unsure = candidate("What will happen once Redis goes down?", 0.9)
