@@ -78,6 +78,10 @@ _ONE: Final = re.compile(
     r"(?<!can )(?<!does )(?<!do )(?<!should )(?<!would )(?<!could )(?<!must )(?<!may )(?<!how )"
     r"(?<!if )(?<!when )(?<!good )(?<!best )(?<!new )\bone\b(?! of| can| should| does| has| gets?)"
 )
+_TOO_MUCH: Final = re.compile(r"\b(?:too|so) (?:much|many)\b")
+_TOO_LITTLE: Final = re.compile(
+    r"\b(?:too|so) (?:little|few)\b|\b(?:lack|shortage|absence|deficiency)\b"
+)
 _DOTS: Final = re.compile(r"(?:^|(?<=\s))\.{1,2}/?(?=\s|$)")
 _SMALL_NOUNS: Final = frozenset(split("well go mine"))
 _GET: Final = re.compile(r"\b(?:an?|the) get\b|^[a-z]+ get [a-z]+$")
@@ -113,7 +117,7 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
         yield "veto_dates", _other_dates(only_a, only_b)
         yield "veto_names", _other_names(a, b, left)
         yield "veto_question_kind", _other_kind(a, b, equal=not any(left))
-        yield "veto_quantifiers", _other_amounts(a, b, only_a, only_b)
+        yield "veto_quantifiers", _other_amounts(a, b, only_a, only_b) or _too_much(a, b, left)
         yield "veto_modality", _other_duty(a, b, only_a, only_b)
         yield "veto_persons", bool(_SHE_HE & only_a and _SHE_HE & only_b)
         yield "veto_direction", not PARTICLES.isdisjoint(only_a | only_b)
@@ -205,6 +209,7 @@ class _Marks(NamedTuple):
     information_technology: bool
     one: bool
     get: bool
+    excess: tuple[bool, bool]
 
 
 @lru_cache(maxsize=1024)
@@ -217,6 +222,7 @@ def _marks(text: str) -> _Marks:
         _IT.search(lowered) is not None,
         _ONE.search(lowered) is not None,
         _GET.search(lowered) is not None,
+        (_TOO_MUCH.search(lowered) is not None, _TOO_LITTLE.search(lowered) is not None),
     )
 
 
@@ -323,6 +329,17 @@ def _other_amounts(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bo
     if _compared_otherwise(only_a, only_b) or _compared_otherwise(only_b, only_a):
         return True
     return bool(only_a & _OFTEN and only_b & _OFTEN)
+
+
+def _too_much(a: Facts, b: Facts, left: tuple[list[str], list[str]]) -> bool:
+    """Tell whether one has too much or too little of what the other has simply.
+
+    "excessive" may say the same, so a word of its own leaves it to the score.
+    """
+    one, other = _marks(a.text).excess, _marks(b.text).excess
+    if one == other:
+        return False
+    return (any(one) and any(other)) or not left[1 if any(one) else 0]
 
 
 def _amounts(facts: Facts) -> set[str]:
