@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from aegis_llm.gates.clauses import conditions_exchanged
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import Words, akin, aligned
 from aegis_llm.gates.words import split
@@ -22,6 +23,7 @@ _AGAINST: Final = frozenset(
     for pair in split(
         "from/to before/after since/until above/below for/against by/to with/against by/from"
         " before/during after/during to/at to/in about/by about/from by/on by/until within/after"
+        " from/until from/till"
     )
 )
 """Prepositions that give a word contrary roles."""
@@ -60,6 +62,8 @@ def turned_round(a: Facts, b: Facts) -> bool:
     if isinstance(found, list):
         return False
     one, other = found
+    if conditions_exchanged(one, other):
+        return True
     if one[0] == other[0]:
         pairs = zip(one[1], other[1], strict=True)
         return any(frozenset(pair) in _AGAINST for pair in pairs)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from aegis_llm.gates import veto
+from aegis_llm.gates.clauses import negated_elsewhere, who_exchanged
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import akin, inflected
 from aegis_llm.gates.kinds import other_sort
@@ -120,7 +121,7 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
         yield "veto_quantifiers", _other_amounts(a, b, only_a, only_b) or _too_much(a, b, left)
         yield "veto_modality", _other_duty(a, b, only_a, only_b)
         yield "veto_persons", bool(_SHE_HE & only_a and _SHE_HE & only_b)
-        yield "veto_direction", not PARTICLES.isdisjoint(only_a | only_b)
+        yield "veto_direction", not PARTICLES.isdisjoint(only_a | only_b) or _outside(left)
         yield "veto_names", "us" in only_a ^ only_b or _it_department(a, b)
         yield "veto_numbers", _one(a) != _one(b) or bool(only_a & _OVER and only_b & _OVER)
         yield "veto_tense", other_tense(a, b) or other_tense(b, a)
@@ -128,7 +129,9 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
     yield "veto_literals", _marks(a.text).designated != _marks(b.text).designated
     yield "veto_persons", persons_exchanged(a, b)
     if not any(left):
+        yield "veto_negation", bool(a.negations) and negated_elsewhere(a.text, b.text)
         yield "veto_roles", turned_round(a, b) or _done_or_doing(only_a, only_b)
+        yield "veto_roles", who_exchanged(a.text, b.text)
         if len(a.words) <= _SHORT:
             strict = str(veto(a, b))
             yield strict, strict in _WHERE_EQUAL and not _free_to_differ(strict, a, b)
@@ -156,6 +159,11 @@ def left_over(a: Facts, b: Facts) -> tuple[list[str], list[str]]:
 
 def _sorted(names: Iterable[str]) -> list[str]:
     return sorted(names)
+
+
+def _outside(left: tuple[list[str], list[str]]) -> bool:
+    """Tell whether nothing but "outside" is more in one: "in the EU", "outside the EU"."""
+    return sorted(left) == [[], ["outside"]]
 
 
 def _other_units(a: Facts, b: Facts) -> bool:
