@@ -22,7 +22,7 @@ _AGAINST: Final = frozenset(
     frozenset(pair.split("/"))
     for pair in split(
         "from/to before/after since/until above/below for/against by/to with/against by/from"
-        " before/during after/during to/at to/in about/by about/from by/on by/until within/after"
+        " before/during after/during to/at to/in about/by about/from by/on by/until"
         " from/until from/till"
     )
 )
@@ -93,7 +93,8 @@ def _heads_exchanged(one: Words, other: Words) -> bool:
 
 def mutual(a: Facts, b: Facts) -> bool:
     """Tell whether what is asked is the same from both sides: "A is married to B"."""
-    return not (_MUTUAL.isdisjoint(a.said) and _MUTUAL.isdisjoint(b.said))
+    found = _MUTUAL & (a.said | b.said)
+    return bool(found) and not (found == {"close"} and "open" in a.said | b.said)
 
 
 def persons_exchanged(a: Facts, b: Facts) -> bool:

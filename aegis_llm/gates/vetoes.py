@@ -86,6 +86,7 @@ _TOO_LITTLE: Final = re.compile(
 _DOTS: Final = re.compile(r"(?:^|(?<=\s))\.{1,2}/?(?=\s|$)")
 _SMALL_NOUNS: Final = frozenset(split("well go mine"))
 _GET: Final = re.compile(r"\b(?:an?|the) get\b|^[a-z]+ get [a-z]+$")
+_LIMITS: Final = frozenset({"within", "after"})
 _OVER: Final = frozenset(split("once twice thrice"))
 _KEYWORDS: Final = 3
 _IDENTIFIER: Final = re.compile(r"\b(?:\w+\(\)|[a-z]+[A-Z]\w*|[^\W_]+_\w+)")
@@ -122,6 +123,7 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
         yield "veto_modality", _other_duty(a, b, only_a, only_b)
         yield "veto_persons", bool(_SHE_HE & only_a and _SHE_HE & only_b)
         yield "veto_direction", not PARTICLES.isdisjoint(only_a | only_b) or _outside(left)
+        yield "veto_direction", bool(only_a & _LIMITS and only_b & _LIMITS)
         yield "veto_names", "us" in only_a ^ only_b or _it_department(a, b)
         yield "veto_numbers", _one(a) != _one(b) or bool(only_a & _OVER and only_b & _OVER)
         yield "veto_tense", other_tense(a, b) or other_tense(b, a)
