@@ -131,6 +131,7 @@ for _pair in split(
     " heir/heiress closer,nearer/farther,further closest,nearest/farthest,furthest"
     " greater/smaller,lesser,lower greatest/smallest,least,lowest"
     " happy/sad loud,noisy/quiet safe/risky rare/common mild/severe broad/narrow wealthy/poor"
+    " synonym/antonym"
 ):
     _note(_pair)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from aegis_llm.gates.clauses import conditions_exchanged
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import Words, akin, aligned
 from aegis_llm.gates.words import split
@@ -21,7 +22,8 @@ _AGAINST: Final = frozenset(
     frozenset(pair.split("/"))
     for pair in split(
         "from/to before/after since/until above/below for/against by/to with/against by/from"
-        " before/during after/during to/at to/in about/by about/from by/on by/until within/after"
+        " before/during after/during to/at to/in about/by about/from by/on by/until"
+        " from/until from/till"
     )
 )
 """Prepositions that give a word contrary roles."""
@@ -60,6 +62,8 @@ def turned_round(a: Facts, b: Facts) -> bool:
     if isinstance(found, list):
         return False
     one, other = found
+    if conditions_exchanged(one, other):
+        return True
     if one[0] == other[0]:
         pairs = zip(one[1], other[1], strict=True)
         return any(frozenset(pair) in _AGAINST for pair in pairs)
@@ -89,7 +93,8 @@ def _heads_exchanged(one: Words, other: Words) -> bool:
 
 def mutual(a: Facts, b: Facts) -> bool:
     """Tell whether what is asked is the same from both sides: "A is married to B"."""
-    return not (_MUTUAL.isdisjoint(a.said) and _MUTUAL.isdisjoint(b.said))
+    found = _MUTUAL & (a.said | b.said)
+    return bool(found) and not (found == {"close"} and "open" in a.said | b.said)
 
 
 def persons_exchanged(a: Facts, b: Facts) -> bool:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from aegis_llm.gates import veto
+from aegis_llm.gates.clauses import negated_elsewhere, who_exchanged
 from aegis_llm.gates.facts import Facts
 from aegis_llm.gates.forms import akin, inflected
 from aegis_llm.gates.kinds import other_sort
@@ -78,9 +79,14 @@ _ONE: Final = re.compile(
     r"(?<!can )(?<!does )(?<!do )(?<!should )(?<!would )(?<!could )(?<!must )(?<!may )(?<!how )"
     r"(?<!if )(?<!when )(?<!good )(?<!best )(?<!new )\bone\b(?! of| can| should| does| has| gets?)"
 )
+_TOO_MUCH: Final = re.compile(r"\b(?:too|so) (?:much|many)\b")
+_TOO_LITTLE: Final = re.compile(
+    r"\b(?:too|so) (?:little|few)\b|\b(?:lack|shortage|absence|deficiency)\b"
+)
 _DOTS: Final = re.compile(r"(?:^|(?<=\s))\.{1,2}/?(?=\s|$)")
 _SMALL_NOUNS: Final = frozenset(split("well go mine"))
 _GET: Final = re.compile(r"\b(?:an?|the) get\b|^[a-z]+ get [a-z]+$")
+_LIMITS: Final = frozenset({"within", "after"})
 _OVER: Final = frozenset(split("once twice thrice"))
 _KEYWORDS: Final = 3
 _IDENTIFIER: Final = re.compile(r"\b(?:\w+\(\)|[a-z]+[A-Z]\w*|[^\W_]+_\w+)")
@@ -113,10 +119,11 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
         yield "veto_dates", _other_dates(only_a, only_b)
         yield "veto_names", _other_names(a, b, left)
         yield "veto_question_kind", _other_kind(a, b, equal=not any(left))
-        yield "veto_quantifiers", _other_amounts(a, b, only_a, only_b)
+        yield "veto_quantifiers", _other_amounts(a, b, only_a, only_b) or _too_much(a, b, left)
         yield "veto_modality", _other_duty(a, b, only_a, only_b)
         yield "veto_persons", bool(_SHE_HE & only_a and _SHE_HE & only_b)
-        yield "veto_direction", not PARTICLES.isdisjoint(only_a | only_b)
+        yield "veto_direction", not PARTICLES.isdisjoint(only_a | only_b) or _outside(left)
+        yield "veto_direction", bool(only_a & _LIMITS and only_b & _LIMITS)
         yield "veto_names", "us" in only_a ^ only_b or _it_department(a, b)
         yield "veto_numbers", _one(a) != _one(b) or bool(only_a & _OVER and only_b & _OVER)
         yield "veto_tense", other_tense(a, b) or other_tense(b, a)
@@ -124,7 +131,9 @@ def _each(a: Facts, b: Facts) -> Iterator[tuple[str, bool]]:
     yield "veto_literals", _marks(a.text).designated != _marks(b.text).designated
     yield "veto_persons", persons_exchanged(a, b)
     if not any(left):
+        yield "veto_negation", bool(a.negations) and negated_elsewhere(a.text, b.text)
         yield "veto_roles", turned_round(a, b) or _done_or_doing(only_a, only_b)
+        yield "veto_roles", who_exchanged(a.text, b.text)
         if len(a.words) <= _SHORT:
             strict = str(veto(a, b))
             yield strict, strict in _WHERE_EQUAL and not _free_to_differ(strict, a, b)
@@ -152,6 +161,11 @@ def left_over(a: Facts, b: Facts) -> tuple[list[str], list[str]]:
 
 def _sorted(names: Iterable[str]) -> list[str]:
     return sorted(names)
+
+
+def _outside(left: tuple[list[str], list[str]]) -> bool:
+    """Tell whether nothing but "outside" is more in one: "in the EU", "outside the EU"."""
+    return sorted(left) == [[], ["outside"]]
 
 
 def _other_units(a: Facts, b: Facts) -> bool:
@@ -205,6 +219,7 @@ class _Marks(NamedTuple):
     information_technology: bool
     one: bool
     get: bool
+    excess: tuple[bool, bool]
 
 
 @lru_cache(maxsize=1024)
@@ -217,6 +232,7 @@ def _marks(text: str) -> _Marks:
         _IT.search(lowered) is not None,
         _ONE.search(lowered) is not None,
         _GET.search(lowered) is not None,
+        (_TOO_MUCH.search(lowered) is not None, _TOO_LITTLE.search(lowered) is not None),
     )
 
 
@@ -323,6 +339,17 @@ def _other_amounts(a: Facts, b: Facts, only_a: set[str], only_b: set[str]) -> bo
     if _compared_otherwise(only_a, only_b) or _compared_otherwise(only_b, only_a):
         return True
     return bool(only_a & _OFTEN and only_b & _OFTEN)
+
+
+def _too_much(a: Facts, b: Facts, left: tuple[list[str], list[str]]) -> bool:
+    """Tell whether one has too much or too little of what the other has simply.
+
+    "excessive" may say the same, so a word of its own leaves it to the score.
+    """
+    one, other = _marks(a.text).excess, _marks(b.text).excess
+    if one == other:
+        return False
+    return (any(one) and any(other)) or not left[1 if any(one) else 0]
 
 
 def _amounts(facts: Facts) -> set[str]:
