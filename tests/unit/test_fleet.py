@@ -64,8 +64,8 @@ def test_servers_are_looked_at_in_the_background_when_they_are_first_needed() ->
     fleet.choose(job(), set())  # does not wait
     for source in sources:
         source.gate.set()
-    until(lambda: all(source.looks for source in sources))
-    assert fleet.digests() == {"m:latest": "1"}
+    until(lambda: all(source.ended for source in sources))
+    until(lambda: fleet.digests() == {"m:latest": "1"})
     for _ in range(50):
         fleet.choose(job(), set())
     assert [source.looks for source in sources] == [1, 1, 1]
