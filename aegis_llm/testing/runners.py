@@ -9,7 +9,6 @@ from typing import Any
 from aegis_llm.testing.models import SimulatedModel
 from aegis_llm.testing.slots import Slots
 
-DEFAULT_CONTEXT = 4096
 FOREVER_S = float(2**63) / 1e9
 """The longest time that Go knows; Ollama takes it for "for ever"."""
 

@@ -22,8 +22,6 @@ _PINGS = 21
 _GOES_MS = 1000
 _WITHOUT_END = ("HSET", "ZADD")
 _ENDS = {"PEXPIRE", "DEL", "UNLINK"}
-ANSWERING = ("GET", "SET", "DEL", "HSET", "PEXPIRE", "MULTI", "EXEC")
-"""Commands without which nothing is stored."""
 
 
 def ask(
